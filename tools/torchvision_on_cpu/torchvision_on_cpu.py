@@ -1,0 +1,40 @@
+"""Lets a CUDA build of torchvision be imported beside a CPU build of torch.
+
+PyPI has no CPU build of torchvision. The CUDA build, beside torch+cpu, fails at import with `operator torchvision::nms
+does not exist`, since its compiled operators cannot be loaded. Nothing in this project calls those operators, so their
+schemas are declared just before torchvision is imported. A `.pth` file runs `install()` in every Python process of the
+environment (inference engines inspect model classes in subprocesses).
+"""
+
+import sys
+from importlib.abc import MetaPathFinder
+
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+library = None  # torch drops the operators when the Library object dies, so the module keeps it.
+
+
+class DeclareOperators(MetaPathFinder):
+    """Declares the missing operators at the first import of torchvision, then steps aside."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname == "torchvision":
+            sys.meta_path.remove(self)
+            declare_operators()
+        return None
+
+
+def declare_operators() -> None:
+    global library
+    import torch
+
+    if torch.version.cuda is None and torch.version.hip is None:
+        library = torch.library.Library("torchvision", "DEF")
+        for schema in SCHEMAS:
+            library.define(schema)
+
+
+def install() -> None:
+    sys.meta_path.insert(0, DeclareOperators())

@@ -1,0 +1,77 @@
+"""The four seams of the framework as Protocols: Task, Processor, RolloutEngine, Teacher.
+
+An implementation is a final class reached through Hydra's `_target_`; it needs no base class and no registration.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from uniopd_mm.types import Corpus, Failure, Outcome, Prompt, Rollout, Sample, Sampling, TeacherScores, Vocabulary
+
+
+class SampleSource(Protocol):
+    """Anything that yields samples by split ("train", "validation")."""
+
+    def samples(self, split: str) -> Corpus:
+        """The usable samples of a split, in a fixed order.
+
+        Raises:
+            UserError: nothing can be read (a missing file, an unknown format, no such split).
+        """
+        ...
+
+
+class Task(SampleSource, Protocol):
+    """A domain: where its prompts come from and what a right answer is."""
+
+    @property
+    def domain(self) -> str: ...
+
+    def grade(self, sample: Sample, response: str) -> Outcome:
+        """Judge a response. Never raises: what cannot be decided is an unknown outcome with its reason."""
+        ...
+
+
+class Processor(Protocol):
+    """A backbone's tokenizer, chat template and media preprocessing."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    def encode(self, sample: Sample) -> Prompt:
+        """Raises BadSample where the sample's media cannot be read or used."""
+        ...
+
+    def decode(self, ids: Tensor) -> str:
+        """The text of i64[R] response ids, without special tokens."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `transformers.AutoProcessor.from_pretrained(folder)` loads."""
+        ...
+
+
+class RolloutEngine(Protocol):
+    """Draws responses from the student."""
+
+    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+        """`num_samples` rollouts for each prompt, in the prompts' order; group ids count the prompts from 0."""
+        ...
+
+    def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
+        """Take the student's new weights and drop every cache made with the old ones."""
+        ...
+
+
+class Teacher(Protocol):
+    """An expert that scores what the student wrote."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+        """One entry per rollout, in order. A failure is an entry, never an exception."""
+        ...

@@ -1,0 +1,225 @@
+"""The records that travel through one step of training, and the two errors a user can mend.
+
+A stage takes records and returns new ones; nothing is edited in place. Absence is `None` or a mask, never a number.
+
+Legend of shapes: L prompt tokens, R response tokens, T padded L+R, N trajectories, K teacher top-k.
+Every per-token tensor is token-aligned: entry t speaks of token t. For a prompt of L=3 and a response of R=2,
+
+    token_ids    = [p0, p1, p2]            Prompt
+    response_ids = [r0, r1]                Rollout, r1 may be the end-of-turn token
+    logprobs     = [log p(r0 | p), log p(r1 | p, r0)]
+    input_ids    = [p0, p1, p2, r0, r1]    Batch, padded on the right to T
+    loss_mask    = [ 0,  0,  0,  1,  1]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from torch import Tensor
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that names the key or file, its value and the remedy (exit status 2)."""
+
+
+class BadSample(ValueError):
+    """This one sample cannot be used, and why; the caller skips, counts and names it, and goes on."""
+
+
+class FinishReason(StrEnum):
+    """Why a response ended: an end-of-turn token, the length limit, or the engine gave up."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Media:
+    """A reference to one medium, not yet decoded.
+
+    `kind` names a modality that the processor understands ("image", "video"); `source` is a path, encoded bytes or an
+    in-memory object of the processor's library; `options` go to its decoder (for a video e.g. fps, video_start).
+    """
+
+    kind: str
+    source: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn of a conversation: texts and media in reading order."""
+
+    role: str
+    content: tuple[str | Media, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One prompt of a data set, as the task read it.
+
+    `source` is where a person finds it ("train.jsonl:17"). `pass_rate` in [0, 1] is the initial student's share of
+    correct rollouts, where known. `demonstration` is a worked response to imitate, where there is one.
+    """
+
+    sample_id: str
+    domain: str
+    messages: tuple[Message, ...]
+    answer: str | None
+    source: str
+    pass_rate: float | None = None
+    demonstration: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skip:
+    """Something left out: where it stands (file and line) and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Corpus(Sequence[Sample]):
+    """The usable samples of one split, and what was skipped while reading them."""
+
+    samples: tuple[Sample, ...]
+    skipped: tuple[Skip, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """What the core must know of a tokenizer.
+
+    `tokens` maps token string to id; `stop_ids` end a response; `banned_ids` must never be sampled, because the model
+    would read them as places for media (`<|image_pad|>`, `<|video_pad|>`); `pad_id` fills up batches.
+    """
+
+    tokens: Mapping[str, int]
+    stop_ids: tuple[int, ...]
+    banned_ids: tuple[int, ...]
+    pad_id: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """A sample, encoded once and shared by all its rollouts.
+
+    `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
+    forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
+    entry per token ([L], 0 stands for ordinary text); batches pad them as they pad ids. `engine_token_ids` and
+    `engine_media` are what an inference engine wants: one placeholder per medium, and decoded media by kind.
+    """
+
+    sample: Sample
+    token_ids: Tensor
+    media: Mapping[str, Tensor] = field(default_factory=dict)
+    token_features: Mapping[str, Tensor] = field(default_factory=dict)
+    engine_token_ids: Tensor
+    engine_media: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How to draw responses. Temperature 0 is greedy decoding.
+
+    The random numbers of a response depend on (`seed`, `policy_step`, sample id, index among the prompt's rollouts)
+    alone, so the rest of the batch cannot change it.
+    """
+
+    temperature: float
+    max_new_tokens: int
+    seed: int
+    policy_step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """One response the student wrote: ids i64[R] and their log-probs f32[R] under the sampling policy, at the loss's
+    temperature and without banned ids. Rollouts of one prompt share a `group_id`."""
+
+    prompt: Prompt
+    group_id: int
+    response_ids: Tensor
+    logprobs: Tensor
+    finish_reason: FinishReason
+    policy_step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A response, judged. `correct` None means unknown, which is neither right nor wrong; `reason` says why."""
+
+    correct: bool | None
+    reward: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherScores:
+    """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored, for the
+    caller to compare with the sampled ones; `topk_ids` and `topk_logprobs` [R, K] where a recipe asks for them."""
+
+    teacher: str
+    token_ids: Tensor
+    logprobs: Tensor
+    topk_ids: Tensor | None = None
+    topk_logprobs: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A teacher did not score a response, and why. The sample is masked and counted."""
+
+    teacher: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trajectory:
+    """A rollout with everything said about it: its text, outcome, and teacher scores (or why there are none)."""
+
+    rollout: Rollout
+    response: str
+    outcome: Outcome
+    scores: TeacherScores | Failure
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenBatch:
+    """Sequences padded on the right: `input_ids` i64, `attention_mask` and `loss_mask` bool, all [N, T]; `media`
+    concatenated along dim 0; `token_features` [N, T]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    loss_mask: Tensor
+    media: Mapping[str, Tensor]
+    token_features: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What the objective sees. `advantages`, `old_logprobs`, `teacher_logprobs` f32[N, T] and zero outside
+    `tokens.loss_mask`, which is all False for a sample whose teacher failed; `correct` and `incorrect` bool[N] (both
+    False where unknown); `group_ids` i64[N]; `weights` f32[N]; `domains` has N names."""
+
+    tokens: TokenBatch
+    advantages: Tensor
+    old_logprobs: Tensor
+    teacher_logprobs: Tensor
+    correct: Tensor
+    incorrect: Tensor
+    group_ids: Tensor
+    weights: Tensor
+    domains: tuple[str, ...]
