@@ -49,6 +49,14 @@ class Processor(Protocol):
         """The text of i64[R] response ids, without special tokens."""
         ...
 
+    def encode_response(self, text: str) -> Tensor:
+        """Ids i64[R] of a response as the model would write it, the end-of-turn token included."""
+        ...
+
+    def pieces(self, ids: Tensor) -> list[str]:
+        """The R texts of i64[R] ids one by one, special tokens included; for people to look at."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write what `transformers.AutoProcessor.from_pretrained(folder)` loads."""
         ...

@@ -7,7 +7,9 @@ environment (inference engines inspect model classes in subprocesses).
 """
 
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from types import ModuleType
 
 SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -19,7 +21,7 @@ library = None  # torch drops the operators when the Library object dies, so the
 class DeclareOperators(MetaPathFinder):
     """Declares the missing operators at the first import of torchvision, then steps aside."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
         if fullname == "torchvision":
             sys.meta_path.remove(self)
             declare_operators()
@@ -30,7 +32,7 @@ def declare_operators() -> None:
     global library
     import torch
 
-    if torch.version.cuda is None and torch.version.hip is None:
+    if library is None and torch.version.cuda is None and torch.version.hip is None:
         library = torch.library.Library("torchvision", "DEF")
         for schema in SCHEMAS:
             library.define(schema)

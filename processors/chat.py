@@ -1,0 +1,104 @@
+"""What all processors share around a tokenizer: messages as chat templates take them, and the vocabulary.
+
+Leaves out media, of which only the places are named here.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from uniopd_mm.types import BadSample, Media, Message, Sample, UserError, Vocabulary
+
+# Where one of these stands, a Qwen-VL model expects a medium; in a text or a response it would find none.
+MEDIA_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_pad|>", "<|vision_start|>", "<|vision_end|>")
+STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
+
+
+def check_text(text: str) -> None:
+    """Raises BadSample where the text spells a token that stands for a medium."""
+    for token in MEDIA_TOKENS:
+        if token in text:
+            raise BadSample(f"its text contains {token!r}, which the model reads as the place of a medium")
+
+
+def chat_messages(sample: Sample, system_prompt: str | None) -> list[dict[str, Any]]:
+    """The conversation for a chat template: each content a list of {"type": "text" | medium kind, ...}.
+
+    `system_prompt` comes first, unless the sample begins with a system message of its own.
+
+    Raises:
+        BadSample: no messages, or a text that spells a media token.
+    """
+    if not sample.messages:
+        raise BadSample("it has no messages")
+    messages = list(sample.messages)
+    if system_prompt is not None and messages[0].role != "system":
+        messages.insert(0, Message(role="system", content=(system_prompt,)))
+    return [{"role": message.role, "content": _parts(message)} for message in messages]
+
+
+def media_of(sample: Sample) -> list[Media]:
+    """All media of a sample in reading order."""
+    return [item for message in sample.messages for item in message.content if isinstance(item, Media)]
+
+
+def vocabulary_of(tokenizer: PreTrainedTokenizerBase, path: str) -> Vocabulary:
+    """Tokens, stop tokens (the tokenizer's, the generation config's and Qwen's), banned and pad tokens.
+
+    Raises:
+        UserError: the tokenizer has no token to end a response with.
+    """
+    tokens = tokenizer.get_vocab()
+    stops = {tokens[token] for token in STOP_TOKENS if token in tokens} | set(_generation_stops(path))
+    if tokenizer.eos_token_id is not None:
+        stops.add(tokenizer.eos_token_id)
+    if not stops:
+        raise UserError(f"tokenizer of {path!r} has no end-of-turn token; set eos_token in its tokenizer_config.json")
+    pad = tokenizer.pad_token_id
+    return Vocabulary(
+        tokens=tokens,
+        stop_ids=tuple(sorted(stops)),
+        banned_ids=tuple(sorted(tokens[token] for token in MEDIA_TOKENS if token in tokens)),
+        pad_id=min(stops) if pad is None else pad,
+    )
+
+
+def mendable(path: str, error: Exception) -> UserError:
+    """One line for a checkpoint whose processor cannot be loaded."""
+    reason = str(error).strip().split("\n")[0]
+    return UserError(f"processor path {path!r} cannot be loaded ({reason}); give a folder with a saved processor")
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    for is_text, items in groupby(message.content, key=lambda item: isinstance(item, str)):
+        if is_text:
+            # Joined, as the template joins them: a token may be spelt across two texts.
+            check_text("".join(map(str, items)))
+    return [
+        {"type": item.kind} if isinstance(item, Media) else {"type": "text", "text": item} for item in message.content
+    ]
+
+
+def _generation_stops(path: str) -> Iterable[int]:
+    if Path(path).is_dir() and not (Path(path) / "generation_config.json").is_file():
+        return ()
+    try:
+        eos = GenerationConfig.from_pretrained(path).eos_token_id
+    except OSError:  # a hub repository without one
+        return ()
+    return () if eos is None else (eos,) if isinstance(eos, int) else eos
+
+
+def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
+    """Ids i64[R] of a response, ended by the end-of-turn token."""
+    return torch.tensor([*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id])
+
+
+def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[str]:
+    """The text of each id of i64[R] by itself."""
+    return [tokenizer.decode([index]) for index in ids.tolist()]

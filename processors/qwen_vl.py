@@ -1,0 +1,184 @@
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: a sample's messages and media to token ids and forward arguments.
+
+Media is decoded, sampled and resized here (image.py, video.py); patches, grids, placeholder expansion and timestamp
+text are the stock transformers processor's, so what comes out equals what it yields for the same pixels.
+Leaves out caching: a prompt is encoded once and shared by its rollouts.
+"""
+
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoProcessor, Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor
+
+from uniopd_mm.processors.chat import chat_messages, media_of, mendable, response_ids, token_texts, vocabulary_of
+from uniopd_mm.processors.image import load_image
+from uniopd_mm.processors.qwen_budget import image_budget, video_budget
+from uniopd_mm.processors.sampling import FrameSampling
+from uniopd_mm.processors.video import Clip, load_video
+from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
+
+FAMILIES = (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor)
+KINDS = ("image", "video")
+
+
+@final
+class QwenVLProcessor:
+    """The processor of the Qwen-VL family.
+
+    Args:
+        path: a folder (or hub name) that `AutoProcessor.from_pretrained` loads.
+        max_pixels, min_pixels: area of an image; None keeps what the checkpoint's processor has.
+        video_fps: frames looked at per second of video, between `video_min_frames` and `video_max_frames` of them.
+        video_num_frames: look at this many frames instead, whatever the length.
+        video_max_pixels, video_min_pixels: area of a frame; `video_total_pixels`: of all frames of a clip.
+        enable_thinking: handed to the chat template; templates that do not know it ignore it.
+        system_prompt: put before samples that have no system message of their own.
+
+    Raises:
+        UserError: nothing can be loaded from `path`, it is of another family, or the bounds contradict each other.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_pixels: int | None = None,
+        min_pixels: int | None = None,
+        video_fps: float | None = 2.0,
+        video_num_frames: int | None = None,
+        video_min_frames: int = 4,
+        video_max_frames: int = 768,
+        video_max_pixels: int | None = None,
+        video_min_pixels: int | None = None,
+        video_total_pixels: int | None = None,
+        enable_thinking: bool = False,
+        system_prompt: str | None = None,
+    ) -> None:
+        self._stock = _load(path)
+        self._image_budget = image_budget(self._stock.image_processor, min_pixels, max_pixels)
+        self._video_budget = video_budget(
+            self._stock.video_processor, video_min_pixels, video_max_pixels, video_total_pixels
+        )
+        self._sampling = FrameSampling(
+            fps=video_fps,
+            num_frames=video_num_frames,
+            min_frames=video_min_frames,
+            max_frames=video_max_frames,
+            multiple=self._stock.video_processor.temporal_patch_size,
+        )
+        self._vocabulary = vocabulary_of(self._stock.tokenizer, path)
+        self._enable_thinking = enable_thinking
+        self._system_prompt = system_prompt
+        self._check_template(path)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    def encode(self, sample: Sample) -> Prompt:
+        """Tokens and media of a sample.
+
+        `media` has pixel_values [patches, D] and image_grid_thw [images, 3], pixel_values_videos and video_grid_thw
+        likewise, and for Qwen2.5-VL second_per_grid_ts f32[videos]; absent where there is no such medium.
+        `token_features` has mm_token_type_ids [L]: 0 text, 1 image, 2 video. `engine_media` has the same pixels:
+        {"image": [PIL, ...], "video": [(uint8 [T, H, W, C], metadata), ...]}, not to be resized or sampled again.
+
+        Raises:
+            BadSample: a medium cannot be read or used, or a text spells a media token.
+        """
+        messages = chat_messages(sample, self._system_prompt)
+        images, clips = self._read_media(sample)
+        text = self._render(messages)
+        inputs = self._stock_inputs(text, images, clips)
+        token_ids = inputs.pop("input_ids")[0]
+        del inputs["attention_mask"]
+        features = {"mm_token_type_ids": inputs.pop("mm_token_type_ids")[0]}
+        unexpanded = self._stock.tokenizer(text)["input_ids"] if images or clips else token_ids
+        return Prompt(
+            sample=sample,
+            token_ids=token_ids,
+            media=inputs,
+            token_features=features,
+            engine_token_ids=torch.as_tensor(unexpanded),
+            engine_media=_engine_media(images, clips),
+        )
+
+    def decode(self, ids: Tensor) -> str:
+        return self._stock.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
+
+    def encode_response(self, text: str) -> Tensor:
+        return response_ids(self._stock.tokenizer, text)
+
+    def pieces(self, ids: Tensor) -> list[str]:
+        return token_texts(self._stock.tokenizer, ids)
+
+    def save(self, folder: Path) -> None:
+        self._stock.save_pretrained(folder)
+
+    def _render(self, messages: list[dict[str, Any]]) -> str:
+        # The tokenizer's method: the processor's warns about every variable that a template does not use.
+        return self._stock.tokenizer.apply_chat_template(
+            messages,
+            chat_template=self._stock.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=self._enable_thinking,
+        )
+
+    def _read_media(self, sample: Sample) -> tuple[list[Image.Image], list[Clip]]:
+        images, clips = [], []
+        for medium in media_of(sample):
+            if medium.kind == "image":
+                images.append(load_image(medium.source, self._image_budget, medium.options))
+            elif medium.kind == "video":
+                clips.append(load_video(medium.source, self._sampling, self._video_budget, medium.options))
+            else:
+                raise BadSample(f"a medium of kind {medium.kind!r}; this backbone reads {' and '.join(KINDS)}")
+        return images, clips
+
+    def _stock_inputs(self, text: str, images: list[Image.Image], clips: list[Clip]) -> dict[str, Tensor]:
+        media: dict[str, Any] = {}
+        if images:
+            media["images"] = images
+        if clips:
+            # Copies: the stock processor writes into the metadata it is given.
+            metadata = [{**clip.metadata, "frames_indices": list(clip.metadata["frames_indices"])} for clip in clips]
+            media |= {"videos": [clip.frames for clip in clips], "video_metadata": metadata, "do_sample_frames": False}
+        if media:
+            media["do_resize"] = False
+        return dict(self._stock(text=[text], return_tensors="pt", **media))
+
+    def _check_template(self, path: str) -> None:
+        chat = [{"role": "user", "content": [{"type": kind} for kind in KINDS]}]
+        text = self._render(chat)
+        if (text.count(self._stock.image_token), text.count(self._stock.video_token)) != (1, 1):
+            raise UserError(
+                f"chat template of {path!r} does not give each image and video one place; use a Qwen-VL checkpoint's"
+            )
+
+
+def _load(path: str) -> Any:
+    try:
+        stock = AutoProcessor.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise mendable(path, error) from error
+    if not isinstance(stock, FAMILIES):
+        known = ", ".join(family.__name__ for family in FAMILIES)
+        raise UserError(f"processor path {path!r} holds a {type(stock).__name__}; QwenVLProcessor reads {known}")
+    if stock.chat_template is None:
+        raise UserError(f"processor path {path!r} has no chat template; add chat_template.jinja to that folder")
+    return stock
+
+
+def _engine_media(images: list[Image.Image], clips: list[Clip]) -> dict[str, list[Any]]:
+    media: dict[str, list[Any]] = {}
+    if images:
+        media["image"] = images
+    if clips:
+        media["video"] = [
+            (clip.frames.permute(0, 2, 3, 1).numpy(), {**clip.metadata, "do_sample_frames": False}) for clip in clips
+        ]
+    return media

@@ -1,0 +1,165 @@
+"""Read chosen frames of a video file: decord first, PyAV where decord cannot.
+
+PyAV looks at a file's packets before decord does. decord never returned from some files whose header promises more
+frames than follow, and ended the process on others; both are told from the packets alone, without decoding. Leaves out
+which frames to choose (sampling.py).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import av
+import decord
+import numpy as np
+import torch
+from torch import Tensor
+
+from uniopd_mm.types import BadSample
+
+# Both report through exceptions; their own lines on stderr would break the progress display.
+decord.logging.set_level(decord.logging.QUIET)
+av.logging.set_level(None)
+
+CHUNK = 32
+SMALL_VIDEO_PIXELS = 2**26
+# A playlist could name a server that never answers.
+CONTAINER_OPTIONS = {"protocol_whitelist": "file,pipe"}
+# What broken files made PyAV raise: its own errors, no video stream, metadata or sizes that make no sense.
+PYAV_ERRORS = (av.FFmpegError, OSError, IndexError, ValueError, MemoryError, OverflowError)
+# decord's own errors, and the bare ones of its Python wrapper.
+DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError, IndexError)
+
+Transform = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoInfo:
+    """What a video file holds: frames that are really there, their mean rate (1/s) and size as stored."""
+
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+
+
+def probe(content: Path | bytes) -> VideoInfo:
+    """Count the frames without decoding them.
+
+    Raises:
+        BadSample: not a video, or cut off: fewer frames follow than the header promises.
+    """
+    try:
+        with _open(content) as container:
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise BadSample("its codec is unknown")
+            num_frames, end = _count_packets(container, stream)
+            _check_complete(container, stream, num_frames, end)
+            rate = stream.average_rate or stream.guessed_rate
+            height, width = stream.height, stream.width
+    except BadSample:
+        raise
+    except PYAV_ERRORS as error:
+        raise BadSample(f"not a readable video: {_reason(error)}") from error
+    if not rate or not height or not width:
+        raise BadSample("its frame rate or size is missing")
+    return VideoInfo(num_frames=num_frames, fps=float(rate), height=height, width=width)
+
+
+def read_frames(
+    content: Path | bytes, info: VideoInfo, indices: Sequence[int], transform: Transform
+) -> tuple[Tensor, str]:
+    """Frames `indices` (ascending) as uint8 [T, C, H, W], upright, and the name of the library that read them.
+
+    `transform` is applied to parts of the clip as they are read, so that a long clip of large frames is never held
+    in full size.
+
+    Raises:
+        BadSample: neither library can decode these frames.
+    """
+    wanted = sorted(set(indices))
+    try:
+        frames, backend = torch.cat([transform(part) for part in _decord_parts(content, info, wanted)]), "decord"
+    except DECORD_ERRORS:
+        frames, backend = torch.cat([transform(part) for part in _pyav_parts(content, wanted)]), "pyav"
+    if len(wanted) == len(indices):
+        return frames, backend
+    return frames[torch.searchsorted(torch.tensor(wanted), torch.tensor(indices))], backend
+
+
+def _decord_parts(content: Path | bytes, info: VideoInfo, wanted: Sequence[int]) -> Iterator[Tensor]:
+    uri = str(content) if isinstance(content, Path) else BytesIO(content)
+    # Starting decoder threads costs more than a small clip's decoding.
+    small = info.num_frames * info.height * info.width < SMALL_VIDEO_PIXELS
+    # The tiny tolerance makes decord say so where it would otherwise repeat a neighbour for a broken frame.
+    reader = decord.VideoReader(uri, num_threads=1 if small else 0, fault_tol=1e-9)
+    if len(reader) != info.num_frames:
+        raise RuntimeError(f"decord counts {len(reader)} frames, PyAV {info.num_frames}")
+    for start in range(0, len(wanted), CHUNK):
+        frames_THWC = reader.get_batch(wanted[start : start + CHUNK]).asnumpy()
+        yield torch.from_numpy(frames_THWC).permute(0, 3, 1, 2)
+
+
+def _pyav_parts(content: Path | bytes, wanted: Sequence[int]) -> Iterator[Tensor]:
+    part: list[np.ndarray] = []
+    remaining = set(wanted)
+    try:
+        with _open(content) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number not in remaining:
+                    continue
+                remaining.remove(number)
+                part.append(_upright(frame))
+                if len(part) == CHUNK or not remaining:
+                    yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)
+                    part = []
+                if not remaining:
+                    return
+    except PYAV_ERRORS as error:
+        raise BadSample(f"frame {min(remaining)} cannot be decoded: {_reason(error)}") from error
+    raise BadSample(f"frame {min(remaining)} is missing: the video is cut off or broken")
+
+
+def _open(content: Path | bytes) -> av.container.InputContainer:
+    file = str(content) if isinstance(content, Path) else BytesIO(content)
+    return av.open(file, mode="r", options=CONTAINER_OPTIONS, metadata_errors="ignore")
+
+
+def _count_packets(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, float]:
+    """The number of packets that hold a frame, and the time (s) the last of them ends."""
+    count, end = 0, 0
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if packet.is_corrupt:
+            raise BadSample(f"the video is cut off or broken at frame {count}")
+        count += 1
+        end = max(end, (packet.pts or 0) + (packet.duration or 0))
+    return count, float(end * (stream.time_base or 0))
+
+
+def _check_complete(
+    container: av.container.InputContainer, stream: av.VideoStream, num_frames: int, end: float
+) -> None:
+    if num_frames == 0:
+        raise BadSample("the video holds no frames")
+    if stream.frames and num_frames < stream.frames:
+        raise BadSample(f"the video is cut off: {num_frames} of {stream.frames} frames are there")
+    # Matroska and WebM promise a duration instead; with an audio track it may be the audio's.
+    if not stream.frames and container.duration and len(container.streams) == 1:
+        duration = container.duration / av.time_base
+        if end < 0.9 * duration - 0.5:
+            raise BadSample(f"the video is cut off: {end:.1f} of {duration:.1f} seconds are there")
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """u8[H, W, 3], turned as the file's display matrix asks (decord does that by itself)."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, IndexError):
+        return "it has no video track"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

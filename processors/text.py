@@ -1,0 +1,67 @@
+"""Text-only prompts through a checkpoint's tokenizer and chat template. A sample with media is refused."""
+
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer
+
+from uniopd_mm.processors.chat import chat_messages, media_of, mendable, response_ids, token_texts, vocabulary_of
+from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
+
+
+@final
+class TextProcessor:
+    """The processor of a text-only backbone.
+
+    Args:
+        path: a folder (or hub name) that `AutoTokenizer.from_pretrained` loads.
+        enable_thinking: handed to the chat template; templates that do not know it ignore it.
+        system_prompt: put before samples that have no system message of their own.
+
+    Raises:
+        UserError: nothing can be loaded from `path`, or the tokenizer has no chat template.
+    """
+
+    def __init__(self, path: str, *, enable_thinking: bool = False, system_prompt: str | None = None) -> None:
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise mendable(path, error) from error
+        if self._tokenizer.chat_template is None:
+            raise UserError(f"tokenizer of {path!r} has no chat template; add chat_template.jinja to that folder")
+        self._vocabulary = vocabulary_of(self._tokenizer, path)
+        self._enable_thinking = enable_thinking
+        self._system_prompt = system_prompt
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    def encode(self, sample: Sample) -> Prompt:
+        """Raises BadSample where the sample has media, or a text that spells a media token."""
+        if media := media_of(sample):
+            raise BadSample(f"it has a medium of kind {media[0].kind!r}, and this backbone reads text only")
+        messages = chat_messages(sample, self._system_prompt)
+        for message in messages:
+            # Templates of text-only models take plain strings.
+            message["content"] = "".join(part["text"] for part in message["content"])
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=self._enable_thinking
+        )
+        # The template has written every special token there is to be.
+        ids = torch.tensor(self._tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
+        return Prompt(sample=sample, token_ids=ids, engine_token_ids=ids)
+
+    def decode(self, ids: Tensor) -> str:
+        return self._tokenizer.decode(ids.tolist(), skip_special_tokens=True)
+
+    def encode_response(self, text: str) -> Tensor:
+        return response_ids(self._tokenizer, text)
+
+    def pieces(self, ids: Tensor) -> list[str]:
+        return token_texts(self._tokenizer, ids)
+
+    def save(self, folder: Path) -> None:
+        self._tokenizer.save_pretrained(folder)

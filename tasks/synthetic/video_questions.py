@@ -1,0 +1,158 @@
+"""Questions about small clips that are written as real MP4 files: the data set of a machine without any.
+
+Four kinds: which way an object moves, which colour comes after which, how many objects pass, which shape comes first.
+A split is the same files for the same seed; they are written on first use below the user's cache folder.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from filelock import FileLock
+
+from uniopd_mm.cache import cache_folder
+from uniopd_mm.tasks.synthetic.clips import COLORS, blank, draw, spread, write_mp4
+from uniopd_mm.types import Corpus, Media, Message, Sample, UserError
+
+SHAPES = ("square", "circle", "triangle")
+SPLITS = ("pretrain", "train", "validation")
+FPS = 4
+VERSION = 1  # counts changes of what is drawn, so that old files are not taken for new ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One clip uint8 [F, S, S, 3], a question about it, its answer, and the answer in a sentence."""
+
+    frames: np.ndarray
+    question: str
+    answer: str
+    sentence: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SyntheticVideoQuestions:
+    """Samples of the splits pretrain, train and validation, none of which shares a clip with another.
+
+    Args:
+        num_pretrain, num_train, num_validation: samples of each split.
+        seed: of all clips and questions.
+        size: height and width in pixels.
+        num_frames: frames of a clip, at 4 a second.
+        instruction: last line of every question.
+        domain: domain of the samples.
+    """
+
+    num_pretrain: int = 2000
+    num_train: int = 2000
+    num_validation: int = 320
+    seed: int = 0
+    size: int = 64
+    num_frames: int = 6
+    instruction: str = "Answer in \\boxed{}."
+    domain: str = "video_qa"
+
+    def samples(self, split: str) -> Corpus:
+        """See `SampleSource.samples`."""
+        if split not in SPLITS:
+            raise UserError(f"split={split}: the synthetic set has {', '.join(SPLITS)}")
+        folder = self._folder(split)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            rows = self._rows(split, folder)
+        return Corpus(samples=tuple(self._sample(row, folder) for row in rows))
+
+    def _folder(self, split: str) -> Path:
+        key = hashlib.sha256(f"{VERSION} {self!r}".encode()).hexdigest()[:12]
+        return cache_folder() / "data" / f"video_questions_{key}" / split
+
+    def _rows(self, split: str, folder: Path) -> list[dict[str, str]]:
+        """The index of a split, written last: where it stands, every clip does."""
+        index = folder / "rows.jsonl"
+        if not index.exists():
+            count = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}[split]
+            rows = [self._write(split, number, folder) for number in range(count)]
+            partial = index.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            partial.replace(index)
+        return [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
+
+    def _write(self, split: str, number: int, folder: Path) -> dict[str, str]:
+        rng = random.Random(f"{self.seed}/{split}/{number}")
+        scene = KINDS[number % len(KINDS)](rng, self.num_frames, self.size)
+        name = f"{number:05d}.mp4"
+        write_mp4(scene.frames, folder / name, FPS)
+        row = {"id": f"{split}-{number}", "video": name, "question": scene.question, "answer": scene.answer}
+        return {**row, "response": f"{scene.sentence} \\boxed{{{scene.answer}}}"}
+
+    def _sample(self, row: dict[str, str], folder: Path) -> Sample:
+        content = (Media(kind="video", source=str(folder / row["video"])), f"{row['question']}\n{self.instruction}")
+        return Sample(
+            sample_id=row["id"],
+            domain=self.domain,
+            messages=(Message(role="user", content=content),),
+            answer=row["answer"],
+            source=str(folder / row["video"]),
+            demonstration=row["response"],
+        )
+
+
+def direction(rng: random.Random, num_frames: int, size: int) -> Scene:
+    """Which way does the object move?"""
+    way = rng.choice(("left", "right", "up", "down"))
+    shape, color, lane = rng.choice(SHAPES), rng.choice(tuple(COLORS)), rng.uniform(0.25, 0.75) * size
+    path = spread(0.18 * size, 0.82 * size, num_frames)
+    frames = blank(num_frames, size)
+    for frame, place in zip(frames, path if way in ("right", "down") else path[::-1], strict=True):
+        draw(frame, shape, color, (place, lane) if way in ("left", "right") else (lane, place), size / 8)
+    return Scene(frames=frames, question=f"Which way does the {shape} move?", answer=way, sentence=f"It moves {way}.")
+
+
+def color_order(rng: random.Random, num_frames: int, size: int) -> Scene:
+    """Which color comes after another?"""
+    colors, shape = rng.sample(tuple(COLORS), 3), rng.choice(SHAPES)
+    center = (rng.uniform(0.4, 0.6) * size, rng.uniform(0.4, 0.6) * size)
+    frames = blank(num_frames, size)
+    for index, frame in enumerate(frames):
+        draw(frame, shape, colors[index * 3 // num_frames], center, size * 0.3)
+    asked = rng.randrange(2)
+    after = colors[asked + 1]
+    question = f"Which color comes after {colors[asked]}?"
+    return Scene(frames=frames, question=question, answer=after, sentence=f"It turns {after}.")
+
+
+def count(rng: random.Random, num_frames: int, size: int) -> Scene:
+    """How many objects pass?"""
+    number, shape, color = rng.randint(1, 4), rng.choice(SHAPES), rng.choice(tuple(COLORS))
+    forward = rng.random() < 0.5
+    frames = blank(num_frames, size)
+    for lane in rng.sample((1, 3, 5, 7), number):
+        path = spread(rng.uniform(0.12, 0.3) * size, rng.uniform(0.7, 0.88) * size, num_frames)
+        for frame, place in zip(frames, path if forward else path[::-1], strict=True):
+            draw(frame, shape, color, (place, lane * size / 8), size * 0.1)
+    question = "How many objects pass?"
+    return Scene(frames=frames, question=question, answer=str(number), sentence=f"I count {number}.")
+
+
+def first_event(rng: random.Random, num_frames: int, size: int) -> Scene:
+    """Which of two shapes appears first?"""
+    early, late = rng.sample(SHAPES, 2)
+    colors, places = rng.choices(tuple(COLORS), k=2), rng.sample((0.25, 0.75), 2)
+    start = rng.choice((2, 4)) * num_frames // 6
+    frames = blank(num_frames, size)
+    for index, frame in enumerate(frames):
+        draw(frame, early, colors[0], (places[0] * size, size / 2), size * 0.16)
+        if index >= start:
+            draw(frame, late, colors[1], (places[1] * size, size / 2), size * 0.16)
+    one, other = rng.sample((early, late), 2)
+    question = f"Which appears first, the {one} or the {other}?"
+    return Scene(frames=frames, question=question, answer=early, sentence=f"The {early} appears first.")
+
+
+KINDS: tuple[Callable[[random.Random, int, int], Scene], ...] = (direction, color_order, count, first_event)

@@ -1,0 +1,210 @@
+"""Makes `.venv` in the checkout and installs the pinned stack and the project into it: `python3 tools/setup.py`.
+
+Runs with a bare Python, does nothing where all is in place, and does an interrupted or outdated install again. The CPU
+build of torch is taken where no NVIDIA GPU answers. An environment made with `--system-site-packages` keeps the
+packages it inherits: only what is missing is installed, and no version is pinned.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this line is there for users of an older Python, who can parse the file
+    version = ".".join(map(str, sys.version_info[:2]))
+    sys.exit(f"set-up: Python 3.11 or newer is needed, {sys.executable} is {version}: make demo PYTHON=python3.11")
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / "tools"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "set-up.json"
+LOG = VENV / "set-up.log"
+CONSTRAINTS = TOOLS / "constraints.txt"
+SHIM = TOOLS / "torchvision_on_cpu"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+class StepFailed(Exception):
+    """A command of the set-up failed; the message is the end of what it printed."""
+
+
+def main() -> int:
+    options = parse_arguments()
+    with open(__file__, "a") as this_file:
+        fcntl.flock(this_file, fcntl.LOCK_EX)  # two set-ups of one checkout take turns
+        wanted = {"key": project_key(), "extras": sorted(installed_extras() | set(options.extra))}
+        if read_stamp() == wanted and PYTHON.exists():
+            return 0
+        try:
+            install(wanted["extras"], options.venv_args.split())
+        except StepFailed as failure:
+            print(f"{failure}\nset-up: failed; all that pip said is in {LOG}. The same command goes on from here.")
+            return 1
+        STAMP.write_text(json.dumps(wanted))
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--extra", action="append", default=[], help="an extra of pyproject.toml, e.g. dev or vllm")
+    parser.add_argument("--venv-args", default="", help="for `python -m venv`, e.g. --system-site-packages")
+    return parser.parse_args()
+
+
+def project_key() -> str:
+    """A hash of what an install depends on; the checkout's own place counts, since the install points to it."""
+    import tomllib  # not at the top: an older Python has none and must reach the message above
+
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    files = [Path(__file__), CONSTRAINTS, *sorted(file for file in SHIM.iterdir() if file.is_file())]
+    parts = [str(ROOT), json.dumps([pyproject["build-system"], pyproject["project"]]), *(f.read_text() for f in files)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def read_stamp() -> dict[str, object] | None:
+    """What the last finished install was for; None where none finished."""
+    try:
+        return json.loads(STAMP.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def installed_extras() -> set[str]:
+    stamp = read_stamp() or {}
+    return set(stamp.get("extras", []))
+
+
+def install(extras: Sequence[str], venv_args: Sequence[str]) -> None:
+    make_environment(venv_args)
+    inherits = "include-system-site-packages = true" in (VENV / "pyvenv.cfg").read_text()
+    if not (inherits and runs("import torch")):
+        install_torch()
+    project = f"{ROOT}[{','.join(extras)}]" if extras else f"{ROOT}"
+    pins = [] if inherits else ["-c", str(CONSTRAINTS)]
+    step(f"installing uniopd_mm and what {' + '.join(['a run', *extras])} needs", pip(*pins, "-e", project))
+    mend_torchvision()
+    print(f"set-up: done, {describe_torch()}", flush=True)
+
+
+def make_environment(venv_args: Sequence[str]) -> None:
+    """A usable `.venv` with pip; a half-made one is made again. Its stamp goes, since the install is open now."""
+    STAMP.unlink(missing_ok=True)
+    if runs("import pip, sys; assert sys.version_info >= (3, 11)"):
+        return
+    print(f"set-up: making {VENV} with {sys.executable}", flush=True)
+    VENV.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "venv", "--clear", *venv_args, str(VENV)]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    if outcome.returncode:
+        raise StepFailed(f"{outcome.stdout}{outcome.stderr}".strip())
+
+
+def install_torch() -> None:
+    """torch and torchvision, from the first place that has a build for this machine."""
+    torch, vision = (line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch"))
+    version = torch.removeprefix("torch==")
+    if runs(f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == '{version}'"):
+        return
+    if sys.platform != "linux" or gpu_answers():
+        step("installing torch", pip(torch, vision))
+        return
+    # PyPI has no version "+cpu" and answers at once, without gigabytes of CUDA; a configured wheel folder may have it.
+    cpu_index = ["--retries", "1", "--extra-index-url", CPU_INDEX]
+    sources = (
+        ("installing the CPU build of torch, if pip's own index has it", [f"{torch}+cpu", vision]),
+        ("installing it from PyTorch's CPU index", [*cpu_index, f"{torch}+cpu", f"{vision}+cpu"]),
+        ("neither has it: installing the CUDA build, several GB, which runs on a CPU too", [torch, vision]),
+    )
+    first_that_works(sources)
+
+
+def first_that_works(sources: Sequence[tuple[str, list[str]]]) -> None:
+    *earlier, last = sources
+    for label, arguments in earlier:
+        try:
+            return step(label, pip(*arguments))
+        except StepFailed:
+            continue
+    step(last[0], pip(*last[1]))
+
+
+def mend_torchvision() -> None:
+    """Beside a CPU build of torch the CUDA build of torchvision needs a helper; see tools/torchvision_on_cpu."""
+    if runs("import torchvision"):
+        return
+    if runs("import torch; assert torch.version.cuda is None"):
+        step("letting torchvision run beside a CPU build of torch", pip("--force-reinstall", str(SHIM)))
+    outcome = subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, text=True)
+    if outcome.returncode:
+        raise StepFailed(f"torchvision cannot be imported:\n{last_lines(outcome.stderr)}")
+
+
+def describe_torch() -> str:
+    code = (
+        "import torch; gpu = torch.cuda.is_available();"
+        "print(f'torch {torch.__version__} on', torch.cuda.get_device_name() if gpu else 'CPU')"
+    )
+    return subprocess.run([PYTHON, "-c", code], capture_output=True, text=True).stdout.strip()
+
+
+def gpu_answers() -> bool:
+    tool = shutil.which("nvidia-smi")
+    return tool is not None and subprocess.run([tool, "-L"], capture_output=True).returncode == 0
+
+
+def runs(code: str) -> bool:
+    """Whether a statement runs in the environment."""
+    return PYTHON.exists() and subprocess.run([PYTHON, "-c", code], capture_output=True).returncode == 0
+
+
+def pip(*arguments: str) -> list[str]:
+    common = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+    return [str(PYTHON), "-m", "pip", "install", *common, *arguments]
+
+
+def step(label: str, command: Sequence[str]) -> None:
+    """Run one command, telling on one line how long it has been going; its output goes to the log."""
+    start = time.monotonic()
+    with open(LOG, "a+") as log:
+        begin = log.seek(0, 2)
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as process:
+            wait_aloud(process, label, start)
+        log.seek(begin)
+        said = log.read()
+    tell(label, start, end=", done\n" if process.returncode == 0 else ", no\n")
+    if process.returncode:
+        raise StepFailed(last_lines(said))
+
+
+def wait_aloud(process: subprocess.Popen[bytes], label: str, start: float) -> None:
+    """A terminal is told every second, a file every half minute."""
+    pause = 1 if sys.stdout.isatty() else 30
+    try:
+        while process.poll() is None:
+            try:
+                process.wait(timeout=pause)
+            except subprocess.TimeoutExpired:
+                tell(label, start, end="" if sys.stdout.isatty() else "\n")
+    except KeyboardInterrupt:
+        process.terminate()
+        sys.exit("\nset-up: interrupted; the same command goes on from here")
+
+
+def tell(label: str, start: float, end: str) -> None:
+    line_start = "\r" if sys.stdout.isatty() else ""
+    print(f"{line_start}set-up: {label}: {time.monotonic() - start:.0f} s", end=end, flush=True)
+
+
+def last_lines(text: str, count: int = 12) -> str:
+    return "\n".join(text.strip().splitlines()[-count:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

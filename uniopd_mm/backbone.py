@@ -1,0 +1,102 @@
+"""A transformers checkpoint as a function from token batches to per-token log-probs, whatever its modalities.
+
+`Backbone.forward` is the one way through which student and local teachers are scored, so that wrappers (data parallel,
+sharded) see every call. Leaves out: generation (rollout/) and optimisation (learner/).
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from uniopd_mm.distill.logprobs import masked_token_logprobs
+from uniopd_mm.types import TokenBatch, UserError
+
+
+class Backbone(nn.Module):
+    """A causal language model, with or without eyes.
+
+    Args:
+        model: a transformers model with a base model and an output embedding, its weights in float32.
+        banned_ids: ids the sampling policy never draws, hence of probability 0; empty for a teacher, which is asked
+            for its plain distribution.
+        dtype: float32, or bfloat16 or float16 to compute in under autocast.
+        logits_budget: float32 logits that may exist at a time; 2**24 are 64 MiB.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        banned_ids: tuple[int, ...] = (),
+        *,
+        dtype: str = "float32",
+        logits_budget: int = 2**24,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.dtype = dtype
+        self.banned_ids = banned_ids
+        self.logits_budget = logits_budget
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the output embedding, which may be more than the tokenizer has."""
+        return self.model.get_output_embeddings().weight.shape[0]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The context every forward pass runs in."""
+        if self.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.dtype))
+
+    def forward(self, tokens: TokenBatch, temperature: float) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropies f32[N, T] at the loss mask, 0 elsewhere."""
+        with self.autocast():
+            hidden = self.model.base_model(
+                input_ids=tokens.input_ids,
+                attention_mask=tokens.attention_mask.long(),
+                use_cache=False,
+                **tokens.media,
+                **tokens.token_features,
+            ).last_hidden_state
+        return masked_token_logprobs(
+            hidden,
+            self.model.get_output_embeddings().weight,
+            tokens.input_ids,
+            tokens.loss_mask,
+            chunk_size=max(1, self.logits_budget // self.vocab_size),
+            temperature=temperature,
+            banned_ids=self.banned_ids,
+        )
+
+
+def load_model(path: str, key: str) -> PreTrainedModel:
+    """Load a checkpoint folder or hub name on the best device there is, in float32 and evaluation mode (no dropout).
+
+    Weights stay in float32, because an update of 1e-6 is lost in a bfloat16 weight; `Backbone` may compute in less.
+
+    Raises:
+        UserError: there is no such checkpoint, or its architecture is neither image-text-to-text nor causal; `key` is
+            the configuration key to name.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path)
+        vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        loader: Any = AutoModelForImageTextToText if vision else AutoModelForCausalLM
+        model = loader.from_pretrained(path, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{key}={path}: {reason}; give a complete checkpoint folder or a hub name") from error
+    return model.to(best_device()).eval()
+
+
+def best_device() -> torch.device:
+    """The current CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

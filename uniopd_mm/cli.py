@@ -1,0 +1,120 @@
+"""From a command line to a typed configuration, and from errors to one clear line and an exit status.
+
+0 done, 2 for what the user can mend (no traceback), 1 for a fault of ours (with its traceback). Hydra composes the
+configuration; `--help` is written from the schema's documented fields.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from uniopd_mm.types import UserError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, name: str) -> None:
+    """Compose `configs/<name>.yaml` onto `schema` with the command line, and call `function(config, overrides)`."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text(schema, name))
+        return
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them and exiting with 1
+
+    refused: list[UserError] = []
+
+    @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)
+    def main(config: DictConfig) -> None:
+        try:
+            function(OmegaConf.to_object(config), list(HydraConfig.get().overrides.task))
+        except UserError as error:
+            refused.append(error)  # raised through Hydra it would be announced with a line of Hydra's own
+
+    try:
+        main()
+    except MissingConfigException as error:
+        _stop(_no_such_choice(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(_refused(error, schema))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    if refused:
+        _stop("\n".join(str(error) for error in refused))
+
+
+def help_text(schema: type, name: str) -> str:
+    """Usage, the choices of every group, and each key with its default and meaning."""
+    lines = [
+        f"python -m uniopd_mm.{name} [GROUP=CHOICE ...] [KEY=VALUE ...] [--cfg job] [--config-dir DIR] [--multirun]",
+        "",
+        "Groups (a choice is a YAML file in uniopd_mm/configs or in --config-dir):",
+        *(f"  {group:10} {', '.join(choices)}" for group, choices in groups().items()),
+        "",
+        "Keys (with their values before a group's YAML is applied; --cfg job prints what comes out):",
+    ]
+    for key, entry in documented_keys(schema):
+        lines.append(f"  {key + '=' + _default(entry):44} {entry.metadata['help']}")
+    return "\n".join(lines)
+
+
+def groups() -> dict[str, list[str]]:
+    """The choices that come with the package, by group."""
+    folders = sorted(path for path in CONFIGS.iterdir() if path.is_dir())
+    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+
+
+def documented_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Field[Any]]]:
+    """Every key of a schema with its field, depth first."""
+    for entry in fields(schema):
+        if is_dataclass(entry.type):
+            yield from documented_keys(entry.type, f"{prefix}{entry.name}.")  # type: ignore[arg-type]
+        else:
+            yield prefix + entry.name, entry
+
+
+def _default(entry: Field[Any]) -> str:
+    if entry.default_factory is not MISSING:
+        return str(entry.default_factory()).replace(" ", "")
+    return {"None": "null", "True": "true", "False": "false"}.get(str(entry.default), str(entry.default))
+
+
+def _no_such_choice(error: MissingConfigException) -> str:
+    if not error.missing_cfg_file or "/" not in error.missing_cfg_file:
+        return _first_line(error)
+    group, _, choice = error.missing_cfg_file.rpartition("/")
+    known = ", ".join(error.options or groups().get(group, []))
+    return f"{group}={choice}: no such choice; there are {known}, or add {group}/{choice}.yaml in a --config-dir"
+
+
+def _refused(error: Exception, schema: type) -> str:
+    """One line for what Hydra or OmegaConf refused: key, value, reason, and the nearest key there is."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    key = getattr(cause, "full_key", None)
+    if not key:
+        return _first_line(error)
+    given = next((argument for argument in sys.argv[1:] if argument.lstrip("+~").split("=")[0] == key), key)
+    near = difflib.get_close_matches(key, [known for known, _ in documented_keys(schema)], n=1)
+    reason = "no such key" if "not in" in str(cause) else _first_line(cause)
+    remedy = f"did you mean {near[0]}?" if near and near[0] != key else "--help lists every key and its type"
+    return f"{given}: {reason}; {remedy}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _stop(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,74 @@
+"""Making the parts a configuration names: a `_target_` and its parameters, checked before anything is built."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import make_dataclass
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import HydraException
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from uniopd_mm.types import UserError
+
+CHECKED = (bool, int, float, str)
+
+
+def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
+    """The component that `node` describes, with what only the program knows passed by keyword.
+
+    Raises:
+        UserError: no such target, a parameter it does not take, or one of another type.
+    """
+    check_component(node, key)
+    return instantiate(dict(node), **runtime)
+
+
+def check_component(node: Mapping[str, Any], key: str) -> None:
+    """Compare a node, and the components nested in it, with the parameters of their targets. Builds nothing."""
+    if "_target_" not in node:
+        raise UserError(f"{key}: no `_target_`; name a class, as in configs/{key.split('.')[0]}/*.yaml")
+    hints = _parameters(_target(str(node["_target_"]), key))
+    values = {name: value for name, value in node.items() if not str(name).startswith("_")}
+    for name, value in values.items():
+        if name not in hints:
+            raise UserError(f"{key}.{name}={value}: no such parameter; it takes {', '.join(sorted(hints))}")
+        if isinstance(value, Mapping) and "_target_" in value:
+            check_component(value, f"{key}.{name}")
+        else:
+            _check_value(name, value, hints[name], key)
+
+
+def _target(name: str, key: str) -> Callable[..., Any]:
+    try:
+        return get_object(name)
+    except (HydraException, ImportError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{key}._target_={name}: {reason}; give an importable class") from error
+
+
+def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
+    """Parameter names and types; a type that OmegaConf cannot check counts as Any."""
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    hints = get_type_hints(function)
+    return {name: _checkable(hints.get(name, Any)) for name in inspect.signature(target).parameters}
+
+
+def _checkable(hint: Any) -> Any:
+    """bool, int, float, str and their unions with None stay; everything else is Any."""
+    if hint in CHECKED:
+        return hint
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    optional = get_origin(hint) in (Union, UnionType) and len(kinds) == 1 and kinds[0] in CHECKED
+    return hint if optional else Any
+
+
+def _check_value(name: str, value: Any, hint: Any, key: str) -> None:
+    """OmegaConf's own conversion rules, on a schema of this one parameter."""
+    schema = make_dataclass("Parameter", [(name, hint)])
+    try:
+        OmegaConf.merge(OmegaConf.structured(schema), {name: value})
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}.{name}={value}: {str(error).strip().splitlines()[0]}") from error

@@ -1,0 +1,192 @@
+"""The typed schema of `configs/train.yaml`: every key, its type, its default and what it means.
+
+Hydra composes YAML files and command-line overrides onto these dataclasses, so a misspelt key or a wrong type is
+refused. A field whose YAML has a `_target_` is a component: `build` makes it, after the same check against the
+parameters of the target. Which combinations are impossible is said by `validate`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.types import UserError
+
+
+def documented(text: str, default: Any = MISSING) -> Any:
+    """A field with its documentation, which `--help` prints."""
+    metadata = {"help": text}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class DataConfig:
+    """Which prompts a run learns from."""
+
+    path: str | None = documented("rows to learn from, a .jsonl or .parquet file; null: the task's synthetic set", None)
+    media_root: str | None = documented("folder of relative media paths; null: the folder of data.path", None)
+    validation_fraction: float = documented("share of rows held out where rows name no split", 0.1)
+    max_prompt_tokens: int = documented("a prompt with more tokens is skipped and counted", 4096)
+    max_validation_samples: int = documented("questions of the validation split that are asked, from the front", 320)
+
+
+@dataclass
+class ModelConfig:
+    """The student."""
+
+    name: str = documented("what tables and files call it")
+    path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
+    builder: dict[str, Any] | None = documented("component that makes a checkpoint on first use", None)
+    processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
+    dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
+    gradient_checkpointing: bool = documented("keep no activations of the backbone's layers", False)
+
+
+@dataclass
+class TeacherConfig:
+    """The expert that scores the student's tokens."""
+
+    name: str = documented("what tables and files call it")
+    path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
+    builder: dict[str, Any] | None = documented("component that makes a checkpoint on first use", None)
+    processor: dict[str, Any] = documented("component: the expert's own tokenizer, compared with the student's")
+    dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
+    max_tokens: int = documented("padded tokens scored at a time", 16384)
+
+
+@dataclass
+class RolloutConfig:
+    """How the student answers."""
+
+    engine: dict[str, Any] = documented("component that generates")
+    num_samples: int = documented("rollouts per prompt", 16)
+    temperature: float = documented("of sampling, and of the loss", 1.0)
+    max_new_tokens: int = documented("length at which a response is cut", 1024)
+
+
+@dataclass
+class RecipeConfig:
+    """What the student is taught with the scores."""
+
+    name: str = documented("what tables and files call it")
+    clip_low: float = documented("lower clip of the importance ratio", 0.2)
+    clip_high: float = documented("upper clip of the importance ratio", 0.28)
+    gate: float = documented("a token is dropped where student and teacher differ by this many nats or more", 10.0)
+    advantage_clip: float | None = documented("token rewards are held within plus and minus this; null: as they are", None)
+    reduction: Reduction = documented("sample_mean (as published) or token_mean", Reduction.SAMPLE_MEAN)
+
+
+@dataclass
+class TrainerConfig:
+    """The loop: one update of the student a step."""
+
+    steps: int = documented("updates of the student", 50)
+    prompts_per_step: int = documented("distinct prompts a step", 64)
+    learning_rate: float = documented("constant after the warm-up", 1e-6)
+    warmup_steps: int = documented("steps over which the learning rate rises", 5)
+    betas: list[float] = documented("AdamW's two decay rates", [0.9, 0.98])
+    weight_decay: float = documented("AdamW's", 0.1)
+    max_grad_norm: float = documented("gradients are scaled down to this norm", 1.0)
+    tokens_per_microbatch: int = documented("padded tokens in one forward and backward pass", 16384)
+    eval_every: int = documented("steps between validations; 0: only before and after", 10)
+    save_every: int = documented("steps between checkpoints: what a kill can cost at most", 1)
+    keep_checkpoints: int = documented("newest checkpoints that stay", 2)
+    threads: int | None = documented("CPU threads; null: one per core", None)
+
+
+@dataclass
+class TrackingConfig:
+    """What a run leaves behind beside its checkpoints."""
+
+    progress: bool = documented("show a progress bar", True)
+    tensorboard: bool = documented("write runs/<name>/tensorboard", True)
+    wandb: bool = documented("log to Weights & Biases", False)
+    wandb_mode: str = documented("offline or online", "offline")
+    wandb_project: str = documented("project there", "uniopd_mm")
+    rollouts_every: int = documented("steps between rollouts/step_<n>.jsonl; 0: none", 1)
+
+
+@dataclass
+class RunConfig:
+    """Where a run lives."""
+
+    root: str = documented("folder of all runs", "runs")
+    name: str | None = documented("folder below it; null: the task and the time of day", None)
+
+
+@dataclass
+class TrainConfig:
+    """All of `python -m uniopd_mm.train`."""
+
+    task: dict[str, Any] = documented("component: where prompts come from and what a right answer is")
+    model: ModelConfig = documented("the student", MISSING)
+    teacher: TeacherConfig = documented("the expert", MISSING)
+    rollout: RolloutConfig = documented("how the student answers", MISSING)
+    recipe: RecipeConfig = documented("what it is taught", MISSING)
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    seed: int = documented("of prompt order and sampling", 0)
+    resume: str | None = documented("folder of a run to go on with", None)
+
+
+AT_LEAST_ONE = (
+    "data.max_prompt_tokens",
+    "data.max_validation_samples",
+    "teacher.max_tokens",
+    "rollout.num_samples",
+    "rollout.max_new_tokens",
+    "trainer.steps",
+    "trainer.prompts_per_step",
+    "trainer.tokens_per_microbatch",
+    "trainer.save_every",
+    "trainer.keep_checkpoints",
+)
+ABOVE_ZERO = ("rollout.temperature", "recipe.gate", "trainer.learning_rate", "trainer.max_grad_norm")
+NOT_NEGATIVE = (
+    "recipe.clip_low",
+    "recipe.clip_high",
+    "trainer.warmup_steps",
+    "trainer.weight_decay",
+    "trainer.eval_every",
+    "tracking.rollouts_every",
+)
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def validate(config: TrainConfig) -> None:
+    """Refuse values that cannot work.
+
+    Raises:
+        UserError: names the key, its value and the remedy.
+    """
+    _check_bound(config, AT_LEAST_ONE, "be at least 1", lambda value: value >= 1)
+    _check_bound(config, ABOVE_ZERO, "be above 0", lambda value: value > 0)
+    _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
+    for node, key in ((config.model, "model"), (config.teacher, "teacher")):
+        _check_checkpoint(node, key)
+    if len(config.trainer.betas) != 2 or not all(0 <= beta < 1 for beta in config.trainer.betas):
+        raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
+    if config.recipe.advantage_clip is not None and config.recipe.advantage_clip <= 0:
+        raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
+    if not 0 < config.data.validation_fraction < 1:
+        raise UserError(f"data.validation_fraction={config.data.validation_fraction} must lie between 0 and 1, as 0.1")
+
+
+def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:
+    for key in keys:
+        section, name = key.split(".")
+        value = getattr(getattr(config, section), name)
+        if not holds(value):
+            raise UserError(f"{key}={value} must {demand}")
+
+
+def _check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
+    if (node.path is None) == (node.builder is None):
+        raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder, not both and not neither")
+    if node.dtype not in DTYPES:
+        raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")

@@ -1,0 +1,146 @@
+"""Records into tensors: sequences padded on the right, media concatenated, per-token values laid beside their tokens."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from uniopd_mm.types import Batch, Failure, Prompt, Rollout, TeacherScores, TokenBatch, Trajectory
+
+
+def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
+    """Prompt + response of each rollout as one padded batch; the loss mask covers the response.
+
+    For L=2, R=1 beside L=1, R=3:  input_ids [[p p r 0], [p r r r]], loss_mask [[0 0 1 0], [0 1 1 1]].
+    """
+    prompts = [rollout.prompt for rollout in rollouts]
+    masks = [loss_mask(rollout) for rollout in rollouts]
+    return TokenBatch(
+        input_ids=_pad([_joined(r.prompt.token_ids, r.response_ids) for r in rollouts], pad_id),
+        attention_mask=_pad([torch.ones_like(mask) for mask in masks], False),
+        loss_mask=_pad(masks, False),
+        media=concatenate_media(prompts),
+        token_features=_token_features(rollouts),
+    )
+
+
+def collate(trajectories: Sequence[Trajectory], advantages: Sequence[Tensor], pad_id: int) -> Batch:
+    """The batch of an update; `advantages` holds f32[R] per trajectory. A trajectory without scores is masked whole."""
+    rollouts = [trajectory.rollout for trajectory in trajectories]
+    tokens = collate_rollouts(rollouts, pad_id)
+    scored = torch.tensor([isinstance(trajectory.scores, TeacherScores) for trajectory in trajectories])
+    correct = [trajectory.outcome.correct for trajectory in trajectories]
+    return Batch(
+        tokens=with_loss_mask(tokens, tokens.loss_mask & scored[:, None]),
+        advantages=align(tokens.loss_mask, advantages),
+        old_logprobs=align(tokens.loss_mask, [rollout.logprobs for rollout in rollouts]),
+        teacher_logprobs=align(tokens.loss_mask, [teacher_logprobs(trajectory) for trajectory in trajectories]),
+        correct=torch.tensor([value is True for value in correct]),
+        incorrect=torch.tensor([value is False for value in correct]),
+        group_ids=torch.tensor([rollout.group_id for rollout in rollouts]),
+        weights=torch.tensor([trajectory.weight for trajectory in trajectories]),
+        domains=tuple(rollout.prompt.sample.domain for rollout in rollouts),
+    )
+
+
+def loss_mask(rollout: Rollout) -> Tensor:
+    """bool[L+R]: False on the prompt, True on the response."""
+    return torch.arange(len(rollout.prompt.token_ids) + len(rollout.response_ids)) >= len(rollout.prompt.token_ids)
+
+
+def with_loss_mask(tokens: TokenBatch, mask: Tensor) -> TokenBatch:
+    """The same sequences under another loss mask, bool[N, T]."""
+    return TokenBatch(
+        input_ids=tokens.input_ids,
+        attention_mask=tokens.attention_mask,
+        loss_mask=mask,
+        media=tokens.media,
+        token_features=tokens.token_features,
+    )
+
+
+def align(mask: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """Response values f32[R] of each sample, laid on the True entries of `mask` bool[N, T]; 0 elsewhere."""
+    return torch.zeros(mask.shape).masked_scatter(mask, torch.cat(list(values)))
+
+
+def teacher_logprobs(trajectory: Trajectory) -> Tensor:
+    """f32[R]; a failed teacher's places hold the student's own log-probs, under a mask that is False."""
+    if isinstance(trajectory.scores, Failure):
+        return trajectory.rollout.logprobs
+    return trajectory.scores.logprobs
+
+
+def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:
+    """Media tensors by forward argument, along dim 0 in the order of the prompts; prompts may differ in what they hold."""
+    by_name: dict[str, list[Tensor]] = {}
+    for prompt in prompts:
+        for name, tensor in prompt.media.items():
+            by_name.setdefault(name, []).append(tensor)
+    return {name: torch.cat(tensors) for name, tensors in by_name.items()}
+
+
+def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:
+    """Prompts alone, padded on the left for generation; the loss mask is all False."""
+    ids = _pad([prompt.token_ids for prompt in prompts], pad_id, side="left")
+    mask = _pad([torch.ones_like(prompt.token_ids, dtype=torch.bool) for prompt in prompts], False, side="left")
+    features = {
+        name: _pad([_feature(prompt, name, 0) for prompt in prompts], 0, side="left") for name in _feature_names(prompts)
+    }
+    return TokenBatch(
+        input_ids=ids,
+        attention_mask=mask,
+        loss_mask=torch.zeros_like(mask),
+        media=concatenate_media(prompts),
+        token_features=features,
+    )
+
+
+def to_device(tokens: TokenBatch, device: torch.device) -> TokenBatch:
+    """The same batch with every tensor on `device`."""
+    return TokenBatch(
+        input_ids=tokens.input_ids.to(device),
+        attention_mask=tokens.attention_mask.to(device),
+        loss_mask=tokens.loss_mask.to(device),
+        media={name: tensor.to(device) for name, tensor in tokens.media.items()},
+        token_features={name: tensor.to(device) for name, tensor in tokens.token_features.items()},
+    )
+
+
+def batch_to_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with every tensor on `device`."""
+    return Batch(
+        tokens=to_device(batch.tokens, device),
+        advantages=batch.advantages.to(device),
+        old_logprobs=batch.old_logprobs.to(device),
+        teacher_logprobs=batch.teacher_logprobs.to(device),
+        correct=batch.correct.to(device),
+        incorrect=batch.incorrect.to(device),
+        group_ids=batch.group_ids.to(device),
+        weights=batch.weights.to(device),
+        domains=batch.domains,
+    )
+
+
+def _token_features(rollouts: Sequence[Rollout]) -> Mapping[str, Tensor]:
+    names = _feature_names([rollout.prompt for rollout in rollouts])
+    return {name: _pad([_feature(r.prompt, name, len(r.response_ids)) for r in rollouts], 0) for name in names}
+
+
+def _feature_names(prompts: Iterable[Prompt]) -> list[str]:
+    return sorted({name for prompt in prompts for name in prompt.token_features})
+
+
+def _feature(prompt: Prompt, name: str, response_length: int) -> Tensor:
+    """The feature over prompt and response: 0, ordinary text, where the prompt has none and on the response."""
+    values = prompt.token_features.get(name, torch.zeros_like(prompt.token_ids))
+    return _joined(values, values.new_zeros(response_length))
+
+
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    return torch.cat([first, second])
+
+
+def _pad(rows: list[Tensor], value: float, side: str = "right") -> Tensor:
+    return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)

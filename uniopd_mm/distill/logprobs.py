@@ -1,0 +1,112 @@
+"""Log-probs of given tokens from hidden states, without ever holding logits of a whole sequence.
+
+The one-token shift of a causal model (hidden state t-1 predicts token t) lives here and nowhere else: arrays that come
+out are token-aligned. Chunks are activation-checkpointed: the backward pass computes each chunk's logits again, so the
+peak is one chunk's logits whatever the length of the sequence. Leaves out: tensor-parallel vocabularies.
+"""
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+def token_logprobs(
+    hidden: Tensor,
+    head_weight: Tensor,
+    ids: Tensor,
+    *,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """Log-prob of every token and entropy of the distribution it was drawn from.
+
+    Args:
+        hidden: [B, T, H] hidden states; entry t has read tokens 0..t.
+        head_weight: [V, H] output embedding.
+        ids: i64[B, T] tokens.
+        chunk_size: predictions whose logits ([chunk_size, V]) exist at a time.
+        temperature: divides the logits; the sampling temperature, so that both sides speak of one distribution.
+        banned_ids: ids with probability 0.
+
+    Returns:
+        logprobs f32[B, T], entropy f32[B, T] in nats. Entry 0, which nothing predicts, is 0 in both.
+    """
+    batch, length, width = hidden.shape
+    flat = hidden[:, :-1].reshape(-1, width)
+    logprobs, entropy = predicted_logprobs(
+        flat,
+        head_weight,
+        ids[:, 1:].reshape(-1),
+        chunk_size=chunk_size,
+        temperature=temperature,
+        banned_ids=banned_ids,
+    )
+    first = logprobs.new_zeros(batch, 1)
+    shape = (batch, length - 1)
+    return torch.cat([first, logprobs.view(shape)], dim=1), torch.cat([first, entropy.view(shape)], dim=1)
+
+
+def masked_token_logprobs(
+    hidden: Tensor,
+    head_weight: Tensor,
+    ids: Tensor,
+    mask: Tensor,
+    *,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """`token_logprobs` at the tokens of `mask` (bool[B, T]) alone and 0 elsewhere: prompts cost nothing.
+
+    Raises:
+        ValueError: the mask holds a first token, which nothing predicts.
+    """
+    if mask[:, 0].any():
+        raise ValueError("the first token of a sequence has no log-prob; its mask entry must be False")
+    logprobs, entropy = predicted_logprobs(
+        hidden[:, :-1][mask[:, 1:]],
+        head_weight,
+        ids[mask],
+        chunk_size=chunk_size,
+        temperature=temperature,
+        banned_ids=banned_ids,
+    )
+    empty = logprobs.new_zeros(mask.shape)
+    return empty.masked_scatter(mask, logprobs), empty.masked_scatter(mask, entropy)
+
+
+def predicted_logprobs(
+    states: Tensor,
+    head_weight: Tensor,
+    targets: Tensor,
+    *,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """Already shifted: `states` [M, H] predict `targets` i64[M]; returns log-probs and entropies f32[M]."""
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size={chunk_size} must be at least 1")
+    chunks = [
+        checkpoint(_chunk, part, head_weight, target, temperature, banned_ids, use_reentrant=False)
+        for part, target in zip(states.split(chunk_size), targets.split(chunk_size), strict=True)
+    ]
+    logprobs, entropy = zip(*chunks, strict=True)
+    return torch.cat(logprobs), torch.cat(entropy)
+
+
+def _chunk(
+    states: Tensor, head_weight: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    distribution = log_softmax(states @ head_weight.T, temperature, banned_ids)
+    entropy = -(distribution.exp() * distribution.clamp(min=-1e9)).sum(-1)
+    return distribution.gather(-1, targets[:, None]).squeeze(-1), entropy
+
+
+def log_softmax(logits: Tensor, temperature: float, banned_ids: tuple[int, ...] = ()) -> Tensor:
+    """Log-probs f32[..., V] of the policy: logits over temperature, banned ids at -inf."""
+    scaled = logits.float() / temperature
+    if banned_ids:
+        scaled[..., list(banned_ids)] = float("-inf")
+    return torch.log_softmax(scaled, dim=-1)

@@ -1,0 +1,111 @@
+"""How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+
+from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.learner.learner import Learner
+from uniopd_mm.types import Skip
+from uniopd_mm.validation import Validation
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent."""
+
+    before: Validation
+    teacher: Validation | None
+    after: Validation | None = None
+    step: int = 0
+    teacher_failures: int = 0
+    unknown_outcomes: int = 0
+    seconds: float = 0.0
+
+    def after_step(self, number: int, values: Mapping[str, float], seconds: float) -> Self:
+        """With one more step counted."""
+        return replace(
+            self,
+            step=number,
+            teacher_failures=self.teacher_failures + int(values["teacher_failures"]),
+            unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
+            seconds=self.seconds + seconds,
+        )
+
+    def validated(self, after: Validation) -> Self:
+        """With a newer validation of the student."""
+        return replace(self, after=after)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """All that the next step depends on, beside the student's weights."""
+
+    progress: Progress
+    position: int
+    skipped: tuple[Skip, ...]
+    learner: Mapping[str, Any]
+    rng: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner) -> Self:
+        """The state of a run now."""
+        return cls(
+            progress=progress,
+            position=prompts.mixture.position,
+            skipped=tuple(prompts.skipped),
+            learner=learner.state_dict(),
+            rng=rng_state(),
+        )
+
+
+def rng_state() -> dict[str, Any]:
+    """Every global random generator's state."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_rng_state(state: Mapping[str, Any]) -> None:
+    """Set what `rng_state` gave."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """Seconds of one step, in all and by phase."""
+
+    started: float = field(default_factory=perf_counter)
+    laps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Count the block as phase `name`."""
+        began = perf_counter()
+        yield
+        self.laps[name] = self.laps.get(name, 0.0) + perf_counter() - began
+
+    def seconds(self) -> float:
+        """Since the start."""
+        return perf_counter() - self.started
+
+    def timing(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """What metrics.jsonl keeps: seconds, phases, and response tokens per second of generation."""
+        per_second = values["response_tokens"] / max(self.laps["generate"], 1e-9)
+        return {"seconds": self.seconds(), **self.laps, "tokens_per_second": per_second}

@@ -1,0 +1,87 @@
+"""A run's page: `python -m uniopd_mm.report runs/<name>` writes runs/<name>/report.html anew.
+
+It works while the run still goes on. `--curve FILE.png` also draws the accuracy before, during and after.
+Left out: comparing runs (use TensorBoard).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from uniopd_mm.tracking.charts import Chart, Series, png
+from uniopd_mm.tracking.files import write_atomically
+from uniopd_mm.tracking.jsonl import FILE_NAME, read_metrics
+from uniopd_mm.tracking.page import Report, accuracy_chart, levels, render
+from uniopd_mm.tracking.rollouts import newest_rollouts, read_rollouts
+from uniopd_mm.tracking.summary import overall, read_summary
+from uniopd_mm.types import UserError
+
+
+def write_report(run_folder: Path) -> Path:
+    """Write `run_folder`/report.html from metrics.jsonl, summary.json and the newest rollouts; return its path.
+
+    Raises:
+        UserError: the folder is no run, a file in it cannot be read, or the disk is full.
+    """
+    page = render(_read_run(run_folder))
+    path = run_folder / "report.html"
+    write_atomically(path, [page.encode("utf-8")], run=run_folder)
+    return path
+
+
+def curve_png(run_folder: Path, path: Path) -> Path:
+    """Draw the held-out accuracy before, during and after a run, with its teacher, as a PNG (1280 x 640).
+
+    Raises:
+        UserError: the folder is no run, or nothing was evaluated in it.
+    """
+    report = _read_run(run_folder)
+    held_out = [series for series in accuracy_chart(report).series if series.label == "held-out questions"]
+    points: dict[int, float | None] = {}
+    if held_out:
+        points |= zip(held_out[0].steps, held_out[0].values, strict=True)
+    if report.summary:
+        questions = report.summary.num_questions
+        before = overall(report.summary.accuracy_before, questions)
+        after = overall(report.summary.accuracy_after, questions)
+        points = {0: before, **points, report.summary.steps: after}
+    measured = {step: value for step, value in sorted(points.items()) if value is not None}
+    if not measured:
+        raise UserError(f"{run_folder}: no accuracy to draw; let the run reach its first evaluation")
+    curve = Series(label="student", steps=list(measured), values=list(measured.values()), points=True)
+    png(Chart(title="held-out accuracy", series=[curve], levels=levels(report.summary), percent=True), path)
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status (2 for what the user can mend)."""
+    parser = argparse.ArgumentParser(prog="python -m uniopd_mm.report", description="Write a run's report.html.")
+    parser.add_argument("run", type=Path, help="the run's folder, such as runs/demo")
+    parser.add_argument("--curve", type=Path, metavar="FILE.png", help="also draw the accuracy curve into this file")
+    options = parser.parse_args(arguments)
+    try:
+        print(write_report(options.run))
+        if options.curve:
+            print(curve_png(options.run, options.curve))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _read_run(folder: Path) -> Report:
+    if not (folder / FILE_NAME).is_file():
+        raise UserError(f"{folder}: no run ({FILE_NAME} is not there); name a folder that training wrote")
+    step, rollouts = newest_rollouts(folder) or (None, None)
+    return Report(
+        name=folder.resolve().name,
+        metrics=read_metrics(folder),
+        summary=read_summary(folder),
+        rollouts=read_rollouts(rollouts) if rollouts else [],
+        rollout_step=step,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

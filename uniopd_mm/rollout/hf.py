@@ -1,0 +1,148 @@
+"""Rollouts with transformers' own generation: the engine that runs everywhere, also on a laptop's CPU.
+
+Every response has its own random numbers, drawn from (seed, policy step, sample id, index) and turned into tokens by
+inverse-CDF sampling, so the rest of the batch cannot change it. Leaves out: paged attention and continuous batching;
+`rollout=vllm` is for real sizes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from uniopd_mm.backbone import Backbone
+from uniopd_mm.data.collate import left_padded, to_device
+from uniopd_mm.distill.logprobs import log_softmax
+from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, TokenBatch, Vocabulary
+
+
+@final
+class HFRollout:
+    """Generates with the student's own module, so new weights need no copy.
+
+    Args:
+        backbone: the model; it generates under the same autocast as it is scored.
+        vocabulary: of the student's processor.
+        max_batch_size: sequences generated at a time.
+    """
+
+    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, *, max_batch_size: int = 64) -> None:
+        self.backbone = backbone
+        self.vocabulary = vocabulary
+        self.max_batch_size = max_batch_size
+
+    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+        """See `RolloutEngine.generate`."""
+        wanted = [(group, index) for group in range(len(prompts)) for index in range(num_samples)]
+        rollouts: list[Rollout] = []
+        for start in range(0, len(wanted), self.max_batch_size):
+            rollouts += self._generate_batch(prompts, wanted[start : start + self.max_batch_size], sampling)
+        return [rollouts[start : start + num_samples] for start in range(0, len(rollouts), num_samples)]
+
+    def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
+        """Copy weights that do not already live in this engine's module."""
+        own = self.backbone.model.state_dict()
+        for name, tensor in named_tensors:
+            if own[name].data_ptr() != tensor.data_ptr():
+                own[name].copy_(tensor)
+
+    def _generate_batch(
+        self, prompts: Sequence[Prompt], wanted: Sequence[tuple[int, int]], sampling: Sampling
+    ) -> list[Rollout]:
+        chosen = [prompts[group] for group, _ in wanted]
+        tokens = to_device(left_padded(chosen, self.vocabulary.pad_id), self.backbone.device)
+        uniforms = [draw(prompts[group].sample.sample_id, index, sampling) for group, index in wanted]
+        sampler = Sampler(torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids)
+        responses = self._run(tokens, sampler, sampling).cpu()
+        logprobs = torch.stack(sampler.logprobs, dim=1).cpu()
+        return [
+            self._rollout(prompt, group, ids, values, sampling)
+            for prompt, (group, _), ids, values in zip(chosen, wanted, responses, logprobs, strict=True)
+        ]
+
+    @torch.no_grad()
+    def _run(self, tokens: TokenBatch, sampler: "Sampler", sampling: Sampling) -> Tensor:
+        """Response ids i64[N, R], padded on the right."""
+        with self.backbone.autocast():
+            sequences = self.backbone.model.generate(
+                input_ids=tokens.input_ids,
+                attention_mask=tokens.attention_mask.long(),
+                **tokens.media,
+                **tokens.token_features,
+                logits_processor=LogitsProcessorList([sampler]),
+                generation_config=self._generation_config(sampling.max_new_tokens),
+            )
+        return sequences[:, tokens.input_ids.shape[1] :]
+
+    def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
+        """Plain decoding: the sampler chooses. A checkpoint's own penalties are spelled out as off, because what is
+        left unset would be taken from the checkpoint and change the sampling policy."""
+        return GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=0,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            eos_token_id=list(self.vocabulary.stop_ids),
+            pad_token_id=self.vocabulary.pad_id,
+        )
+
+    def _rollout(self, prompt: Prompt, group: int, ids: Tensor, logprobs: Tensor, sampling: Sampling) -> Rollout:
+        length, reason = self._end(ids)
+        return Rollout(
+            prompt=prompt,
+            group_id=group,
+            response_ids=ids[:length].clone(),
+            logprobs=logprobs[:length].clone(),
+            finish_reason=reason,
+            policy_step=sampling.policy_step,
+        )
+
+    def _end(self, ids: Tensor) -> tuple[int, FinishReason]:
+        """Length including the stop token, and whether there was one. ids: i64[R]."""
+        stops = torch.isin(ids, torch.tensor(self.vocabulary.stop_ids)).nonzero()
+        if len(stops):
+            return int(stops[0]) + 1, FinishReason.STOP
+        return len(ids), FinishReason.LENGTH
+
+
+class Sampler(LogitsProcessor):
+    """Chooses each next token itself and leaves the decoding loop nothing else to choose.
+
+    Args:
+        uniforms: f64[N, max_new_tokens] in [0, 1), one for each token to come.
+        temperature: of the sampling policy; 0 takes the likeliest token and reports its log-prob at temperature 1.
+    """
+
+    def __init__(self, uniforms: Tensor, temperature: float, banned_ids: tuple[int, ...]) -> None:
+        self.uniforms = uniforms
+        self.temperature = temperature
+        self.banned_ids = banned_ids
+        self.logprobs: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """scores f32[N, V] -> the same shape, -inf everywhere but at the chosen token."""
+        distribution = log_softmax(scores, self.temperature or 1.0, self.banned_ids)
+        chosen = self._choose(distribution)
+        self.logprobs.append(distribution.gather(1, chosen).squeeze(1))
+        return torch.full_like(scores, float("-inf")).scatter(1, chosen, 0.0)
+
+    def _choose(self, distribution: Tensor) -> Tensor:
+        """Token ids i64[N, 1] by inverse CDF; in float64, where 150,000 probabilities add up without visible error."""
+        if self.temperature == 0:
+            return distribution.argmax(-1, keepdim=True)
+        cumulative = distribution.double().exp().cumsum(-1)
+        point = self.uniforms[:, len(self.logprobs)].unsqueeze(1) * cumulative[:, -1:]
+        return torch.searchsorted(cumulative, point, right=True)
+
+
+def draw(sample_id: str, index: int, sampling: Sampling) -> Tensor:
+    """The random numbers of one response: f64[max_new_tokens] in [0, 1)."""
+    key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}/{index}".encode()
+    seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "little", signed=True)
+    # 24 random bits: times a float64 sum they stay below it, so no draw falls off the end of the vocabulary.
+    return torch.rand(sampling.max_new_tokens, generator=torch.Generator().manual_seed(seed)).double()

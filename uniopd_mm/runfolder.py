@@ -1,0 +1,91 @@
+"""A run's folder: made for a new run, or opened to go on with one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import final
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from uniopd_mm.config import TrainConfig
+from uniopd_mm.learner.checkpoint import complete_steps, load_state, newest_checkpoint
+from uniopd_mm.progress import RunState
+from uniopd_mm.types import UserError
+
+CHANGEABLE = ("resume", "trainer.steps", "trainer.eval_every", "trainer.save_every", "trainer.keep_checkpoints")
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """`checkpoint` and `state` are where it goes on from, None for a beginning. `resumed` tells whether the folder was
+    there before, which it also is where a run was stopped ahead of its first checkpoint."""
+
+    folder: Path
+    config: TrainConfig
+    resumed: bool = False
+    checkpoint: Path | None = None
+    state: RunState | None = None
+
+    @property
+    def step(self) -> int:
+        """The last step that is done."""
+        return self.state.progress.step if self.state else 0
+
+
+def open_run(config: TrainConfig, overrides: Sequence[str]) -> Run:
+    """The run of a composed configuration: new, or `config.resume` with its own configuration.
+
+    Raises:
+        UserError: the folder is taken or cannot be written; there is no such run; the command line would change what
+            a resumed run depends on.
+    """
+    return _reopen(config, overrides) if config.resume else _create(config)
+
+
+def _create(config: TrainConfig) -> Run:
+    name = config.run.name or f"{config.task.get('domain', 'run')}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(config.run.root) / name
+    if (folder / "config.yaml").exists():
+        raise UserError(f"run.name={name}: {folder} exists; give another run.name, or go on with resume={folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"run.root={config.run.root}: {folder}: {error.strerror}; give a folder to write in") from error
+    return Run(folder=folder, config=config)
+
+
+def _reopen(config: TrainConfig, overrides: Sequence[str]) -> Run:
+    folder = Path(str(config.resume))
+    kept = _with_overrides(_read_config(folder), overrides, folder)
+    if not complete_steps(folder):
+        return Run(folder=folder, config=kept, resumed=True)
+    checkpoint = newest_checkpoint(folder)
+    return Run(folder=folder, config=kept, resumed=True, checkpoint=checkpoint, state=load_state(checkpoint))
+
+
+def _read_config(folder: Path) -> TrainConfig:
+    path = folder / "config.yaml"
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(path))
+        return OmegaConf.to_object(config)  # type: ignore[return-value]
+    except FileNotFoundError as error:
+        raise UserError(f"resume={folder}: no config.yaml there; give the folder of a run") from error
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise UserError(f"resume={folder}: {path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _with_overrides(config: TrainConfig, overrides: Sequence[str], folder: Path) -> TrainConfig:
+    """The run's configuration with the few keys that do not change what its steps compute."""
+    node = OmegaConf.structured(config)
+    for override in overrides:
+        key, _, _ = override.lstrip("+").partition("=")
+        if key not in CHANGEABLE and not key.startswith("tracking."):
+            allowed = ", ".join([*CHANGEABLE[1:], "tracking.*"])
+            raise UserError(f"{override}: a resumed run keeps its settings ({folder}/config.yaml); only {allowed} may change")
+    node.merge_with_dotlist([override for override in overrides if not override.startswith("resume=")])
+    return OmegaConf.to_object(node)  # type: ignore[return-value]

@@ -1,0 +1,60 @@
+"""The sinks of one run, from a few options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uniopd_mm.tracking.base import CompositeTracker, Tracker
+from uniopd_mm.tracking.console import ConsoleTracker
+from uniopd_mm.tracking.jsonl import JsonlTracker
+from uniopd_mm.tracking.rollouts import RolloutsTracker
+from uniopd_mm.tracking.wandb import WandbTracker, require_wandb
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingOptions:
+    """Which sinks a run has. metrics.jsonl is always there."""
+
+    progress: bool = True
+    """Show the run's bar, or its plain lines."""
+    rollouts_every: int = 1
+    """Write the rollouts of steps divisible by this; 0 writes none."""
+    tensorboard: bool = True
+    wandb: bool = False
+    wandb_project: str = "uniopd-mm"
+    wandb_mode: str = "offline"
+    """offline, online or disabled."""
+
+
+def open_tracker(
+    folder: Path,
+    options: TrackingOptions,
+    *,
+    total_steps: int,
+    resume_step: int | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> CompositeTracker:
+    """Open every sink that `options` ask for; the caller closes the result. `config` is what W&B shows of the run.
+
+    `resume_step` is the step of the checkpoint the run goes on from, None for a new run.
+
+    Raises:
+        UserError: wandb is missing, a new run's folder is used already, or the disk is full.
+    """
+    if options.wandb:
+        require_wandb()
+    sinks: list[Tracker] = [JsonlTracker(folder, resume_step)]
+    if options.rollouts_every:
+        sinks.append(RolloutsTracker(folder, resume_step, every=options.rollouts_every))
+    if options.tensorboard:
+        # TensorBoard takes a second to import, which a run without it need not wait for.
+        from uniopd_mm.tracking.tensorboard import TensorBoardTracker
+
+        sinks.append(TensorBoardTracker(folder, resume_step))
+    if options.wandb:
+        mode, project = options.wandb_mode, options.wandb_project
+        sinks.append(WandbTracker(folder, resume_step, project=project, mode=mode, config=config))
+    if options.progress:
+        sinks.append(ConsoleTracker(total_steps, resume_step))
+    return CompositeTracker(sinks)

@@ -1,0 +1,71 @@
+"""`python -m uniopd_mm.train task=video_qa`: compose the configuration, build the parts, run.
+
+`--help` lists every key, `--cfg job` prints the composed configuration, `resume=runs/<name>` goes on with a run.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from uniopd_mm.assembly import assemble
+from uniopd_mm.cli import run_command
+from uniopd_mm.config import TrainConfig, validate
+from uniopd_mm.progress import Progress
+from uniopd_mm.report import write_report
+from uniopd_mm.runfolder import open_run
+from uniopd_mm.tracking.console import note, terminal
+from uniopd_mm.tracking.summary import Summary, summary_table, write_summary
+from uniopd_mm.types import Skip
+
+
+def train(config: TrainConfig, overrides: Sequence[str]) -> None:
+    """Run a job from its composed configuration to its summary."""
+    started = perf_counter()
+    validate(config)
+    torch.set_num_threads(config.trainer.threads or os.cpu_count() or 1)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    run = open_run(config, overrides)
+    note(f"run {run.folder}")
+    trainer = assemble(run)
+    try:
+        progress = trainer.train()
+    finally:
+        trainer.parts.tracker.close()
+    summary = summarize(run.config, progress, trainer.parts.prompts.skipped)
+    elapsed = perf_counter() - started
+    earlier = run.state.progress.seconds if run.state else 0.0
+    summary = replace(summary, seconds=earlier + elapsed)
+    write_summary(run.folder, summary)
+    terminal().print(summary_table(summary))
+    note(f"report {write_report(run.folder)}")
+
+
+def summarize(config: TrainConfig, progress: Progress, skipped: Sequence[Skip]) -> Summary:
+    """What summary.json says of a finished run; its seconds are those of the steps."""
+    after, teacher = progress.after or progress.before, progress.teacher
+    return Summary(
+        task=str(config.task["domain"]),
+        steps=progress.step,
+        accuracy_before=progress.before.accuracy,
+        accuracy_after=after.accuracy,
+        teacher_accuracy=teacher.accuracy if teacher else {},
+        num_questions=progress.before.asked,
+        seconds=progress.seconds,
+        skipped=tuple(dict.fromkeys((*skipped, *progress.before.skipped))),
+        teacher_failures=progress.teacher_failures,
+        unknown_outcomes=progress.unknown_outcomes,
+    )
+
+
+def main() -> None:
+    """The command."""
+    run_command(train, TrainConfig, "train")
+
+
+if __name__ == "__main__":
+    main()
