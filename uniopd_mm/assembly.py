@@ -167,7 +167,8 @@ def _beginning(parts: Parts, teacher: LocalTeacher) -> Progress:
     expert = parts.validate(HFRollout(teacher.backbone, parts.processor.vocabulary), "teacher")
     for skip in before.skipped:
         warning(f"{skip.where}: {skip.reason}; skipped")
-    note(f"on {sum(before.asked.values())} held-out questions: student {before.overall:.3f}, teacher {expert.overall:.3f}")
+    asked = sum(before.asked.values())
+    note(f"on {asked} held-out questions: student {before.overall:.3f}, teacher {expert.overall:.3f}")
     return Progress(before=before, teacher=expert)
 
 

@@ -51,7 +51,7 @@ def _target(name: str, key: str) -> Callable[..., Any]:
 
 def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
     """Parameter names and types; a type that OmegaConf cannot check counts as Any."""
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function)
     return {name: _checkable(hints.get(name, Any)) for name in inspect.signature(target).parameters}
 

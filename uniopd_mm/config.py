@@ -75,7 +75,9 @@ class RecipeConfig:
     clip_low: float = documented("lower clip of the importance ratio", 0.2)
     clip_high: float = documented("upper clip of the importance ratio", 0.28)
     gate: float = documented("a token is dropped where student and teacher differ by this many nats or more", 10.0)
-    advantage_clip: float | None = documented("token rewards are held within plus and minus this; null: as they are", None)
+    advantage_clip: float | None = documented(
+        "token rewards are held within plus and minus this; null: as they are", None
+    )
     reduction: Reduction = documented("sample_mean (as published) or token_mean", Reduction.SAMPLE_MEAN)
 
 

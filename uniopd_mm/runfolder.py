@@ -86,6 +86,8 @@ def _with_overrides(config: TrainConfig, overrides: Sequence[str], folder: Path)
         key, _, _ = override.lstrip("+").partition("=")
         if key not in CHANGEABLE and not key.startswith("tracking."):
             allowed = ", ".join([*CHANGEABLE[1:], "tracking.*"])
-            raise UserError(f"{override}: a resumed run keeps its settings ({folder}/config.yaml); only {allowed} may change")
+            raise UserError(
+                f"{override}: a resumed run keeps what {folder}/config.yaml says; only {allowed} may change"
+            )
     node.merge_with_dotlist([override for override in overrides if not override.startswith("resume=")])
     return OmegaConf.to_object(node)  # type: ignore[return-value]

@@ -62,5 +62,6 @@ class Validator:
                     unknown += outcome.correct is None
                 bar.advance(len(prompts) + len(skips))
         if not asked:
-            raise UserError(f"data.path: no validation sample can be used; the last: {skipped[-1].where}: {skipped[-1].reason}")
+            last = f"{skipped[-1].where}: {skipped[-1].reason}"
+            raise UserError(f"data.path: no validation sample can be used; the last: {last}")
         return Validation(correct=dict(correct), asked=dict(asked), unknown=unknown, skipped=tuple(skipped))

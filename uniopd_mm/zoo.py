@@ -143,9 +143,7 @@ def _make(
     school.processor.save(folder)
 
 
-def _school(
-    backbone: Backbone, processor: Processor, schooling: Schooling, samples: Sequence[Sample]
-) -> School:
+def _school(backbone: Backbone, processor: Processor, schooling: Schooling, samples: Sequence[Sample]) -> School:
     with progress("reading clips and questions", len(samples), transient=True) as bar:
         rollouts = [_demonstration(processor, sample, bar) for sample in samples]
     return School(

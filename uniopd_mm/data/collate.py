@@ -1,4 +1,4 @@
-"""Records into tensors: sequences padded on the right, media concatenated, per-token values laid beside their tokens."""
+"""Records into tensors: sequences padded on the right, media concatenated, per-token values beside their tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -73,7 +73,7 @@ def teacher_logprobs(trajectory: Trajectory) -> Tensor:
 
 
 def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:
-    """Media tensors by forward argument, along dim 0 in the order of the prompts; prompts may differ in what they hold."""
+    """Media tensors by forward argument, along dim 0 in the prompts' order; prompts may differ in what they hold."""
     by_name: dict[str, list[Tensor]] = {}
     for prompt in prompts:
         for name, tensor in prompt.media.items():
@@ -86,7 +86,8 @@ def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:
     ids = _pad([prompt.token_ids for prompt in prompts], pad_id, side="left")
     mask = _pad([torch.ones_like(prompt.token_ids, dtype=torch.bool) for prompt in prompts], False, side="left")
     features = {
-        name: _pad([_feature(prompt, name, 0) for prompt in prompts], 0, side="left") for name in _feature_names(prompts)
+        name: _pad([_feature(prompt, name, 0) for prompt in prompts], 0, side="left")
+        for name in _feature_names(prompts)
     }
     return TokenBatch(
         input_ids=ids,

@@ -23,7 +23,8 @@ class Reduction(StrEnum):
 def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:
     """r_t = log pi_T(o_t) - log pi_old(o_t), any shape, detached; held within [-clip, clip] where a clip is given.
 
-    A token that the teacher rules out (-inf) gets -clip; without a clip it stays -inf and the objective's gate drops it.
+    A token that the teacher rules out (-inf) gets -clip; without a clip it stays -inf, and the objective's gate drops
+    it.
     """
     rewards = (teacher_logprobs - old_logprobs).detach()
     return rewards if clip is None else rewards.clamp(-clip, clip)

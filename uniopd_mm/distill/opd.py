@@ -14,7 +14,6 @@ from torch import Tensor
 from uniopd_mm.distill.objective import clipped_policy_loss, denominator, token_rewards
 from uniopd_mm.types import Batch, Failure, TokenBatch, Trajectory
 
-
 PerTokenPolicy = Callable[[TokenBatch, float], tuple[Tensor, Tensor]]  # a backbone: log-probs and entropies [N, T]
 
 

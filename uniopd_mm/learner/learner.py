@@ -79,5 +79,5 @@ def _means(parts: Sequence[Mapping[str, Tensor]]) -> Mapping[str, float]:
     """Sums over the micro-batches; per token, but for the loss, whose parts add up to the whole."""
     sums = {name: sum(part[name].double() for part in parts) for name in parts[0]}
     tokens = max(1.0, float(sums.pop("tokens")))
-    loss = float(sums.pop("loss"))
-    return {"loss": loss, **{name: float(total) / tokens for name, total in sums.items()}}
+    per_token = {name: float(total) / tokens for name, total in sums.items() if name != "loss"}
+    return {"loss": float(sums["loss"]), **per_token}

@@ -55,7 +55,9 @@ class HFRollout:
         chosen = [prompts[group] for group, _ in wanted]
         tokens = to_device(left_padded(chosen, self.vocabulary.pad_id), self.backbone.device)
         uniforms = [draw(prompts[group].sample.sample_id, index, sampling) for group, index in wanted]
-        sampler = Sampler(torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids)
+        sampler = Sampler(
+            torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids
+        )
         responses = self._run(tokens, sampler, sampling).cpu()
         logprobs = torch.stack(sampler.logprobs, dim=1).cpu()
         return [
