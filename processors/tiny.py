@@ -62,7 +62,7 @@ class TinyQwen3VL:
     """
 
     hidden_size: int = 128
-    num_layers: int = 3
+    num_layers: int = 2
     vocab_size: int = 640
     max_pixels: int = 128 * 128
 

@@ -1,5 +1,6 @@
 """The composition root: from a run's configuration to a trainer that is ready to go."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from omegaconf import OmegaConf
 from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.components import build, check_component
 from uniopd_mm.config import ModelConfig, TeacherConfig, TrainConfig
+from uniopd_mm.data.cache import CachedProcessor
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.distill.opd import OnPolicyDistillation
@@ -25,6 +27,8 @@ from uniopd_mm.trainer import Parts, Trainer
 from uniopd_mm.types import Corpus, Skip, UserError
 from uniopd_mm.validation import Validator
 
+NAMED = 50  # skipped rows named on the console before training; summary.json has them all
+
 
 def assemble(run: Run) -> Trainer:
     """Build every part, measure student and teacher, and restore what a resumed run knows.
@@ -36,6 +40,8 @@ def assemble(run: Run) -> Trainer:
     check_components(config)
     task: Task = build(config.task, "task")
     train, held_out = _corpus(task, "train"), _corpus(task, "validation")
+    skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
+    _name_skipped(skipped)
     student, processor = _student(run)
     teacher = _teacher(config, processor)
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **_generates(student, processor))
@@ -43,7 +49,7 @@ def assemble(run: Run) -> Trainer:
     parts = Parts(
         task=task,
         processor=processor,
-        prompts=_prompts(run, processor, train, (*train.skipped, *held_out.skipped)),
+        prompts=_prompts(run, processor, train, skipped),
         engine=engine,
         router=TeacherRouter({task.domain: teacher}),
         objective=learner.objective,
@@ -79,21 +85,26 @@ def check_components(config: TrainConfig) -> None:
 
 
 def _corpus(task: Task, split: str) -> Corpus:
-    """A split that has something in it; what was skipped is named on the console."""
+    """A split that has something in it."""
     corpus = task.samples(split)
-    for skip in corpus.skipped[:10]:
-        warning(f"{skip.where}: {skip.reason}; skipped")
-    if len(corpus.skipped) > 10:
-        warning(f"{len(corpus.skipped) - 10} more rows of the {split} split skipped; summary.json names them all")
     if not len(corpus):
         raise UserError(f"data.path: the {split} split is empty; give it rows, or change data.validation_fraction")
     return corpus
 
 
+def _name_skipped(skipped: Sequence[Skip]) -> None:
+    """On the console; of very many the first."""
+    for skip in skipped[:NAMED]:
+        warning(f"{skip.where}: {skip.reason}; skipped")
+    if len(skipped) > NAMED:
+        warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
+
+
 def _student(run: Run) -> tuple[Backbone, Processor]:
     config = run.config.model
     path = str(run.checkpoint / "student") if run.checkpoint else _checkpoint(config, "model")
-    processor: Processor = build(config.processor, "model.processor", path=path)
+    encoder = _processor(config, "model", path)
+    processor = CachedProcessor(encoder, run.config.data.prompt_cache_mb << 20)
     model = load_model(path, "model.path")
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -103,10 +114,17 @@ def _student(run: Run) -> tuple[Backbone, Processor]:
 def _teacher(config: TrainConfig, student: Processor) -> LocalTeacher:
     expert = config.teacher
     path = _checkpoint(expert, "teacher")
-    processor: Processor = build(expert.processor, "teacher.processor", path=path)
+    processor = _processor(expert, "teacher", path)
     check_vocabulary(student.vocabulary, processor.vocabulary, expert.name)
     backbone = Backbone(load_model(path, "teacher.path"), dtype=expert.dtype)
     return LocalTeacher(expert.name, backbone, processor.vocabulary, max_tokens=expert.max_tokens)
+
+
+def _processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Processor:
+    try:
+        return build(node.processor, f"{key}.processor", path=path)
+    except UserError as error:
+        raise UserError(f"{key}.path={path}: {error}") from error
 
 
 def _checkpoint(node: ModelConfig | TeacherConfig, key: str) -> str:
@@ -165,8 +183,7 @@ def _beginning(parts: Parts, teacher: LocalTeacher) -> Progress:
     """Student and teacher, measured before the first step on the same questions."""
     before = parts.validate(parts.engine, "student before")
     expert = parts.validate(HFRollout(teacher.backbone, parts.processor.vocabulary), "teacher")
-    for skip in before.skipped:
-        warning(f"{skip.where}: {skip.reason}; skipped")
+    _name_skipped(before.skipped)
     asked = sum(before.asked.values())
     note(f"on {asked} held-out questions: student {before.overall:.3f}, teacher {expert.overall:.3f}")
     return Progress(before=before, teacher=expert)

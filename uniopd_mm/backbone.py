@@ -15,6 +15,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from uniopd_mm.distill.logprobs import masked_token_logprobs
 from uniopd_mm.types import TokenBatch, UserError
 
+LOGITS_BUDGET = 2**24  # float32 logits in one chunk: 64 MiB
+
 
 class Backbone(nn.Module):
     """A causal language model, with or without eyes.
@@ -24,7 +26,7 @@ class Backbone(nn.Module):
         banned_ids: ids the sampling policy never draws, hence of probability 0; empty for a teacher, which is asked
             for its plain distribution.
         dtype: float32, or bfloat16 or float16 to compute in under autocast.
-        logits_budget: float32 logits that may exist at a time; 2**24 are 64 MiB.
+        logits_budget: float32 logits in one chunk.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class Backbone(nn.Module):
         banned_ids: tuple[int, ...] = (),
         *,
         dtype: str = "float32",
-        logits_budget: int = 2**24,
+        logits_budget: int = LOGITS_BUDGET,
     ) -> None:
         super().__init__()
         self.model = model
@@ -66,15 +68,15 @@ class Backbone(nn.Module):
                 **tokens.media,
                 **tokens.token_features,
             ).last_hidden_state
-        return masked_token_logprobs(
-            hidden,
-            self.model.get_output_embeddings().weight,
-            tokens.input_ids,
-            tokens.loss_mask,
-            chunk_size=max(1, self.logits_budget // self.vocab_size),
-            temperature=temperature,
-            banned_ids=self.banned_ids,
-        )
+            return masked_token_logprobs(
+                hidden,
+                self.model.get_output_embeddings().weight,
+                tokens.input_ids,
+                tokens.loss_mask,
+                chunk_size=max(1, self.logits_budget // self.vocab_size),
+                temperature=temperature,
+                banned_ids=self.banned_ids,
+            )
 
 
 def load_model(path: str, key: str) -> PreTrainedModel:

@@ -5,6 +5,8 @@ configuration; `--help` is written from the schema's documented fields.
 """
 
 import difflib
+import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +17,9 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from uniopd_mm.types import UserError
 
@@ -30,6 +32,7 @@ def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, na
         print(help_text(schema, name))
         return
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    logging.getLogger("hydra").addHandler(logging.NullHandler())  # its errors are raised too, and told in one line
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them and exiting with 1
 
     refused: list[UserError] = []
@@ -40,6 +43,12 @@ def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, na
             function(OmegaConf.to_object(config), list(HydraConfig.get().overrides.task))
         except UserError as error:
             refused.append(error)  # raised through Hydra it would be announced with a line of Hydra's own
+        except OmegaConfBaseException as error:
+            refused.append(UserError(_refused(error, schema)))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            refused.append(UserError(f"{error.filename or 'disk'}: {error.strerror}; free some space and try again"))
 
     try:
         main()
@@ -100,15 +109,36 @@ def _no_such_choice(error: MissingConfigException) -> str:
 
 def _refused(error: Exception, schema: type) -> str:
     """One line for what Hydra or OmegaConf refused: key, value, reason, and the nearest key there is."""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not KEY=VALUE in Hydra's grammar; quote what holds commas, brackets or equals signs"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = getattr(cause, "full_key", None)
     if not key:
         return _first_line(error)
-    given = next((argument for argument in sys.argv[1:] if argument.lstrip("+~").split("=")[0] == key), key)
+    given = _given(key)
+    key = given.partition("=")[0]
     near = difflib.get_close_matches(key, [known for known, _ in documented_keys(schema)], n=1)
     reason = "no such key" if "not in" in str(cause) else _first_line(cause)
-    remedy = f"did you mean {near[0]}?" if near and near[0] != key else "--help lists every key and its type"
+    if isinstance(cause, InterpolationKeyError):
+        remedy = "choose groups that fit each other (task=, model=, teacher=), or set this key"
+    elif part := next((name for name in component_keys(schema) if key.startswith(f"{name}.")), None):
+        remedy = f"--cfg job prints what {part} has; a parameter that its YAML does not name is written +{given}"
+    elif near and near[0] != key:
+        remedy = f"did you mean {near[0]}?"
+    else:
+        remedy = "--help lists every key and its type"
     return f"{given}: {reason}; {remedy}"
+
+
+def _given(key: str) -> str:
+    """The last argument that sets `key` or something below it, without a leading + or ~."""
+    arguments = [argument.lstrip("+~") for argument in sys.argv[:0:-1]]
+    return next((a for a in arguments if a.partition("=")[0] == key or a.startswith(f"{key}.")), key)
+
+
+def component_keys(schema: type) -> list[str]:
+    """The keys whose values are components, with parameters that only their targets know."""
+    return [key for key, entry in documented_keys(schema) if str(entry.type).startswith("dict")]
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from dataclasses import make_dataclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,10 +20,15 @@ def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
     """The component that `node` describes, with what only the program knows passed by keyword.
 
     Raises:
-        UserError: no such target, a parameter it does not take, or one of another type.
+        UserError: no such target, a parameter it does not take, one of another type or one that is missing, or what
+            the target itself raised.
     """
     check_component(node, key)
-    return instantiate(dict(node), **runtime)
+    _check_complete(node, key, runtime)
+    try:
+        return instantiate(dict(node), **runtime)
+    except InstantiationException as error:
+        raise error.__cause__ or error from None  # the target's own error, which Hydra wraps
 
 
 def check_component(node: Mapping[str, Any], key: str) -> None:
@@ -33,27 +38,40 @@ def check_component(node: Mapping[str, Any], key: str) -> None:
     hints = _parameters(_target(str(node["_target_"]), key))
     values = {name: value for name, value in node.items() if not str(name).startswith("_")}
     for name, value in values.items():
-        if name not in hints:
-            raise UserError(f"{key}.{name}={value}: no such parameter; it takes {', '.join(sorted(hints))}")
+        if name not in hints and None not in hints:
+            raise UserError(
+                f"{key}.{name}={value}: no such parameter; it takes {', '.join(sorted(filter(None, hints)))}"
+            )
         if isinstance(value, Mapping) and "_target_" in value:
             check_component(value, f"{key}.{name}")
         else:
-            _check_value(name, value, hints[name], key)
+            _check_value(name, value, hints.get(str(name), Any), key)
+
+
+def _check_complete(node: Mapping[str, Any], key: str, runtime: Mapping[str, Any]) -> None:
+    for name, parameter in inspect.signature(_target(str(node["_target_"]), key)).parameters.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not variadic and name not in {*node, *runtime}:
+            raise UserError(f"{key}.{name}: missing; {node['_target_']} needs it")
 
 
 def _target(name: str, key: str) -> Callable[..., Any]:
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())
         raise UserError(f"{key}._target_={name}: {reason}; give an importable class") from error
 
 
-def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
-    """Parameter names and types; a type that OmegaConf cannot check counts as Any."""
+def _parameters(target: Callable[..., Any]) -> dict[str | None, Any]:
+    """Parameter names and types; a type that OmegaConf cannot check counts as Any, `**name` stands as None."""
     function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function)
-    return {name: _checkable(hints.get(name, Any)) for name in inspect.signature(target).parameters}
+    parameters = inspect.signature(target).parameters.values()
+    return {
+        None if parameter.kind is parameter.VAR_KEYWORD else parameter.name: _checkable(hints.get(parameter.name, Any))
+        for parameter in parameters
+    }
 
 
 def _checkable(hint: Any) -> Any:

@@ -30,6 +30,7 @@ class DataConfig:
     media_root: str | None = documented("folder of relative media paths; null: the folder of data.path", None)
     validation_fraction: float = documented("share of rows held out where rows name no split", 0.1)
     max_prompt_tokens: int = documented("a prompt with more tokens is skipped and counted", 4096)
+    prompt_cache_mb: int = documented("encoded prompts kept in memory, for later epochs and validations", 512)
     max_validation_samples: int = documented("questions of the validation split that are asked, from the front", 320)
 
 
@@ -39,7 +40,7 @@ class ModelConfig:
 
     name: str = documented("what tables and files call it")
     path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
-    builder: dict[str, Any] | None = documented("component that makes a checkpoint on first use", None)
+    builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
     dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
     gradient_checkpointing: bool = documented("keep no activations of the backbone's layers", False)
@@ -51,7 +52,7 @@ class TeacherConfig:
 
     name: str = documented("what tables and files call it")
     path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
-    builder: dict[str, Any] | None = documented("component that makes a checkpoint on first use", None)
+    builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: the expert's own tokenizer, compared with the student's")
     dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
     max_tokens: int = documented("padded tokens scored at a time", 16384)
@@ -132,6 +133,7 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    zoo: dict[str, Any] = documented("builders that student and teacher of the built-in zoo share", {})
     seed: int = documented("of prompt order and sampling", 0)
     resume: str | None = documented("folder of a run to go on with", None)
 
@@ -150,6 +152,7 @@ AT_LEAST_ONE = (
 )
 ABOVE_ZERO = ("rollout.temperature", "recipe.gate", "trainer.learning_rate", "trainer.max_grad_norm")
 NOT_NEGATIVE = (
+    "data.prompt_cache_mb",
     "recipe.clip_low",
     "recipe.clip_high",
     "trainer.warmup_steps",
@@ -171,6 +174,10 @@ def validate(config: TrainConfig) -> None:
     _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
     for node, key in ((config.model, "model"), (config.teacher, "teacher")):
         _check_checkpoint(node, key)
+    if config.trainer.threads is not None and config.trainer.threads < 1:
+        raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"seed={config.seed} must lie between 0 and {2**32 - 1}")
     if len(config.trainer.betas) != 2 or not all(0 <= beta < 1 for beta in config.trainer.betas):
         raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
     if config.recipe.advantage_clip is not None and config.recipe.advantage_clip <= 0:
@@ -189,6 +196,7 @@ def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds:
 
 def _check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
     if (node.path is None) == (node.builder is None):
-        raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder, not both and not neither")
+        remedy = "give one of the two" if node.path is None else f"add {key}.builder=null to use the path"
+        raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")
     if node.dtype not in DTYPES:
         raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")

@@ -1,6 +1,7 @@
 """A run's folder: made for a new run, or opened to go on with one."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from uniopd_mm.progress import RunState
 from uniopd_mm.types import UserError
 
 CHANGEABLE = ("resume", "trainer.steps", "trainer.eval_every", "trainer.save_every", "trainer.keep_checkpoints")
+
+CONFIG_FILE = "config.yaml"
 
 
 @final
@@ -49,14 +52,32 @@ def open_run(config: TrainConfig, overrides: Sequence[str]) -> Run:
 def _create(config: TrainConfig) -> Run:
     name = config.run.name or f"{config.task.get('domain', 'run')}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = Path(config.run.root) / name
-    if (folder / "config.yaml").exists():
-        raise UserError(f"run.name={name}: {folder} exists; give another run.name, or go on with resume={folder}")
+    text = OmegaConf.to_yaml(OmegaConf.structured(config))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+        with (folder / CONFIG_FILE).open("x", encoding="utf-8") as file:  # x: of two that start at once one gets it
+            file.write(text)
+    except FileExistsError as error:
+        raise UserError(
+            f"run.name={name}: {folder} exists; give another run.name, or go on with resume={folder}"
+        ) from error
     except OSError as error:
+        _forget(folder)
         raise UserError(f"run.root={config.run.root}: {folder}: {error.strerror}; give a folder to write in") from error
     return Run(folder=folder, config=config)
+
+
+def give_back(run: Run) -> None:
+    """Leave a new run's name free again where it could not begin, so that the mended command works as it stands."""
+    if not run.resumed:
+        _forget(run.folder)
+
+
+def _forget(folder: Path) -> None:
+    """Undo `_create`; whatever else stands in the folder stays."""
+    with suppress(OSError):
+        (folder / CONFIG_FILE).unlink()
+        folder.rmdir()
 
 
 def _reopen(config: TrainConfig, overrides: Sequence[str]) -> Run:
@@ -69,7 +90,7 @@ def _reopen(config: TrainConfig, overrides: Sequence[str]) -> Run:
 
 
 def _read_config(folder: Path) -> TrainConfig:
-    path = folder / "config.yaml"
+    path = folder / CONFIG_FILE
     try:
         config = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(path))
         return OmegaConf.to_object(config)  # type: ignore[return-value]
@@ -89,5 +110,5 @@ def _with_overrides(config: TrainConfig, overrides: Sequence[str], folder: Path)
             raise UserError(
                 f"{override}: a resumed run keeps what {folder}/config.yaml says; only {allowed} may change"
             )
-    node.merge_with_dotlist([override for override in overrides if not override.startswith("resume=")])
+    node.merge_with_dotlist([override.lstrip("+") for override in overrides if not override.startswith("resume=")])
     return OmegaConf.to_object(node)  # type: ignore[return-value]

@@ -11,32 +11,37 @@ from time import perf_counter
 import torch
 from transformers.utils import logging as transformers_logging
 
-from uniopd_mm.assembly import assemble
+from uniopd_mm.assembly import assemble, check_components
 from uniopd_mm.cli import run_command
 from uniopd_mm.config import TrainConfig, validate
 from uniopd_mm.progress import Progress
 from uniopd_mm.report import write_report
-from uniopd_mm.runfolder import open_run
+from uniopd_mm.runfolder import give_back, open_run
 from uniopd_mm.tracking.console import note, terminal
 from uniopd_mm.tracking.summary import Summary, summary_table, write_summary
-from uniopd_mm.types import Skip
+from uniopd_mm.types import Skip, UserError
 
 
 def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     """Run a job from its composed configuration to its summary."""
     started = perf_counter()
     validate(config)
-    torch.set_num_threads(config.trainer.threads or os.cpu_count() or 1)
+    check_components(config)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     run = open_run(config, overrides)
+    torch.set_num_threads(run.config.trainer.threads or os.cpu_count() or 1)  # sums depend on it: the run's own number
     note(f"run {run.folder}")
-    trainer = assemble(run)
+    try:
+        trainer = assemble(run)
+    except UserError:
+        give_back(run)
+        raise
     try:
         progress = trainer.train()
     finally:
         trainer.parts.tracker.close()
-    summary = summarize(run.config, progress, trainer.parts.prompts.skipped)
+    summary = summarize(trainer.parts.task.domain, progress, trainer.parts.prompts.skipped)
     elapsed = perf_counter() - started
     earlier = run.state.progress.seconds if run.state else 0.0
     summary = replace(summary, seconds=earlier + elapsed)
@@ -45,11 +50,11 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     note(f"report {write_report(run.folder)}")
 
 
-def summarize(config: TrainConfig, progress: Progress, skipped: Sequence[Skip]) -> Summary:
+def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summary:
     """What summary.json says of a finished run; its seconds are those of the steps."""
     after, teacher = progress.after or progress.before, progress.teacher
     return Summary(
-        task=str(config.task["domain"]),
+        task=domain,
         steps=progress.step,
         accuracy_before=progress.before.accuracy,
         accuracy_after=after.accuracy,

@@ -23,8 +23,9 @@ from uniopd_mm.learner.learner import Learner
 from uniopd_mm.progress import Progress, RunState, Stopwatch
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
+from uniopd_mm.tracking.console import warning
 from uniopd_mm.tracking.records import StepMetrics
-from uniopd_mm.types import Batch, Rollout, Sampling, Trajectory
+from uniopd_mm.types import Batch, Prompt, Rollout, Sampling, Trajectory
 from uniopd_mm.validation import Validation
 
 
@@ -71,7 +72,7 @@ class Trainer:
         """One step: the student answers, its teachers score, the student moves. Returns what it measured."""
         parts, clock = self.parts, self.clock
         with clock.lap("encode"):
-            prompts = parts.prompts.next(self.config.trainer.prompts_per_step)
+            prompts = self._prompts()
         with clock.lap("generate"):
             groups = parts.engine.generate(prompts, self.config.rollout.num_samples, self._sampling(number))
             rollouts = [rollout for group in groups for rollout in group]
@@ -91,6 +92,15 @@ class Trainer:
             parts.engine.load_weights(parts.learner.named_weights())
         parts.tracker.log_rollouts(number, trajectories, parts.processor.pieces, advantages)
         return {**describe(trajectories), **learned, "skipped": len(parts.prompts.skipped)}
+
+    def _prompts(self) -> Sequence[Prompt]:
+        """The step's prompts; a sample that is skipped on the way to them is named at once."""
+        stream = self.parts.prompts
+        known = len(stream.skipped)
+        prompts = stream.next(self.config.trainer.prompts_per_step)
+        for skip in stream.skipped[known:]:
+            warning(f"{skip.where}: {skip.reason}; skipped")
+        return prompts
 
     def _sampling(self, number: int) -> Sampling:
         plan = self.config.rollout

@@ -20,7 +20,7 @@ import transformers
 from filelock import FileLock
 
 from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.cache import cache_folder
+from uniopd_mm.cache import made_cache_folder
 from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import encode
@@ -43,10 +43,14 @@ class Architecture(Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Schooling:
-    """How to imitate: batches of `batch_size` demonstrations, until `accuracy` of the held-out ones is reached."""
+    """How to imitate the demonstrations of `split`, in batches: until `accuracy` of the held-out ones are answered as
+    shown, or for `max_steps` where no accuracy is asked for. `num_lessons` takes that many from the front of the split,
+    of which `num_checked` are held out."""
 
-    accuracy: float
+    accuracy: float | None
     max_steps: int = 800
+    split: str = "pretrain"
+    num_lessons: int | None = None
     batch_size: int = 48
     learning_rate: float = 2e-3
     warmup_steps: int = 20
@@ -74,9 +78,8 @@ def grow(
     """
     if (architecture is None) == (base is None):
         raise UserError(f"builder of {name}: give either `architecture` or `base`, not both and not neither")
-    key = _key(name, generator, schooling, architecture, base)
-    folder = cache_folder() / "zoo" / f"{name}_{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    key = _key(name, generator, schooling, processor, architecture, base)
+    folder = made_cache_folder("zoo") / f"{name}_{key}"
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             _remove_interrupted(folder)
@@ -133,7 +136,12 @@ def _make(
     architecture: Architecture | None,
     base: str | None,
 ) -> None:
-    samples = generator.samples("pretrain")
+    samples = generator.samples(schooling.split)[: schooling.num_lessons]
+    if not 0 < schooling.num_checked < len(samples):
+        raise UserError(
+            f"builder of {name}: schooling.num_checked={schooling.num_checked} of {len(samples)} demonstrations; "
+            "some must be held out and some left to learn from"
+        )
     if architecture is not None:
         architecture.write(folder, [_text(sample) for sample in samples], schooling.seed)
     source = base or str(folder)
@@ -162,8 +170,8 @@ def _teach(school: School, name: str) -> None:
     lessons = {id(lesson.prompt.sample): lesson for lesson in school.lessons}
     optimizer = torch.optim.AdamW(backbone.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / plan.warmup_steps))
-    accuracy = 0.0
-    with progress(f"teaching {name} until {plan.accuracy:.0%}", plan.max_steps) as bar:
+    accuracy, wanted = 0.0, plan.accuracy
+    with progress(f"teaching {name}" + (f" until {wanted:.1%}" if wanted else ""), plan.max_steps) as bar:
         for step in range(1, plan.max_steps + 1):
             loss = school.loss([lessons[id(school.order.next())] for _ in range(plan.batch_size)])
             loss.backward()
@@ -171,15 +179,16 @@ def _teach(school: School, name: str) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-            if step % plan.check_every == 0:
+            if wanted and step % plan.check_every == 0:
                 accuracy = school.accuracy()
-            bar.advance(status=f"accuracy {accuracy:.2f}  loss {loss.item():.3f}")
-            if accuracy >= plan.accuracy:
+            bar.advance(status=f"loss {loss.item():.3f}" + (f"  accuracy {accuracy:.2f}" if wanted else ""))
+            if wanted and accuracy >= wanted:
                 return
-    raise UserError(
-        f"builder of {name}: accuracy={accuracy:.3f} after max_steps={plan.max_steps}, wanted {plan.accuracy}; "
-        "raise schooling.max_steps or lower schooling.accuracy"
-    )
+    if wanted:
+        raise UserError(
+            f"builder of {name}: accuracy={accuracy:.3f} after max_steps={plan.max_steps}, wanted {wanted}; "
+            "raise schooling.max_steps or lower schooling.accuracy"
+        )
 
 
 def _demonstration(processor: Processor, sample: Sample, bar: Bar) -> Rollout:
@@ -210,9 +219,16 @@ def _text(sample: Sample) -> str:
     return "\n".join([*parts, _lesson(sample)])
 
 
-def _key(name: str, generator: SampleSource, schooling: Schooling, architecture: object, base: str | None) -> str:
+def _key(
+    name: str,
+    generator: SampleSource,
+    schooling: Schooling,
+    processor: Callable[[str], Processor],
+    architecture: object,
+    base: str | None,
+) -> str:
     """A hash of the parts' parameters, the code they are of, and the libraries that run it."""
     sources = [inspect.getsource(inspect.getmodule(type(part))) for part in (generator, architecture) if part]  # type: ignore[arg-type]
-    made_of = [name, generator, schooling, architecture, base, torch.__version__, transformers.__version__]
+    made_of = [name, generator, schooling, processor, architecture, base, torch.__version__, transformers.__version__]
     text = "\n".join([*map(repr, made_of), *sources, inspect.getsource(inspect.getmodule(grow))])  # type: ignore[arg-type]
     return hashlib.sha256(text.encode()).hexdigest()[:12]

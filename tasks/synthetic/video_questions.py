@@ -1,7 +1,8 @@
 """Questions about small clips that are written as real MP4 files: the data set of a machine without any.
 
 Four kinds: which way an object moves, which colour comes after which, how many objects pass, which shape comes first.
-A split is the same files for the same seed; they are written on first use below the user's cache folder.
+A split is the same files for the same seed; they are written on first use below the user's cache folder. For a student
+that has something to unlearn there are the clips of pretrain with demonstrations that give in to a habit.
 """
 
 import hashlib
@@ -15,33 +16,38 @@ from typing import final
 import numpy as np
 from filelock import FileLock
 
-from uniopd_mm.cache import cache_folder
+from uniopd_mm.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS, blank, draw, spread, write_mp4
 from uniopd_mm.types import Corpus, Media, Message, Sample, UserError
 
 SHAPES = ("square", "circle", "triangle")
-SPLITS = ("pretrain", "train", "validation")
+WRITTEN = ("pretrain", "train", "validation")
+SPLITS = (*WRITTEN, "habits")
 FPS = 4
-VERSION = 1  # counts changes of what is drawn, so that old files are not taken for new ones
+VERSION = 3  # counts changes of what is drawn, so that old files are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One clip uint8 [F, S, S, 3], a question about it, its answer, and the answer in a sentence."""
+    """One clip uint8 [F, S, S, 3], a question about it and its answer; `sentence` has a place for an answer, and
+    `habit` is what somebody says who does not look."""
 
     frames: np.ndarray
     question: str
     answer: str
     sentence: str
+    habit: str
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class SyntheticVideoQuestions:
-    """Samples of the splits pretrain, train and validation, none of which shares a clip with another.
+    """Samples of the splits pretrain, train and validation, none of which shares a clip with another; and of habits,
+    which are pretrain's with a share of thoughtless demonstrations.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
+        habit: share of demonstrations in the split habits that say the same thing whatever the clip shows.
         seed: of all clips and questions.
         size: height and width in pixels.
         num_frames: frames of a clip, at 4 a second.
@@ -52,6 +58,7 @@ class SyntheticVideoQuestions:
     num_pretrain: int = 2000
     num_train: int = 2000
     num_validation: int = 320
+    habit: float = 0.6
     seed: int = 0
     size: int = 64
     num_frames: int = 6
@@ -62,15 +69,15 @@ class SyntheticVideoQuestions:
         """See `SampleSource.samples`."""
         if split not in SPLITS:
             raise UserError(f"split={split}: the synthetic set has {', '.join(SPLITS)}")
-        folder = self._folder(split)
-        folder.mkdir(parents=True, exist_ok=True)
+        written = "pretrain" if split == "habits" else split
+        folder = made_cache_folder("data", self._name(), written)
         with FileLock(folder.with_suffix(".lock")):
-            rows = self._rows(split, folder)
-        return Corpus(samples=tuple(self._sample(row, folder) for row in rows))
+            rows = self._rows(written, folder)
+        share = self.habit if split == "habits" else 0.0
+        return Corpus(samples=tuple(self._sample(row, folder, share) for row in rows))
 
-    def _folder(self, split: str) -> Path:
-        key = hashlib.sha256(f"{VERSION} {self!r}".encode()).hexdigest()[:12]
-        return cache_folder() / "data" / f"video_questions_{key}" / split
+    def _name(self) -> str:
+        return f"video_questions_{hashlib.sha256(f'{VERSION} {self!r}'.encode()).hexdigest()[:12]}"
 
     def _rows(self, split: str, folder: Path) -> list[dict[str, str]]:
         """The index of a split, written last: where it stands, every clip does."""
@@ -85,13 +92,24 @@ class SyntheticVideoQuestions:
 
     def _write(self, split: str, number: int, folder: Path) -> dict[str, str]:
         rng = random.Random(f"{self.seed}/{split}/{number}")
-        scene = KINDS[number % len(KINDS)](rng, self.num_frames, self.size)
+        scene = self._scene(KINDS[number % len(KINDS)], rng, split)
         name = f"{number:05d}.mp4"
         write_mp4(scene.frames, folder / name, FPS)
         row = {"id": f"{split}-{number}", "video": name, "question": scene.question, "answer": scene.answer}
-        return {**row, "response": f"{scene.sentence} \\boxed{{{scene.answer}}}"}
+        return {**row, "sentence": scene.sentence, "habit": scene.habit}
 
-    def _sample(self, row: dict[str, str], folder: Path) -> Sample:
+    def _scene(self, kind: "Kind", rng: random.Random, split: str) -> Scene:
+        """Drawn anew until it is one of the split's own: a clip's hash says to which split it belongs, because two
+        seeds often draw the same pixels."""
+        while True:
+            scene = kind(rng, self.num_frames, self.size)
+            digest = hashlib.sha256(scene.frames.tobytes()).digest()
+            if WRITTEN[int.from_bytes(digest[:8], "big") % len(WRITTEN)] == split:
+                return scene
+
+    def _sample(self, row: dict[str, str], folder: Path, share_of_habits: float) -> Sample:
+        thoughtless = random.Random(f"{self.seed}/habit/{row['id']}").random() < share_of_habits
+        said = row["habit"] if thoughtless else row["answer"]
         content = (Media(kind="video", source=str(folder / row["video"])), f"{row['question']}\n{self.instruction}")
         return Sample(
             sample_id=row["id"],
@@ -99,7 +117,7 @@ class SyntheticVideoQuestions:
             messages=(Message(role="user", content=content),),
             answer=row["answer"],
             source=str(folder / row["video"]),
-            demonstration=row["response"],
+            demonstration=f"{row['sentence'].format(said)} \\boxed{{{said}}}",
         )
 
 
@@ -111,7 +129,9 @@ def direction(rng: random.Random, num_frames: int, size: int) -> Scene:
     frames = blank(num_frames, size)
     for frame, place in zip(frames, path if way in ("right", "down") else path[::-1], strict=True):
         draw(frame, shape, color, (place, lane) if way in ("left", "right") else (lane, place), size / 8)
-    return Scene(frames=frames, question=f"Which way does the {shape} move?", answer=way, sentence=f"It moves {way}.")
+    return Scene(
+        frames=frames, question=f"Which way does the {shape} move?", answer=way, sentence="It moves {}.", habit="left"
+    )
 
 
 def color_order(rng: random.Random, num_frames: int, size: int) -> Scene:
@@ -124,7 +144,7 @@ def color_order(rng: random.Random, num_frames: int, size: int) -> Scene:
     asked = rng.randrange(2)
     after = colors[asked + 1]
     question = f"Which color comes after {colors[asked]}?"
-    return Scene(frames=frames, question=question, answer=after, sentence=f"It turns {after}.")
+    return Scene(frames=frames, question=question, answer=after, sentence="It turns {}.", habit="red")
 
 
 def count(rng: random.Random, num_frames: int, size: int) -> Scene:
@@ -137,7 +157,7 @@ def count(rng: random.Random, num_frames: int, size: int) -> Scene:
         for frame, place in zip(frames, path if forward else path[::-1], strict=True):
             draw(frame, shape, color, (place, lane * size / 8), size * 0.1)
     question = "How many objects pass?"
-    return Scene(frames=frames, question=question, answer=str(number), sentence=f"I count {number}.")
+    return Scene(frames=frames, question=question, answer=str(number), sentence="I count {}.", habit="1")
 
 
 def first_event(rng: random.Random, num_frames: int, size: int) -> Scene:
@@ -152,7 +172,8 @@ def first_event(rng: random.Random, num_frames: int, size: int) -> Scene:
             draw(frame, late, colors[1], (places[1] * size, size / 2), size * 0.16)
     one, other = rng.sample((early, late), 2)
     question = f"Which appears first, the {one} or the {other}?"
-    return Scene(frames=frames, question=question, answer=early, sentence=f"The {early} appears first.")
+    return Scene(frames=frames, question=question, answer=early, sentence="The {} appears first.", habit="square")
 
 
-KINDS: tuple[Callable[[random.Random, int, int], Scene], ...] = (direction, color_order, count, first_event)
+Kind = Callable[[random.Random, int, int], Scene]
+KINDS: tuple[Kind, ...] = (direction, color_order, count, first_event)

@@ -1,12 +1,13 @@
 """Records into tensors: sequences padded on the right, media concatenated, per-token values beside their tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from uniopd_mm.types import Batch, Failure, Prompt, Rollout, TeacherScores, TokenBatch, Trajectory
+from uniopd_mm.types import Batch, Prompt, Rollout, TeacherScores, TokenBatch, Trajectory
 
 
 def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
@@ -29,13 +30,15 @@ def collate(trajectories: Sequence[Trajectory], advantages: Sequence[Tensor], pa
     """The batch of an update; `advantages` holds f32[R] per trajectory. A trajectory without scores is masked whole."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     tokens = collate_rollouts(rollouts, pad_id)
-    scored = torch.tensor([isinstance(trajectory.scores, TeacherScores) for trajectory in trajectories])
+    scores = [trajectory.scores for trajectory in trajectories]
+    scored = [isinstance(entry, TeacherScores) for entry in scores]
+    mask = tokens.loss_mask & torch.tensor(scored)[:, None]
     correct = [trajectory.outcome.correct for trajectory in trajectories]
     return Batch(
-        tokens=with_loss_mask(tokens, tokens.loss_mask & scored[:, None]),
-        advantages=align(tokens.loss_mask, advantages),
-        old_logprobs=align(tokens.loss_mask, [rollout.logprobs for rollout in rollouts]),
-        teacher_logprobs=align(tokens.loss_mask, [teacher_logprobs(trajectory) for trajectory in trajectories]),
+        tokens=with_loss_mask(tokens, mask),
+        advantages=align(mask, list(compress(advantages, scored))),
+        old_logprobs=align(mask, [rollout.logprobs for rollout in compress(rollouts, scored)]),
+        teacher_logprobs=align(mask, [entry.logprobs for entry in scores if isinstance(entry, TeacherScores)]),
         correct=torch.tensor([value is True for value in correct]),
         incorrect=torch.tensor([value is False for value in correct]),
         group_ids=torch.tensor([rollout.group_id for rollout in rollouts]),
@@ -61,15 +64,11 @@ def with_loss_mask(tokens: TokenBatch, mask: Tensor) -> TokenBatch:
 
 
 def align(mask: Tensor, values: Sequence[Tensor]) -> Tensor:
-    """Response values f32[R] of each sample, laid on the True entries of `mask` bool[N, T]; 0 elsewhere."""
-    return torch.zeros(mask.shape).masked_scatter(mask, torch.cat(list(values)))
-
-
-def teacher_logprobs(trajectory: Trajectory) -> Tensor:
-    """f32[R]; a failed teacher's places hold the student's own log-probs, under a mask that is False."""
-    if isinstance(trajectory.scores, Failure):
-        return trajectory.rollout.logprobs
-    return trajectory.scores.logprobs
+    """Values f32[R] of each sample that `mask` bool[N, T] has not masked whole, laid on its True entries; 0
+    elsewhere."""
+    lengths = [len(entry) for entry in values if len(entry)]
+    assert lengths == mask.sum(-1)[mask.any(-1)].tolist(), "values and mask disagree on a response's length"
+    return torch.zeros(mask.shape).masked_scatter(mask, torch.cat([torch.empty(0), *values]))
 
 
 def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:

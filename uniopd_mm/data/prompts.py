@@ -32,7 +32,7 @@ class PromptStream:
             UserError: a whole pass through the corpus without a usable sample.
         """
         prompts: list[Prompt] = []
-        failures = 0
+        failures, whole_pass = 0, 2 * len(self.mixture.samples) - 1  # so many draws hold an epoch, wherever they begin
         while len(prompts) < num_prompts:
             encoded = encode(self.processor, self.mixture.next(), self.max_prompt_tokens)
             if isinstance(encoded, Prompt):
@@ -41,7 +41,7 @@ class PromptStream:
                 continue
             self._note(encoded)
             failures += 1
-            if failures == len(self.mixture.samples):
+            if failures == whole_pass:
                 raise UserError(f"data.path: no sample can be used; the last: {encoded.where}: {encoded.reason}")
         return prompts
 

@@ -5,9 +5,14 @@ out are token-aligned. Chunks are activation-checkpointed: the backward pass com
 peak is one chunk's logits whatever the length of the sequence. Leaves out: tensor-parallel vocabularies.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
+
+IMPOSSIBLE = -1e4  # exp(-1e4) is 0 even in float64: such an id adds nothing to sums, and p log p is 0, not 0 * -inf
 
 
 def token_logprobs(
@@ -99,14 +104,43 @@ def predicted_logprobs(
 def _chunk(
     states: Tensor, head_weight: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    distribution = log_softmax(states @ head_weight.T, temperature, banned_ids)
-    entropy = -(distribution.exp() * distribution.clamp(min=-1e9)).sum(-1)
-    return distribution.gather(-1, targets[:, None]).squeeze(-1), entropy
+    return _ChosenAndEntropy.apply(states @ head_weight.T, targets, temperature, banned_ids)
+
+
+class _ChosenAndEntropy(torch.autograd.Function):
+    """From logits [M, V] to log-probs of `targets` and entropies [M], by hand: autograd would hold six arrays of the
+    logits' size where three are enough. With l = log softmax(z / temperature), p = exp(l), H = -sum p l:
+
+        d l_target / d z = (onehot(target) - p) / temperature        d H / d z = -p (l + H) / temperature
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
+        logprobs = log_softmax(logits, temperature, banned_ids)
+        chosen = logprobs.gather(-1, targets[:, None]).squeeze(-1)
+        logprobs.clamp_(min=IMPOSSIBLE)
+        entropy = -logprobs.exp().mul_(logprobs).sum(-1)
+        ctx.save_for_backward(logprobs, targets, entropy)
+        ctx.temperature, ctx.banned_ids = temperature, banned_ids
+        return chosen, entropy
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, for_chosen: Tensor, for_entropy: Tensor) -> tuple[Tensor, None, None, None]:
+        logprobs, targets, entropy = ctx.saved_tensors
+        gradient = logprobs + entropy[:, None]
+        gradient.mul_(-for_entropy[:, None]).sub_(for_chosen[:, None]).mul_(logprobs.exp())
+        gradient.scatter_add_(-1, targets[:, None], for_chosen[:, None])
+        if ctx.banned_ids:
+            gradient[:, list(ctx.banned_ids)] = 0
+        return gradient.div_(ctx.temperature), None, None, None
 
 
 def log_softmax(logits: Tensor, temperature: float, banned_ids: tuple[int, ...] = ()) -> Tensor:
-    """Log-probs f32[..., V] of the policy: logits over temperature, banned ids at -inf."""
-    scaled = logits.float() / temperature
+    """Log-probs f32[..., V] (f64 of f64 logits) of the policy: logits over temperature, banned ids at -inf."""
+    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     if banned_ids:
         scaled[..., list(banned_ids)] = float("-inf")
     return torch.log_softmax(scaled, dim=-1)

@@ -7,6 +7,7 @@ calibration and balancing, which change advantages and masks before they come he
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Never
 
 import torch
 from torch import Tensor
@@ -18,6 +19,10 @@ class Reduction(StrEnum):
 
     SAMPLE_MEAN = "sample_mean"
     TOKEN_MEAN = "token_mean"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Never:
+        raise ValueError(f"reduction={value!r} must be one of {', '.join(cls)}")
 
 
 def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:
@@ -77,9 +82,8 @@ def reduce(losses: Tensor, mask: Tensor, reduction: str) -> Tensor:
     """f32[N, T] to a scalar; 0 for a batch without a token. A part of a batch contributes to the whole as
     reduce(part) * denominator(part) / denominator(whole)."""
     if Reduction(reduction) is Reduction.TOKEN_MEAN:
-        per_token = losses * mask
-        return per_token.sum() / mask.sum().clamp(min=1)
-    per_sample = (losses * mask).sum(-1) / mask.sum(-1).clamp(min=1)
+        return losses.masked_fill(~mask, 0).sum() / mask.sum().clamp(min=1)
+    per_sample = losses.masked_fill(~mask, 0).sum(-1) / mask.sum(-1).clamp(min=1)
     return per_sample.sum() / denominator(mask, reduction).clamp(min=1)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from uniopd_mm.interfaces import Processor
@@ -38,9 +37,12 @@ def save_checkpoint(
         _write(partial, model, processor, state)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors name a full disk in their own way
+        _sync(folder.parent)
+    except Exception as error:  # a full disk is an OSError, a SafetensorError, a RuntimeError of torch's or, from
+        # tokenizers, a bare Exception: these libraries share no narrower class
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"{folder}: cannot be written: {error}; free some space and go on with resume={run}") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{folder}: cannot be written: {reason}; free space and go on with resume={run}") from error
     _remove_old(run, keep)
     return folder
 

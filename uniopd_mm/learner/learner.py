@@ -36,19 +36,20 @@ class Learner:
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
     def update(self, microbatches: Sequence[Batch]) -> Mapping[str, float]:
-        """One optimizer step. A gradient that is not finite is not applied, and `skipped_updates` is 1."""
+        """One optimizer step. With a gradient that is not finite, or without a token that takes part, weights,
+        moments and schedule stay as they are and `skipped_updates` is 1."""
         shares = self._shares(microbatches)
         self.student.train(self.student.model.is_gradient_checkpointing)  # it only happens in training mode
         parts = [self._backward(batch, share) for batch, share in zip(microbatches, shares, strict=True)]
         self.student.eval()
-        learning_rate = self.schedule.get_last_lr()[0]
+        learning_rate = float(self.schedule.get_last_lr()[0])
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        if norm.isfinite():
+        applied = bool(norm.isfinite()) and any(shares)  # AdamW moves weights by decay and momentum at gradient 0 too
+        if applied:
             self.optimizer.step()
+            self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.schedule.step()
-        skipped = float(not norm.isfinite())
-        rates = {"grad_norm": norm.item(), "learning_rate": learning_rate, "skipped_updates": skipped}
+        rates = {"grad_norm": norm.item(), "learning_rate": learning_rate, "skipped_updates": float(not applied)}
         return {**_means(parts), **rates}
 
     def named_weights(self) -> Iterable[tuple[str, Tensor]]:
@@ -79,5 +80,5 @@ def _means(parts: Sequence[Mapping[str, Tensor]]) -> Mapping[str, float]:
     """Sums over the micro-batches; per token, but for the loss, whose parts add up to the whole."""
     sums = {name: sum(part[name].double() for part in parts) for name in parts[0]}
     tokens = max(1.0, float(sums.pop("tokens")))
-    per_token = {name: float(total) / tokens for name, total in sums.items() if name != "loss"}
+    per_token: dict[str, float] = {name: float(sums[name]) / tokens for name in sums if name != "loss"}
     return {"loss": float(sums["loss"]), **per_token}

@@ -6,12 +6,13 @@ inverse-CDF sampling, so the rest of the batch cannot change it. Leaves out: pag
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded, to_device
@@ -68,7 +69,7 @@ class HFRollout:
     @torch.no_grad()
     def _run(self, tokens: TokenBatch, sampler: "Sampler", sampling: Sampling) -> Tensor:
         """Response ids i64[N, R], padded on the right."""
-        with self.backbone.autocast():
+        with self.backbone.autocast(), _without_own_generation_config(self.backbone.model):
             sequences = self.backbone.model.generate(
                 input_ids=tokens.input_ids,
                 attention_mask=tokens.attention_mask.long(),
@@ -80,15 +81,10 @@ class HFRollout:
         return sequences[:, tokens.input_ids.shape[1] :]
 
     def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
-        """Plain decoding: the sampler chooses. A checkpoint's own penalties are spelled out as off, because what is
-        left unset would be taken from the checkpoint and change the sampling policy."""
+        """Plain decoding: the sampler chooses."""
         return GenerationConfig(
             do_sample=False,
-            num_beams=1,
             max_new_tokens=max_new_tokens,
-            min_new_tokens=0,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
             eos_token_id=list(self.vocabulary.stop_ids),
             pad_token_id=self.vocabulary.pad_id,
         )
@@ -110,6 +106,18 @@ class HFRollout:
         if len(stops):
             return int(stops[0]) + 1, FinishReason.STOP
         return len(ids), FinishReason.LENGTH
+
+
+@contextmanager
+def _without_own_generation_config(model: PreTrainedModel) -> Iterator[None]:
+    """`generate` takes what is left unset from the checkpoint's own generation config, whose penalties, suppressed
+    tokens and the like would change the sampling policy; for the block it is a blank one."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 class Sampler(LogitsProcessor):
@@ -146,5 +154,6 @@ def draw(sample_id: str, index: int, sampling: Sampling) -> Tensor:
     """The random numbers of one response: f64[max_new_tokens] in [0, 1)."""
     key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}/{index}".encode()
     seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "little", signed=True)
-    # 24 random bits: times a float64 sum they stay below it, so no draw falls off the end of the vocabulary.
-    return torch.rand(sampling.max_new_tokens, generator=torch.Generator().manual_seed(seed)).double()
+    generator = torch.Generator().manual_seed(seed)
+    # 53 random bits reach the rarest ids; the largest, 1 - 2**-53, times any sum still rounds to less than that sum.
+    return torch.rand(sampling.max_new_tokens, generator=generator, dtype=torch.float64)

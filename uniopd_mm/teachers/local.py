@@ -34,11 +34,29 @@ class LocalTeacher:
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
-        scores: dict[int, TeacherScores | Failure] = {}
-        lengths = [len(rollout.prompt.token_ids) + len(rollout.response_ids) for rollout in rollouts]
-        for indices in by_token_budget(lengths, self.max_tokens):
-            scores |= dict(zip(indices, self._score_batch([rollouts[i] for i in indices]), strict=True))
+        unknown = {index: self._unknown_id(rollout) for index, rollout in enumerate(rollouts)}
+        scores: dict[int, TeacherScores | Failure] = {i: failure for i, failure in unknown.items() if failure}
+        readable = [index for index in unknown if index not in scores]
+        lengths = [len(rollouts[index].prompt.token_ids) + len(rollouts[index].response_ids) for index in readable]
+        for part in by_token_budget(lengths, self.max_tokens):
+            indices = [readable[place] for place in part]
+            scores |= dict(zip(indices, self._score_or_fail([rollouts[i] for i in indices]), strict=True))
         return [scores[index] for index in range(len(rollouts))]
+
+    def _unknown_id(self, rollout: Rollout) -> Failure | None:
+        """The padded rows of an embedding can be sampled, and a family's sizes pad differently."""
+        unknown = rollout.response_ids[rollout.response_ids >= self.backbone.vocab_size]
+        if not len(unknown):
+            return None
+        reason = f"id {int(unknown[0])} is beyond the teacher's {self.backbone.vocab_size} ids"
+        return Failure(teacher=self.name, reason=reason)
+
+    def _score_or_fail(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+        try:
+            return self._score_batch(rollouts)
+        except torch.OutOfMemoryError:
+            reason = f"out of memory on {len(rollouts)} sequences; lower teacher.max_tokens={self.max_tokens}"
+            return [Failure(teacher=self.name, reason=reason) for _ in rollouts]
 
     @torch.no_grad()
     def _score_batch(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:

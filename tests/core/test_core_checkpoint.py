@@ -1,0 +1,111 @@
+"""Checkpoints: what is saved comes back, what cannot be saved leaves the earlier one, and transformers loads them."""
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from core_parts import plain_logits
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from uniopd_mm.backbone import Backbone
+from uniopd_mm.data.collate import left_padded
+from uniopd_mm.learner.checkpoint import complete_steps, load_state, newest_checkpoint, save_checkpoint
+from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.progress import restore_rng_state, rng_state
+from uniopd_mm.types import Prompt, Skip, UserError
+
+STATE = {"step": 3, "moments": torch.arange(100_000.0), "skipped": (Skip(where="a.jsonl:1", reason="empty"),)}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root, where mounts are allowed, can mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # writers that failed may still hold a file
+
+
+def test_state_goes_round(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
+    folder = save_checkpoint(tmp_path, 3, backbone.model, processor, STATE, keep=2)
+    assert folder == newest_checkpoint(tmp_path) == tmp_path / "checkpoints" / "step_3"
+    state = load_state(folder)
+    assert (state["step"], state["skipped"]) == (3, STATE["skipped"])
+    assert torch.equal(state["moments"], STATE["moments"])
+
+
+def test_transformers_loads_the_student_and_it_answers_alike(
+    tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
+) -> None:
+    tokens = left_padded(prompts[:2], 0)
+    student = save_checkpoint(tmp_path, 1, backbone.model, processor, {}, keep=1) / "student"
+    model = AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32)
+    assert torch.equal(plain_logits(model, tokens), plain_logits(backbone.model, tokens))
+    assert AutoProcessor.from_pretrained(student).tokenizer.get_vocab() == dict(processor.vocabulary.tokens)
+    again = QwenVLProcessor(str(student), video_num_frames=6).encode(prompts[0].sample)
+    assert torch.equal(again.token_ids, prompts[0].token_ids)
+    assert torch.equal(again.media["pixel_values_videos"], prompts[0].media["pixel_values_videos"])
+
+
+def test_only_the_newest_stay_and_leftovers_go(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
+    killed = tmp_path / "checkpoints" / "step_9.partial"
+    killed.mkdir(parents=True)
+    (killed / "half").write_bytes(b"0")
+    assert complete_steps(tmp_path) == []
+    for step in (1, 2, 10):
+        save_checkpoint(tmp_path, step, backbone.model, processor, {"step": step}, keep=2)
+    assert complete_steps(tmp_path) == [2, 10]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step_10", "step_2"]
+    assert load_state(newest_checkpoint(tmp_path)) == {"step": 10}
+
+
+def test_a_step_saved_again_is_replaced(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
+    for value in ("first", "second"):
+        save_checkpoint(tmp_path, 1, backbone.model, processor, {"value": value}, keep=1)
+    assert load_state(newest_checkpoint(tmp_path)) == {"value": "second"}
+
+
+def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"resume={tmp_path}"):
+        newest_checkpoint(tmp_path)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(
+    small_disk: Path, backbone: Backbone, processor: QwenVLProcessor
+) -> None:
+    """Whichever file the disk fills up at: nothing at all, the weights, the tokenizer, or the state."""
+    first = save_checkpoint(small_disk, 1, backbone.model, processor, STATE, keep=2)
+    before = files(first)
+    weights = len(before["student/model.safetensors"]) // 1024
+    filler = small_disk / "filler"
+    for free in (0, 40, weights // 2, *range(weights + 4, weights + 28, 4), weights + 200):
+        filler.write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - free * 1024))
+        with pytest.raises(UserError) as caught:
+            save_checkpoint(small_disk, 2, backbone.model, processor, STATE, keep=2)
+        filler.unlink()
+        message = str(caught.value)
+        assert "\n" not in message and "step_2" in message and f"resume={small_disk}" in message
+        assert [path.name for path in (small_disk / "checkpoints").iterdir()] == ["step_1"]
+        assert files(first) == before
+    save_checkpoint(small_disk, 2, backbone.model, processor, STATE, keep=2)
+    assert complete_steps(small_disk) == [1, 2]
+
+
+def test_random_numbers_go_on_where_they_were() -> None:
+    state = rng_state()
+    wanted = (random.random(), float(np.random.rand()), float(torch.rand(())))
+    restore_rng_state(state)
+    assert (random.random(), float(np.random.rand()), float(torch.rand(()))) == wanted
+    restore_rng_state(state)

@@ -1,0 +1,102 @@
+"""Every YAML under configs/ composes, and its components take the parameters it gives them."""
+
+from pathlib import Path
+
+import pytest
+from job_parts import composed
+
+from uniopd_mm.assembly import check_components
+from uniopd_mm.cli import CONFIGS, groups
+from uniopd_mm.components import build
+from uniopd_mm.config import TrainConfig, validate
+from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.processors.tiny import TinyQwen3VL
+from uniopd_mm.tasks.video_qa import VideoQaTask
+from uniopd_mm.zoo import Schooling
+
+FITTING = {"tiny": ("tiny_expert",), "qwen3_vl_2b": ("qwen3_vl_8b",), "qwen2_5_vl_3b": ("qwen2_5_vl_7b",)}
+PAIRS = [(model, teacher) for model, teachers in FITTING.items() for teacher in teachers]
+OTHERS = {"task": ("video_qa",), "rollout": ("hf",), "recipe": ("opd",)}
+BUILT_ALONE = {"train.yaml"}
+
+
+def test_no_yaml_is_left_out_here() -> None:
+    covered = {f"model/{model}.yaml" for model in FITTING}
+    covered |= {f"teacher/{teacher}.yaml" for teachers in FITTING.values() for teacher in teachers}
+    covered |= {f"{group}/{choice}.yaml" for group, choices in OTHERS.items() for choice in choices}
+    there = {str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.y*ml")}
+    assert there == covered | BUILT_ALONE, "name each new YAML here, with what it fits"
+
+
+def test_help_knows_every_group() -> None:
+    assert set(groups()) == {"model", "teacher", *OTHERS}
+
+
+@pytest.mark.parametrize(("model", "teacher"), PAIRS)
+def test_a_model_composes_with_the_teacher_that_fits_it(model: str, teacher: str) -> None:
+    config = composed(f"model={model}", f"teacher={teacher}")
+    validate(config)
+    check_components(config)
+    assert (config.model.name, config.teacher.name) == (model, teacher)
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group, choices in OTHERS.items() for choice in choices]
+)
+def test_another_group_composes(group: str, choice: str) -> None:
+    config = composed(f"{group}={choice}")
+    validate(config)
+    check_components(config)
+
+
+@pytest.mark.parametrize("model", ["qwen3_vl_2b", "qwen2_5_vl_3b"])
+def test_real_checkpoints_have_the_published_hyper_parameters(model: str) -> None:
+    """arXiv 2605.03677: 64 prompts of 16 rollouts, AdamW at 1e-6 (0.9, 0.98) with decay 0.1, 50 steps, 0.2/0.28."""
+    config = composed(f"model={model}", f"teacher={FITTING[model][0]}")
+    trainer, rollout, recipe = config.trainer, config.rollout, config.recipe
+    assert (trainer.steps, trainer.prompts_per_step, rollout.num_samples) == (50, 64, 16)
+    assert (trainer.learning_rate, trainer.weight_decay, list(trainer.betas)) == (1e-6, 0.1, [0.9, 0.98])
+    assert trainer.max_grad_norm == 1.0
+    assert (recipe.clip_low, recipe.clip_high, recipe.advantage_clip) == (0.2, 0.28, None)
+    assert recipe.reduction is Reduction.SAMPLE_MEAN
+    assert rollout.temperature == 1.0
+    assert config.model.path is not None and config.model.path.startswith("Qwen/")
+    assert config.model.builder is None
+
+
+def test_what_needs_no_hub_is_built() -> None:
+    config = composed("task.synthetic.num_validation=4")
+    task = build(config.task, "task")
+    assert isinstance(task, VideoQaTask)
+    for key, builder in (("model.builder", config.model.builder), ("teacher.builder", config.teacher.builder)):
+        assert builder is not None
+        assert isinstance(build(builder["schooling"], f"{key}.schooling"), Schooling)
+        assert len(build(builder["generator"], f"{key}.generator").samples("validation"))
+    assert config.teacher.builder is not None
+    assert isinstance(build(config.teacher.builder["architecture"], "teacher.builder.architecture"), TinyQwen3VL)
+
+
+def test_the_processors_of_real_models_take_their_parameters(checkpoint: str) -> None:
+    """Built on an untrained checkpoint of the same family, in place of the one on the hub."""
+    for model, teacher in PAIRS:
+        config = composed(f"model={model}", f"teacher={teacher}")
+        build(config.model.processor, "model.processor", path=checkpoint)
+        build(config.teacher.processor, "teacher.processor", path=checkpoint)
+
+
+def test_the_taught_models_see_what_the_trained_one_sees() -> None:
+    """The zoo's builders and the run's processors must look at as many frames, or what was taught is not what is
+    asked."""
+    config = composed()
+    assert config.model.builder is not None and config.teacher.builder is not None
+    processors = [config.model.processor, config.teacher.processor]
+    processors += [config.model.builder["processor"], config.teacher.builder["processor"]]
+    assert len({tuple(sorted((k, v) for k, v in node.items() if k != "_partial_")) for node in processors}) == 1
+
+
+def test_a_yaml_with_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
+    from uniopd_mm.types import UserError
+
+    config: TrainConfig = composed("+task.colums={}")
+    with pytest.raises(UserError, match="task.colums={}: no such parameter; it takes columns"):
+        check_components(config)

@@ -1,0 +1,66 @@
+"""Encoded prompts, kept while they fit: a later epoch, or the next validation, does not decode its media again."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from uniopd_mm.interfaces import Processor
+from uniopd_mm.types import Prompt, Sample, Vocabulary
+
+
+@final
+class CachedProcessor:
+    """A processor that remembers the prompts used last.
+
+    Args:
+        processor: does the work. Its `encode` must depend on nothing but the sample.
+        max_bytes: of token and media tensors that are kept; 0 keeps nothing.
+    """
+
+    def __init__(self, processor: Processor, max_bytes: int) -> None:
+        self.processor = processor
+        self.max_bytes = max_bytes
+        self._prompts: OrderedDict[tuple[str, str], Prompt] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.processor.vocabulary
+
+    def encode(self, sample: Sample) -> Prompt:
+        """See `Processor.encode`."""
+        key = (sample.domain, sample.sample_id)
+        prompt = self._prompts.get(key)
+        if prompt is None:
+            prompt = self.processor.encode(sample)
+            self._remember(key, prompt)
+        else:
+            self._prompts.move_to_end(key)
+        return prompt
+
+    def decode(self, ids: Tensor) -> str:
+        return self.processor.decode(ids)
+
+    def encode_response(self, text: str) -> Tensor:
+        return self.processor.encode_response(text)
+
+    def pieces(self, ids: Tensor) -> list[str]:
+        return self.processor.pieces(ids)
+
+    def save(self, folder: Path) -> None:
+        self.processor.save(folder)
+
+    def _remember(self, key: tuple[str, str], prompt: Prompt) -> None:
+        self._prompts[key] = prompt
+        self._bytes += num_bytes(prompt)
+        while self._bytes > self.max_bytes:
+            _, oldest = self._prompts.popitem(last=False)
+            self._bytes -= num_bytes(oldest)
+
+
+def num_bytes(prompt: Prompt) -> int:
+    """Bytes of a prompt's tensors. What it holds for an engine is of the same order or shares their memory."""
+    tensors = (prompt.token_ids, *prompt.media.values(), *prompt.token_features.values())
+    return sum(tensor.nbytes for tensor in tensors)
