@@ -25,7 +25,7 @@ class Backbone(nn.Module):
         model: a transformers model with a base model and an output embedding, its weights in float32.
         banned_ids: ids the sampling policy never draws, hence of probability 0; empty for a teacher, which is asked
             for its plain distribution.
-        dtype: float32, or bfloat16 or float16 to compute in under autocast.
+        dtype: float32, or bfloat16 to compute in under autocast.
         logits_budget: float32 logits in one chunk.
     """
 

@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from uniopd_mm.types import UserError
 
 CONFIGS = Path(__file__).parent / "configs"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, name: str) -> None:
@@ -33,6 +35,7 @@ def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, na
         return
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     logging.getLogger("hydra").addHandler(logging.NullHandler())  # its errors are raised too, and told in one line
+    threading.excepthook = _thread_failed
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them and exiting with 1
 
     refused: list[UserError] = []
@@ -46,7 +49,7 @@ def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, na
         except OmegaConfBaseException as error:
             refused.append(UserError(_refused(error, schema)))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in DISK_FULL:
                 raise
             refused.append(UserError(f"{error.filename or 'disk'}: {error.strerror}; free some space and try again"))
 
@@ -143,6 +146,12 @@ def component_keys(schema: type) -> list[str]:
 
 def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A writer's thread (TensorBoard's) that meets a full disk says nothing: its owner raises the same."""
+    if not (isinstance(failure.exc_value, OSError) and failure.exc_value.errno in DISK_FULL):
+        threading.__excepthook__(failure)
 
 
 def _stop(message: str) -> None:

@@ -42,7 +42,7 @@ class ModelConfig:
     path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
     builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
-    dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
+    dtype: str = documented("compute in float32 or bfloat16; weights stay in float32", "float32")
     gradient_checkpointing: bool = documented("keep no activations of the backbone's layers", False)
 
 
@@ -54,7 +54,7 @@ class TeacherConfig:
     path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
     builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: the expert's own tokenizer, compared with the student's")
-    dtype: str = documented("compute in float32, bfloat16 or float16; weights stay in float32", "float32")
+    dtype: str = documented("compute in float32 or bfloat16; weights stay in float32", "float32")
     max_tokens: int = documented("padded tokens scored at a time", 16384)
 
 
@@ -160,7 +160,7 @@ NOT_NEGATIVE = (
     "trainer.eval_every",
     "tracking.rollouts_every",
 )
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
 
 
 def validate(config: TrainConfig) -> None:

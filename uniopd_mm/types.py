@@ -193,7 +193,8 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trajectory:
-    """A rollout with everything said about it: its text, outcome, and teacher scores (or why there are none)."""
+    """A rollout with everything said about it: its text, outcome, and teacher scores (or why there are none). `weight`
+    scales its advantages."""
 
     rollout: Rollout
     response: str

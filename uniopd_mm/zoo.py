@@ -63,7 +63,7 @@ class Schooling:
 def grow(
     *,
     name: str,
-    generator: SampleSource,
+    generator: SampleSource | None,
     schooling: Schooling,
     processor: Callable[[str], Processor],
     architecture: Architecture | None = None,
@@ -74,8 +74,11 @@ def grow(
     Two processes that need it at once make it once; one that is interrupted leaves nothing behind that looks whole.
 
     Raises:
-        UserError: the wanted accuracy is out of reach, or neither or both of `architecture` and `base` are given.
+        UserError: the wanted accuracy is out of reach, there is nothing to learn from, or neither or both of
+            `architecture` and `base` are given.
     """
+    if generator is None:
+        raise UserError(f"builder of {name}: this task has no `synthetic` generator to learn from; give a checkpoint")
     if (architecture is None) == (base is None):
         raise UserError(f"builder of {name}: give either `architecture` or `base`, not both and not neither")
     key = _key(name, generator, schooling, processor, architecture, base)

@@ -29,7 +29,9 @@ TIMEOUT = 120.0
 FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = ["uniopd_mm.train", "job_parts", "uniopd_mm.processors.tiny", "uniopd_mm.tasks.video_qa", "hydra.main"]
 PRELOADED += ["uniopd_mm.processors.qwen_vl", "uniopd_mm.tasks.synthetic.video_questions", "jinja2.sandbox"]
-PRELOADED += [f"transformers.models.qwen3_vl.{part}_qwen3_vl" for part in ("modeling", "processing", "video_processing")]
+PRELOADED += [
+    f"transformers.models.qwen3_vl.{part}_qwen3_vl" for part in ("modeling", "processing", "video_processing")
+]
 
 
 def serve() -> None:

@@ -141,7 +141,7 @@ def test_a_users_own_adapter_lives_outside_the_repository(
     assert (said["task"], said["num_questions"]) == ("ocr", {"ocr": 3})
 
 
-ADAPTER = '''
+ADAPTER = """
 from uniopd_mm.types import Corpus, Media, Message, Outcome, Sample
 
 
@@ -161,4 +161,4 @@ class OcrTask:
 
     def grade(self, sample: Sample, response: str) -> Outcome:
         return Outcome(correct=response == sample.answer, reward=0.0, reason="")
-'''
+"""

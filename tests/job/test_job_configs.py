@@ -98,5 +98,5 @@ def test_a_yaml_with_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
     from uniopd_mm.types import UserError
 
     config: TrainConfig = composed("+task.colums={}")
-    with pytest.raises(UserError, match="task.colums={}: no such parameter; it takes columns"):
+    with pytest.raises(UserError, match=r"task\.colums={}: no such parameter; it takes columns"):
         check_components(config)

@@ -166,4 +166,3 @@ def files(samples: tuple[Sample, ...]) -> dict[Path, str]:
     """The clip of every sample with a hash of its content."""
     media = [part for sample in samples for part in sample.messages[0].content if isinstance(part, Media)]
     return {Path(medium.source): hashlib.sha256(Path(medium.source).read_bytes()).hexdigest() for medium in media}
-

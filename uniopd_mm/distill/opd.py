@@ -44,7 +44,7 @@ class OnPolicyDistillation:
         loss, metrics = clipped_policy_loss(
             logprobs,
             batch.old_logprobs,
-            batch.advantages,
+            batch.advantages * batch.weights[:, None],
             batch.teacher_logprobs,
             mask,
             clip_low=self.clip_low,
