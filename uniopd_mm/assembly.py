@@ -167,6 +167,7 @@ def _tracker(run: Run) -> Tracker:
     return open_tracker(
         run.folder,
         TrackingOptions(
+            progress=options.progress,
             rollouts_every=options.rollouts_every,
             tensorboard=options.tensorboard,
             wandb=options.wandb,

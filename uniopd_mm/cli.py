@@ -141,7 +141,7 @@ def _given(key: str) -> str:
 
 def component_keys(schema: type) -> list[str]:
     """The keys whose values are components, with parameters that only their targets know."""
-    return [key for key, entry in documented_keys(schema) if str(entry.type).startswith("dict")]
+    return [key for key, entry in documented_keys(schema) if entry.type is Any or str(entry.type).startswith("dict")]
 
 
 def _first_line(error: BaseException) -> str:
