@@ -1,0 +1,1 @@
+"""Benchmarks of finished checkpoints. Validation during training is uniopd_mm/validation.py."""

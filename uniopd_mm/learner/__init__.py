@@ -1,0 +1,1 @@
+"""The student's optimisation and its checkpoints."""

@@ -1,0 +1,1 @@
+"""Experts that score the student's tokens, and who of them scores what."""
