@@ -64,6 +64,12 @@ def test_composes_real_models(folder: Path) -> None:
     assert "Qwen/Qwen3-VL-2B-Instruct" in printed and "Qwen/Qwen3-VL-8B-Instruct" in printed
 
 
+def test_columns_are_mapped_as_shown(folder: Path) -> None:
+    (setting,) = re.findall(r"`(\S*task\.columns\S*)`", README)
+    printed = run(f"python -m uniopd_mm.train task=video_qa {setting} --cfg job", folder)
+    assert "columns:\n    question: prompt" in printed
+
+
 def test_help_lists_the_keys_of_the_readme(folder: Path) -> None:
     (command,) = [line for line in INLINE if "--help" in line]
     printed = run(command, folder)
