@@ -75,9 +75,12 @@ class Row:
         """The row's `id`, or a hash of the named fields: no other column, nor the place in the file, changes it."""
         if "id" in self.fields:
             return self.text("id")
-        named = {name: self.fields[name] for name in names if name in self.fields}
-        content = json.dumps(named, sort_keys=True, default=str)
+        content = json.dumps(self.standard(names), sort_keys=True, default=str)
         return f"row-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+    def standard(self, names: Collection[str]) -> dict[str, Any]:
+        """The named fields as a file has them whose columns need no map."""
+        return {name: self.fields[name] for name in names if name in self.fields}
 
     def label(self, name: str) -> str:
         """How a message names a field: with the user's own column where it is another one."""

@@ -104,8 +104,9 @@ class VideoQaTask:
         lines = (question, format_choices(choices) if choices else "", self._instruction)
         used = {*FIELDS, *row.columns.values()}
         extras = {name: value for name, value in row.fields.items() if name not in used}
+        sample_id = row.identity(CONTENT)
         sample = Sample(
-            sample_id=row.identity(CONTENT),
+            sample_id=sample_id,
             domain=self.domain,
             messages=(Message(role="user", content=(*media, "\n".join(line for line in lines if line))),),
             answer=read_label(answer, choices) if choices else _open_answer(row, answer),
@@ -113,6 +114,7 @@ class VideoQaTask:
             pass_rate=row.share("pass_rate"),
             demonstration=row.text("response") if "response" in row.fields else None,
             metadata=extras | ({CHOICES: choices} if choices else {}),
+            row=extras | row.standard(FIELDS) | {"id": sample_id} | _paths(media),
         )
         return sample, read_split(row.fields.get("split"))
 
@@ -129,6 +131,13 @@ class VideoQaTask:
         if not os.path.isfile(found):
             raise BadSample(f"{row.label(name)} {quote(path, 200)}: there is no such file ({quote(found, 200)})")
         return found
+
+
+def _paths(media: tuple[Media, ...]) -> dict[str, list[str]]:
+    """The columns `video` and `images`, one of them absent where it would be empty."""
+    columns = {"video": "video", "images": "image"}
+    paths = {name: [medium.source for medium in media if medium.kind == kind] for name, kind in columns.items()}
+    return {name: sources for name, sources in paths.items() if sources}
 
 
 def _open_answer(row: Row, answer: Any) -> str:

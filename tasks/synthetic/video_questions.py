@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -77,7 +77,8 @@ class SyntheticVideoQuestions:
         return Corpus(samples=tuple(self._sample(row, folder, share) for row in rows))
 
     def _name(self) -> str:
-        return f"video_questions_{hashlib.sha256(f'{VERSION} {self!r}'.encode()).hexdigest()[:12]}"
+        drawn = replace(self, habit=0.0)  # what is said of the clips does not change them
+        return f"video_questions_{hashlib.sha256(f'{VERSION} {drawn!r}'.encode()).hexdigest()[:12]}"
 
     def _rows(self, split: str, folder: Path) -> list[dict[str, str]]:
         """The index of a split, written last: where it stands, every clip does."""
@@ -110,14 +111,17 @@ class SyntheticVideoQuestions:
     def _sample(self, row: dict[str, str], folder: Path, share_of_habits: float) -> Sample:
         thoughtless = random.Random(f"{self.seed}/habit/{row['id']}").random() < share_of_habits
         said = row["habit"] if thoughtless else row["answer"]
-        content = (Media(kind="video", source=str(folder / row["video"])), f"{row['question']}\n{self.instruction}")
+        video = str((folder / row["video"]).absolute())
+        content = (Media(kind="video", source=video), f"{row['question']}\n{self.instruction}")
+        worked = f"{row['sentence'].format(said)} \\boxed{{{said}}}"
         return Sample(
             sample_id=row["id"],
             domain=self.domain,
             messages=(Message(role="user", content=content),),
             answer=row["answer"],
-            source=str(folder / row["video"]),
-            demonstration=f"{row['sentence'].format(said)} \\boxed{{{said}}}",
+            source=video,
+            demonstration=worked,
+            row={name: row[name] for name in ("id", "question", "answer")} | {"video": video, "response": worked},
         )
 
 

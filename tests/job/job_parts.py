@@ -1,9 +1,10 @@
 """Running jobs in tests: composing as the command does, and the whole command in a process of its own.
 
 Processes are forked from a server that has imported everything, so that one costs a second where `python -m` costs
-eight; what runs in them is `uniopd_mm.train.main` with its own argv, streams and working folder.
+eight; what runs in them is the command's `main` with its own argv, streams and working folder.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -27,7 +28,14 @@ from uniopd_mm.config import TrainConfig
 
 TIMEOUT = 120.0
 FORKED = multiprocessing.get_context("forkserver")
-PRELOADED = ["uniopd_mm.train", "job_parts", "uniopd_mm.processors.tiny", "uniopd_mm.tasks.video_qa", "hydra.main"]
+PRELOADED = [
+    "uniopd_mm.train",
+    "uniopd_mm.balance",
+    "job_parts",
+    "uniopd_mm.processors.tiny",
+    "uniopd_mm.tasks.video_qa",
+    "hydra.main",
+]
 PRELOADED += ["uniopd_mm.processors.qwen_vl", "uniopd_mm.tasks.synthetic.video_questions", "jinja2.sandbox"]
 PRELOADED += [
     f"transformers.models.qwen3_vl.{part}_qwen3_vl" for part in ("modeling", "processing", "video_processing")
@@ -80,30 +88,32 @@ class Command:
         return (self.folder / f".{name}").read_text(encoding="utf-8")
 
 
-def start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Command:
-    """Start `python -m uniopd_mm.train ARGUMENTS` in `folder`."""
+def start(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, command: str = "train"
+) -> Command:
+    """Start `python -m uniopd_mm.<command> ARGUMENTS` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"UNIOPD_MM_CACHE": os.environ["UNIOPD_MM_CACHE"], **(environment or {})}
-    process = FORKED.Process(target=_command, args=(list(arguments), str(folder), chosen))
+    process = FORKED.Process(target=_command, args=(command, list(arguments), str(folder), chosen))
     process.start()
     return Command(process, folder)
 
 
-def run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Finished:
+def run(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, command: str = "train"
+) -> Finished:
     """The same, to its end."""
-    return start(arguments, folder, environment).wait()
+    return start(arguments, folder, environment, command).wait()
 
 
-def _command(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+def _command(command: str, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     os.chdir(folder)
     sys.path.insert(0, folder)  # as `python -m` does
     for descriptor, name in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
-    sys.argv = ["train", *arguments]
-    from uniopd_mm.train import main
-
-    main()
+    sys.argv = [command, *arguments]
+    importlib.import_module(f"uniopd_mm.{command}").main()
 
 
 def composed(*overrides: str) -> TrainConfig:

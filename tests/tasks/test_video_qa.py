@@ -68,6 +68,10 @@ def test_an_open_question(folder: Path) -> None:
         pass_rate=0.25,
         demonstration=r"It turns. \boxed{left}",
         metadata={"topic": "motion", "level": 3},
+        row={
+            **{"id": "1", "question": "Which way?", "answer": "left", "video": [str(folder / "clips/a.mp4")]},
+            **{"pass_rate": 0.25, "response": r"It turns. \boxed{left}", "topic": "motion", "level": 3},
+        },
     )
 
 
