@@ -6,19 +6,20 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.backbone import Backbone
 from uniopd_mm.components import build, check_component
-from uniopd_mm.config import ModelConfig, TeacherConfig, TrainConfig
-from uniopd_mm.data.cache import CachedProcessor
+from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
-from uniopd_mm.distill.opd import OnPolicyDistillation
+from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.loading import load_base, load_student, load_teacher
 from uniopd_mm.progress import Progress, restore_rng_state
+from uniopd_mm.recipes import build_recipe
+from uniopd_mm.rollout.gold import GoldResponses
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.runfolder import Run
-from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
@@ -26,11 +27,12 @@ from uniopd_mm.tracking.console import note, warning
 from uniopd_mm.trainer import Parts, Trainer
 from uniopd_mm.types import Corpus, Skip, UserError
 from uniopd_mm.validation import Validator
+from uniopd_mm.world import World
 
 NAMED = 50  # skipped rows named on the console before training; summary.json has them all
 
 
-def assemble(run: Run) -> Trainer:
+def assemble(run: Run, world: World) -> Trainer:
     """Build every part, measure student and teacher, and restore what a resumed run knows.
 
     Raises:
@@ -38,28 +40,35 @@ def assemble(run: Run) -> Trainer:
     """
     config, state = run.config, run.state
     check_components(config)
+    recipe = build_recipe(config)
+    check_world(config, world)
     task: Task = build(config.task, "task")
-    train, held_out = _corpus(task, "train"), _corpus(task, "validation")
+    train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
-    _name_skipped(skipped)
-    student, processor = _student(run)
-    teacher = _teacher(config, processor)
-    engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **_generates(student, processor))
-    learner = Learner(student, _objective(config), config.trainer)
+    name_skipped(skipped)
+    student, processor = load_student(config.model, config.data, run.student)
+    needs = recipe.objective.needs
+    teacher = load_teacher(config.teacher, processor, top_k=needs.top_k, keep_hidden=needs.hidden)
+    engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **generates(student, processor))
+    expert = HFRollout(teacher.backbone, processor.vocabulary)
+    learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     parts = Parts(
         task=task,
         processor=processor,
-        prompts=_prompts(run, processor, train, skipped),
+        prompts=_prompts(run, processor, train, skipped, world),
         engine=engine,
-        router=TeacherRouter({task.domain: teacher}),
-        objective=learner.objective,
+        writer=_writer(config, engine, expert, processor),
+        router=TeacherRouter({task.domain: teacher}) if needs.teacher else None,
+        base=TeacherRouter({task.domain: load_base(config, processor)}) if needs.base else None,
+        recipe=recipe,
         learner=learner,
-        validate=_validator(config, task, processor, held_out),
-        tracker=_tracker(run),
+        validate=_validator(config, task, processor, held_out, world),
+        tracker=_tracker(run, world),
+        world=world,
     )
     torch.manual_seed(config.seed)
     if state is None:
-        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, teacher))
+        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, expert))
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
     return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
@@ -78,13 +87,24 @@ def check_components(config: TrainConfig) -> None:
         "teacher.builder": config.teacher.builder,
         "teacher.processor": config.teacher.processor,
         "rollout.engine": config.rollout.engine,
+        "recipe.objective": config.recipe.objective,
     }
     for key, node in components.items():
         if node is not None:
             check_component(node, key)
 
 
-def _corpus(task: Task, split: str) -> Corpus:
+def check_world(config: TrainConfig, world: World) -> None:
+    """Every process needs a prompt of its own in each step."""
+    wanted = config.trainer.prompts_per_step
+    if wanted < world.size:
+        raise UserError(
+            f"trainer.prompts_per_step={wanted} is less than the {world.size} processes that share them; raise it to a "
+            f"multiple of {world.size}"
+        )
+
+
+def usable(task: Task, split: str) -> Corpus:
     """A split that has something in it."""
     corpus = task.samples(split)
     if not len(corpus):
@@ -92,7 +112,22 @@ def _corpus(task: Task, split: str) -> Corpus:
     return corpus
 
 
-def _name_skipped(skipped: Sequence[Skip]) -> None:
+def learnable(corpus: Corpus, responses: Responses) -> Corpus:
+    """The samples that have a response to learn from, where the rows' own are learnt from.
+
+    Raises:
+        UserError: none has.
+    """
+    if responses is not Responses.GOLD:
+        return corpus
+    lacking = [Skip(where=s.source, reason="no response to learn from") for s in corpus if s.demonstration is None]
+    if len(lacking) == len(corpus):
+        raise UserError("recipe.responses=GOLD: no row has a response; add a `response` column, or use TEACHER")
+    kept = tuple(sample for sample in corpus if sample.demonstration is not None)
+    return Corpus(samples=kept, skipped=(*corpus.skipped, *lacking))
+
+
+def name_skipped(skipped: Sequence[Skip]) -> None:
     """On the console; of very many the first."""
     for skip in skipped[:NAMED]:
         warning(f"{skip.where}: {skip.reason}; skipped")
@@ -100,69 +135,31 @@ def _name_skipped(skipped: Sequence[Skip]) -> None:
         warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
 
 
-def _student(run: Run) -> tuple[Backbone, Processor]:
-    config = run.config.model
-    path = str(run.checkpoint / "student") if run.checkpoint else _checkpoint(config, "model")
-    encoder = _processor(config, "model", path)
-    processor = CachedProcessor(encoder, run.config.data.prompt_cache_mb << 20)
-    model = load_model(path, "model.path")
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=config.dtype), processor
+def _writer(config: TrainConfig, engine: RolloutEngine, expert: RolloutEngine, processor: Processor) -> RolloutEngine:
+    """Who writes the responses that are learnt from."""
+    if config.recipe.responses is Responses.GOLD:
+        return GoldResponses(processor)
+    return expert if config.recipe.responses is Responses.TEACHER else engine
 
 
-def _teacher(config: TrainConfig, student: Processor) -> LocalTeacher:
-    expert = config.teacher
-    path = _checkpoint(expert, "teacher")
-    processor = _processor(expert, "teacher", path)
-    check_vocabulary(student.vocabulary, processor.vocabulary, expert.name)
-    backbone = Backbone(load_model(path, "teacher.path"), dtype=expert.dtype)
-    return LocalTeacher(expert.name, backbone, processor.vocabulary, max_tokens=expert.max_tokens)
-
-
-def _processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Processor:
-    try:
-        return build(node.processor, f"{key}.processor", path=path)
-    except UserError as error:
-        raise UserError(f"{key}.path={path}: {error}") from error
-
-
-def _checkpoint(node: ModelConfig | TeacherConfig, key: str) -> str:
-    """Where the checkpoint lies, after its builder has made it if there is one."""
-    if node.builder is None:
-        return str(node.path)
-    return build(node.builder, f"{key}.builder")
-
-
-def _objective(config: TrainConfig) -> OnPolicyDistillation:
-    recipe = config.recipe
-    return OnPolicyDistillation(
-        temperature=config.rollout.temperature,
-        clip_low=recipe.clip_low,
-        clip_high=recipe.clip_high,
-        gate=recipe.gate,
-        advantage_clip=recipe.advantage_clip,
-        reduction=recipe.reduction,
-    )
-
-
-def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...]) -> PromptStream:
+def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
     state, config = run.state, run.config
     mixture = Mixture(train.samples, config.seed, state.position if state else 0)
-    return PromptStream(mixture, processor, config.data.max_prompt_tokens, state.skipped if state else skipped)
+    return PromptStream(mixture, processor, config.data.max_prompt_tokens, world, state.skipped if state else skipped)
 
 
-def _validator(config: TrainConfig, task: Task, processor: Processor, held_out: Corpus) -> Validator:
+def _validator(config: TrainConfig, task: Task, processor: Processor, held_out: Corpus, world: World) -> Validator:
     return Validator(
         task=task,
         processor=processor,
         samples=held_out.samples[: config.data.max_validation_samples],
         max_prompt_tokens=config.data.max_prompt_tokens,
         max_new_tokens=config.rollout.max_new_tokens,
+        world=world,
     )
 
 
-def _tracker(run: Run) -> Tracker:
+def _tracker(run: Run, world: World) -> Tracker:
     options = run.config.tracking
     return open_tracker(
         run.folder,
@@ -174,21 +171,23 @@ def _tracker(run: Run) -> Tracker:
             wandb_project=options.wandb_project,
             wandb_mode=options.wandb_mode,
         ),
+        world=world,
         total_steps=run.config.trainer.steps,
         resume_step=run.step if run.resumed else None,
         config=OmegaConf.to_container(OmegaConf.structured(run.config)),  # type: ignore[arg-type]
     )
 
 
-def _beginning(parts: Parts, teacher: LocalTeacher) -> Progress:
+def _beginning(parts: Parts, expert: RolloutEngine) -> Progress:
     """Student and teacher, measured before the first step on the same questions."""
     before = parts.validate(parts.engine, "student before")
-    expert = parts.validate(HFRollout(teacher.backbone, parts.processor.vocabulary), "teacher")
-    _name_skipped(before.skipped)
+    teacher = parts.validate(expert, "teacher")
+    name_skipped(before.skipped)
     asked = sum(before.asked.values())
-    note(f"on {asked} held-out questions: student {before.overall:.3f}, teacher {expert.overall:.3f}")
-    return Progress(before=before, teacher=expert)
+    note(f"on {asked} held-out questions: student {before.overall:.3f}, teacher {teacher.overall:.3f}")
+    return Progress(before=before, teacher=teacher)
 
 
-def _generates(student: Backbone, processor: Processor) -> dict[str, Any]:
+def generates(student: Backbone, processor: Processor) -> dict[str, Any]:
+    """What only the program knows of a rollout engine's parameters."""
     return {"backbone": student, "vocabulary": processor.vocabulary}

@@ -4,6 +4,7 @@
 sharded) see every call. Leaves out: generation (rollout/) and optimisation (learner/).
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from uniopd_mm.distill.logprobs import masked_token_logprobs
+from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
 from uniopd_mm.types import TokenBatch, UserError
+
+# (states [M, H], head [V, H], targets i64[M], *, chunk_size, temperature, banned_ids) -> tensors with M entries each
+Reader = Callable[..., tuple[Tensor, ...]]
 
 LOGITS_BUDGET = 2**24  # float32 logits in one chunk: 64 MiB
 
@@ -50,7 +54,12 @@ class Backbone(nn.Module):
     @property
     def vocab_size(self) -> int:
         """Rows of the output embedding, which may be more than the tokenizer has."""
-        return self.model.get_output_embeddings().weight.shape[0]
+        return self.head.shape[0]
+
+    @property
+    def head(self) -> Tensor:
+        """The output embedding [V, H]."""
+        return self.model.get_output_embeddings().weight
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context every forward pass runs in."""
@@ -58,8 +67,9 @@ class Backbone(nn.Module):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=getattr(torch, self.dtype))
 
-    def forward(self, tokens: TokenBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probs and entropies f32[N, T] at the loss mask, 0 elsewhere."""
+    def forward(self, tokens: TokenBatch, temperature: float, read: Reader = predicted_logprobs) -> tuple[Tensor, ...]:
+        """What `read` makes of the states before the M tokens of the loss mask, row by row: log-probs and entropies
+        f32[M] and likeliest tokens i64[M], unless another reader is given."""
         with self.autocast():
             hidden = self.model.base_model(
                 input_ids=tokens.input_ids,
@@ -68,11 +78,11 @@ class Backbone(nn.Module):
                 **tokens.media,
                 **tokens.token_features,
             ).last_hidden_state
-            return masked_token_logprobs(
-                hidden,
-                self.model.get_output_embeddings().weight,
-                tokens.input_ids,
-                tokens.loss_mask,
+            states, targets = shifted(hidden, tokens.input_ids, tokens.loss_mask)
+            return read(
+                states,
+                self.head,
+                targets,
                 chunk_size=max(1, self.logits_budget // self.vocab_size),
                 temperature=temperature,
                 banned_ids=self.banned_ids,

@@ -26,9 +26,10 @@ def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
     check_component(node, key)
     _check_complete(node, key, runtime)
     try:
-        return instantiate(dict(node), **runtime)
+        target = instantiate({**node, "_partial_": True})
     except InstantiationException as error:
-        raise error.__cause__ or error from None  # the target's own error, which Hydra wraps
+        raise error.__cause__ or error from None  # a nested target's own error, which Hydra wraps
+    return target(**runtime)  # not through Hydra, which would make plain values of a dataclass
 
 
 def check_component(node: Mapping[str, Any], key: str) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from uniopd_mm.distill.advantages import Correction
+from uniopd_mm.distill.calibration import Direction, Scope, Statistic
 from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.distill.recipe import CalibrationMethod, Gradient, Responses
 from uniopd_mm.types import UserError
 
 
@@ -69,17 +72,61 @@ class RolloutConfig:
 
 
 @dataclass
+class CalibrationConfig:
+    """Margin calibration: what is done where a teacher's returns contradict the outcomes."""
+
+    method: CalibrationMethod = documented(
+        "none; shift: move token rewards apart; mask: drop the least representative samples; group_mask: whole groups",
+        CalibrationMethod.NONE,
+    )
+    scope: Scope = documented("the margin is one of each prompt's group, or of the whole batch", Scope.GROUP)
+    statistic: Statistic = documented(
+        "mean: of each class's returns; minmax: worst correct, best incorrect", Statistic.MEAN
+    )
+    direction: Direction = documented(
+        "a shift raises correct, lowers incorrect samples, or half of each", Direction.BOTH
+    )
+    delta: float = documented("margin asked for, in nats per token", 0.4)
+    min_retain_ratio: float = documented("share of a class that a mask leaves at least", 0.25)
+    after_balancing: bool = documented("margins of the samples that balancing keeps; else of all (as published)", False)
+
+
+@dataclass
+class BalancingConfig:
+    """Online correctness-aware balancing: surplus rollouts of one class are left out."""
+
+    ratio: float | None = documented("correct rollouts for each incorrect one, 0 to inf; null: no balancing", None)
+    scope: Scope = documented("balanced within each prompt's group, or over the whole batch", Scope.GROUP)
+
+
+@dataclass
 class RecipeConfig:
-    """What the student is taught with the scores."""
+    """What the student is taught, and from what."""
 
     name: str = documented("what tables and files call it")
+    objective: dict[str, Any] = documented("component: the loss")
+    gradient: Gradient = documented(
+        "how the loss reaches the student; one of the two is void for each", Gradient.ADVANTAGE
+    )
+    responses: Responses = documented(
+        "who writes what is learnt from; gold: the rows' own responses", Responses.STUDENT
+    )
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    balancing: BalancingConfig = field(default_factory=BalancingConfig)
     clip_low: float = documented("lower clip of the importance ratio", 0.2)
     clip_high: float = documented("upper clip of the importance ratio", 0.28)
     gate: float = documented("a token is dropped where student and teacher differ by this many nats or more", 10.0)
     advantage_clip: float | None = documented(
         "token rewards are held within plus and minus this; null: as they are", None
     )
+    correction: Correction = documented(
+        "importance weights for a rollout engine that differs from the trainer: none, truncate or mask", Correction.NONE
+    )
+    correction_cap: float = documented(
+        "weights above it are cut, or their tokens and those below its inverse left out", 2.0
+    )
     reduction: Reduction = documented("sample_mean (as published) or token_mean", Reduction.SAMPLE_MEAN)
+    base_path: str | None = documented("base model of recipe=exopd; null: the student as it is at the start", None)
 
 
 @dataclass
@@ -173,7 +220,7 @@ def validate(config: TrainConfig) -> None:
     _check_bound(config, ABOVE_ZERO, "be above 0", lambda value: value > 0)
     _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
     for node, key in ((config.model, "model"), (config.teacher, "teacher")):
-        _check_checkpoint(node, key)
+        check_checkpoint(node, key)
     if config.trainer.threads is not None and config.trainer.threads < 1:
         raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
     if not 0 <= config.seed < 2**32:
@@ -182,8 +229,22 @@ def validate(config: TrainConfig) -> None:
         raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
     if config.recipe.advantage_clip is not None and config.recipe.advantage_clip <= 0:
         raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
+    _check_recipe(config.recipe)
     if not 0 < config.data.validation_fraction < 1:
         raise UserError(f"data.validation_fraction={config.data.validation_fraction} must lie between 0 and 1, as 0.1")
+
+
+def _check_recipe(recipe: RecipeConfig) -> None:
+    """Values of the recipe; whether its parts fit each other is said by `recipes.check_recipe`."""
+    calibration, ratio = recipe.calibration, recipe.balancing.ratio
+    if not 0 <= calibration.delta < float("inf"):
+        raise UserError(f"recipe.calibration.delta={calibration.delta} must be a number not below 0, as 0.4")
+    if not 0 <= calibration.min_retain_ratio <= 1:
+        raise UserError(f"recipe.calibration.min_retain_ratio={calibration.min_retain_ratio} must lie between 0 and 1")
+    if ratio is not None and not ratio >= 0:
+        raise UserError(f"recipe.balancing.ratio={ratio} must be 0 to inf correct for each incorrect, or null for none")
+    if not recipe.correction_cap >= 1:
+        raise UserError(f"recipe.correction_cap={recipe.correction_cap} must be at least 1, as 2")
 
 
 def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:
@@ -194,7 +255,8 @@ def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds:
             raise UserError(f"{key}={value} must {demand}")
 
 
-def _check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
+def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
+    """Raises UserError unless there is one source of weights and a dtype to compute in."""
     if (node.path is None) == (node.builder is None):
         remedy = "give one of the two" if node.path is None else f"add {key}.builder=null to use the path"
         raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")

@@ -19,7 +19,8 @@ from uniopd_mm.validation import Validation
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent."""
+    """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent;
+    `history` is what the steps measured, of which warnings are made."""
 
     before: Validation
     teacher: Validation | None
@@ -28,6 +29,7 @@ class Progress:
     teacher_failures: int = 0
     unknown_outcomes: int = 0
     seconds: float = 0.0
+    history: tuple[Mapping[str, float], ...] = ()
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float) -> Self:
         """With one more step counted."""
@@ -37,6 +39,7 @@ class Progress:
             teacher_failures=self.teacher_failures + int(values["teacher_failures"]),
             unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
             seconds=self.seconds + seconds,
+            history=(*self.history, values),
         )
 
     def validated(self, after: Validation) -> Self:

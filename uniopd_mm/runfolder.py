@@ -34,6 +34,11 @@ class Run:
     state: RunState | None = None
 
     @property
+    def student(self) -> str | None:
+        """The folder of the student's own checkpoint, None before the first."""
+        return str(self.checkpoint / "student") if self.checkpoint else None
+
+    @property
     def step(self) -> int:
         """The last step that is done."""
         return self.state.progress.step if self.state else 0

@@ -16,10 +16,12 @@ from uniopd_mm.cli import run_command
 from uniopd_mm.config import TrainConfig, validate
 from uniopd_mm.progress import Progress
 from uniopd_mm.report import write_report
-from uniopd_mm.runfolder import give_back, open_run
+from uniopd_mm.runfolder import Run, give_back, open_run
 from uniopd_mm.tracking.console import note, terminal
 from uniopd_mm.tracking.summary import Summary, summary_table, write_summary
+from uniopd_mm.trainer import Trainer
 from uniopd_mm.types import Skip, UserError
+from uniopd_mm.world import World
 
 
 def train(config: TrainConfig, overrides: Sequence[str]) -> None:
@@ -29,25 +31,39 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     check_components(config)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    run = open_run(config, overrides)
-    torch.set_num_threads(run.config.trainer.threads or os.cpu_count() or 1)  # sums depend on it: the run's own number
+    world = World()
+    terminal().quiet = not world.is_main
+    run = world.from_main(lambda: open_run(config, overrides))
+    torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
     note(f"run {run.folder}")
     try:
-        trainer = assemble(run)
+        trainer = assemble(run, world)
     except UserError:
-        give_back(run)
+        if world.is_main:
+            give_back(run)
         raise
     try:
         progress = trainer.train()
     finally:
         trainer.parts.tracker.close()
+    if world.is_main:
+        _finish(run, trainer, progress, perf_counter() - started)
+
+
+def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> None:
+    """Summary, table and report."""
     summary = summarize(trainer.parts.task.domain, progress, trainer.parts.prompts.skipped)
-    elapsed = perf_counter() - started
     earlier = run.state.progress.seconds if run.state else 0.0
     summary = replace(summary, seconds=earlier + elapsed)
     write_summary(run.folder, summary)
     terminal().print(summary_table(summary))
     note(f"report {write_report(run.folder)}")
+
+
+def cores_each(world: World) -> int:
+    """Threads for each process that shares this machine."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world.size))  # set by torch's and accelerate's launchers
+    return max(1, (os.cpu_count() or 1) // here)
 
 
 def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summary:

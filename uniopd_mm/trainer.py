@@ -5,18 +5,18 @@ all that the next step depends on, so a run that goes on repeats what an uninter
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
-from torch import Tensor
+import torch
 
 from uniopd_mm.config import TrainConfig
-from uniopd_mm.data.collate import collate
-from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.distill.diagnostics import describe
-from uniopd_mm.distill.opd import OnPolicyDistillation
+from uniopd_mm.distill.evidence import spread
+from uniopd_mm.distill.supervision import Recipe, supervise
+from uniopd_mm.distill.watch import warnings
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import save_checkpoint
 from uniopd_mm.learner.learner import Learner
@@ -25,24 +25,29 @@ from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.tracking.records import StepMetrics
-from uniopd_mm.types import Batch, Prompt, Rollout, Sampling, Trajectory
+from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores, Trajectory
 from uniopd_mm.validation import Validation
+from uniopd_mm.world import World
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a run is made of."""
+    """What a run is made of. `writer` writes the responses that are learnt from, which is `engine` on-policy; `router`
+    and `base` are None where the recipe asks no teacher or no base model."""
 
     task: Task
     processor: Processor
     prompts: PromptStream
     engine: RolloutEngine
-    router: TeacherRouter
-    objective: OnPolicyDistillation
+    writer: RolloutEngine
+    router: TeacherRouter | None
+    base: TeacherRouter | None
+    recipe: Recipe
     learner: Learner
     validate: Callable[[RolloutEngine, str], Validation]
     tracker: Tracker
+    world: World
 
 
 @final
@@ -64,6 +69,8 @@ class Trainer:
             values = {**self.step(number), **self._validate(number)}
             tracker.log_step(StepMetrics(step=number, values=values, timing=self.clock.timing(values)))
             self.progress = self.progress.after_step(number, values, self.clock.seconds())
+            for text in warnings(self.progress.history):
+                warning(f"step {number}: {text}")
             if number % plan.save_every == 0 or number == plan.steps:
                 self._save(number)
         return self.progress
@@ -74,27 +81,38 @@ class Trainer:
         with clock.lap("encode"):
             prompts = self._prompts()
         with clock.lap("generate"):
-            groups = parts.engine.generate(prompts, self.config.rollout.num_samples, self._sampling(number))
-            rollouts = [rollout for group in groups for rollout in group]
+            rollouts = self._rollouts(prompts, number)
         with clock.lap("grade"):
             responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
             outcomes = [parts.task.grade(r.prompt.sample, text) for r, text in zip(rollouts, responses, strict=True)]
         with clock.lap("score"):
-            scores = parts.router.score(rollouts)
+            scores, base = _scores(parts.router, rollouts), _scores(parts.base, rollouts)
         trajectories = [
-            Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score)
-            for rollout, response, outcome, score in zip(rollouts, responses, outcomes, scores, strict=True)
+            Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)
+            for rollout, response, outcome, score, base_score in zip(
+                rollouts, responses, outcomes, scores, base, strict=True
+            )
         ]
+        with clock.lap("calibrate"):
+            lesson = supervise(
+                trajectories,
+                parts.recipe,
+                generator=self._generator(number),
+                gather=parts.world.gather,
+                rank=parts.world.rank,
+            )
         with clock.lap("update"):
-            advantages = [parts.objective.advantages(trajectory) for trajectory in trajectories]
-            learned = parts.learner.update(self._microbatches(trajectories, advantages))
+            learned = parts.learner.update(lesson.trajectories)
         with clock.lap("sync"):
             parts.engine.load_weights(parts.learner.named_weights())
-        parts.tracker.log_rollouts(number, trajectories, parts.processor.pieces, advantages)
-        return {**describe(trajectories), **learned, "skipped": len(parts.prompts.skipped)}
+        parts.tracker.log_rollouts(number, lesson.trajectories, parts.processor.pieces)
+        sums = spread(parts.world.gather((lesson.mine, learned.sums)))
+        margin = parts.recipe.calibration
+        measured = describe(lesson.samples, lesson.supervision, sums, statistic=margin.statistic, delta=margin.delta)
+        return {**measured, **learned.values, "skipped": len(parts.prompts.skipped)}
 
-    def _prompts(self) -> Sequence[Prompt]:
-        """The step's prompts; a sample that is skipped on the way to them is named at once."""
+    def _prompts(self) -> Mapping[int, Prompt]:
+        """This process's prompts by their places; a sample that is skipped on the way to them is named at once."""
         stream = self.parts.prompts
         known = len(stream.skipped)
         prompts = stream.next(self.config.trainer.prompts_per_step)
@@ -102,22 +120,23 @@ class Trainer:
             warning(f"{skip.where}: {skip.reason}; skipped")
         return prompts
 
-    def _sampling(self, number: int) -> Sampling:
+    def _rollouts(self, prompts: Mapping[int, Prompt], number: int) -> list[Rollout]:
+        """A prompt's rollouts after another's, with its place in the step as their group id."""
         plan = self.config.rollout
-        return Sampling(
+        sampling = Sampling(
             temperature=plan.temperature,
             max_new_tokens=plan.max_new_tokens,
             seed=self.config.seed,
             policy_step=number,
         )
-
-    def _microbatches(self, trajectories: Sequence[Trajectory], advantages: Sequence[Tensor]) -> list[Batch]:
-        pad_id = self.parts.processor.vocabulary.pad_id
-        lengths = [_length(trajectory.rollout) for trajectory in trajectories]
+        groups = self.parts.writer.generate(list(prompts.values()), plan.num_samples, sampling)
         return [
-            collate([trajectories[i] for i in part], [advantages[i] for i in part], pad_id)
-            for part in by_token_budget(lengths, self.config.trainer.tokens_per_microbatch)
+            replace(rollout, group_id=place) for place, group in zip(prompts, groups, strict=True) for rollout in group
         ]
+
+    def _generator(self, number: int) -> torch.Generator:
+        """What balancing draws with in a step, the same on every process."""
+        return torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
 
     def _validate(self, number: int) -> Mapping[str, float]:
         """The student's accuracy on held-out questions, every few steps and after the last."""
@@ -131,10 +150,12 @@ class Trainer:
 
     def _save(self, number: int) -> None:
         parts = self.parts
-        state = RunState.of(self.progress, parts.prompts, parts.learner)
-        model = parts.learner.student.model
-        save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
+        if parts.world.is_main:
+            state = RunState.of(self.progress, parts.prompts, parts.learner)
+            model = parts.learner.student.model
+            save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
+        parts.world.wait()
 
 
-def _length(rollout: Rollout) -> int:
-    return len(rollout.prompt.token_ids) + len(rollout.response_ids)
+def _scores(router: TeacherRouter | None, rollouts: Sequence[Rollout]) -> Sequence[TeacherScores | Failure | None]:
+    return router.score(rollouts) if router else [None] * len(rollouts)

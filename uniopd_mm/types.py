@@ -62,7 +62,9 @@ class Sample:
     """One prompt of a data set, as the task read it.
 
     `source` is where a person finds it ("train.jsonl:17"). `pass_rate` in [0, 1] is the initial student's share of
-    correct rollouts, where known. `demonstration` is a worked response to imitate, where there is one.
+    correct rollouts, where known. `demonstration` is a worked response to imitate, where there is one. `row` is the
+    sample in the plain values that its task reads again from a file anywhere: the task's own column names, absolute
+    paths.
     """
 
     sample_id: str
@@ -73,6 +75,7 @@ class Sample:
     pass_rate: float | None = None
     demonstration: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +164,11 @@ class Rollout:
     finish_reason: FinishReason
     policy_step: int
 
+    @property
+    def num_tokens(self) -> int:
+        """L + R."""
+        return len(self.prompt.token_ids) + len(self.response_ids)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -174,13 +182,22 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherScores:
     """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored, for the
-    caller to compare with the sampled ones; `topk_ids` and `topk_logprobs` [R, K] where a recipe asks for them."""
+    caller to compare with the sampled ones.
+
+    The rest is there where a teacher gives it: `entropy` f32[R] of its distribution, `top_ids` i64[R] its likeliest
+    token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], likeliest first; `hidden` [R, G], the states from which
+    `head` [W, G], its output embedding, makes the distribution of every token.
+    """
 
     teacher: str
     token_ids: Tensor
     logprobs: Tensor
+    entropy: Tensor | None = None
+    top_ids: Tensor | None = None
     topk_ids: Tensor | None = None
     topk_logprobs: Tensor | None = None
+    hidden: Tensor | None = None
+    head: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,14 +210,24 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trajectory:
-    """A rollout with everything said about it: its text, outcome, and teacher scores (or why there are none). `weight`
-    scales its advantages."""
+    """A rollout with everything said about it: its text, its outcome, its teacher's scores.
+
+    `scores` is None where the recipe asks no teacher, `base` where it asks no base model. `advantages` f32[R] and
+    `weight`, which scales them (0: left out by balancing or a mask), are what the recipe makes of it all.
+    """
 
     rollout: Rollout
     response: str
     outcome: Outcome
-    scores: TeacherScores | Failure
+    scores: TeacherScores | Failure | None
+    base: TeacherScores | Failure | None = None
+    advantages: Tensor | None = None
     weight: float = 1.0
+
+    @property
+    def teachable(self) -> bool:
+        """Whether everybody who was asked has scored it."""
+        return not isinstance(self.scores, Failure) and not isinstance(self.base, Failure)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,17 +243,27 @@ class TokenBatch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherTokens:
+    """What teachers said of the M tokens of a loss mask, row by row, each None unless all of them gave it: `top_ids`
+    i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with the one `head` [W, G] they belong to."""
+
+    top_ids: Tensor | None = None
+    topk_ids: Tensor | None = None
+    topk_logprobs: Tensor | None = None
+    hidden: Tensor | None = None
+    head: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What the objective sees. `advantages`, `old_logprobs`, `teacher_logprobs` f32[N, T] and zero outside
-    `tokens.loss_mask`, which is all False for a sample whose teacher failed; `correct` and `incorrect` bool[N] (both
-    False where unknown); `group_ids` i64[N]; `weights` f32[N]; `domains` has N names."""
+    """What the objective sees. `advantages`, `old_logprobs` and `teacher_logprobs` (None where no teacher was asked)
+    f32[N, T] are zero outside `tokens.loss_mask`, which is all False for a sample whose teacher failed; `weights`
+    f32[N] scale the advantages, 0 for a sample that was left out; `domains` has N names."""
 
     tokens: TokenBatch
     advantages: Tensor
     old_logprobs: Tensor
-    teacher_logprobs: Tensor
-    correct: Tensor
-    incorrect: Tensor
-    group_ids: Tensor
+    teacher_logprobs: Tensor | None
+    teacher_tokens: TeacherTokens
     weights: Tensor
     domains: tuple[str, ...]

@@ -8,6 +8,7 @@ from uniopd_mm.data.prompts import encode_all
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.tracking.console import progress
 from uniopd_mm.types import Sample, Sampling, Skip, UserError
+from uniopd_mm.world import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class Validator:
     """Asks the same questions of whoever answers.
 
     Args:
-        samples: held-out questions, in a fixed order.
+        samples: held-out questions, in a fixed order; each process of the world asks its part.
         chunk: questions encoded and answered at a time.
     """
 
@@ -44,15 +45,24 @@ class Validator:
     samples: Sequence[Sample]
     max_prompt_tokens: int
     max_new_tokens: int
+    world: World
     chunk: int = 128
 
     def __call__(self, engine: RolloutEngine, title: str) -> Validation:
         """Raises UserError where not one question can be asked."""
+        validation = sum_up(self.world.gather(self._own_part(engine, title)))
+        if not validation.asked:
+            last = f"{validation.skipped[-1].where}: {validation.skipped[-1].reason}"
+            raise UserError(f"data.path: no validation sample can be used; the last: {last}")
+        return validation
+
+    def _own_part(self, engine: RolloutEngine, title: str) -> Validation:
         sampling = Sampling(temperature=0, max_new_tokens=self.max_new_tokens, seed=0, policy_step=0)
         correct, asked, skipped = Counter[str](), Counter[str](), list[Skip]()
         unknown = 0
-        with progress(title, len(self.samples), transient=True) as bar:
-            for prompts, skips in encode_all(self.processor, self.samples, self.max_prompt_tokens, self.chunk):
+        samples = self.world.share(self.samples)
+        with progress(title, len(samples), transient=True) as bar:
+            for prompts, skips in encode_all(self.processor, samples, self.max_prompt_tokens, self.chunk):
                 skipped += skips
                 for (rollout,) in engine.generate(prompts, 1, sampling) if prompts else ():
                     sample = rollout.prompt.sample
@@ -61,7 +71,18 @@ class Validator:
                     correct[sample.domain] += outcome.correct is True
                     unknown += outcome.correct is None
                 bar.advance(len(prompts) + len(skips))
-        if not asked:
-            last = f"{skipped[-1].where}: {skipped[-1].reason}"
-            raise UserError(f"data.path: no validation sample can be used; the last: {last}")
         return Validation(correct=dict(correct), asked=dict(asked), unknown=unknown, skipped=tuple(skipped))
+
+
+def sum_up(parts: Sequence[Validation]) -> Validation:
+    """The processes' parts as one."""
+    correct, asked = Counter[str](), Counter[str]()
+    for part in parts:
+        correct.update(part.correct)
+        asked.update(part.asked)
+    return Validation(
+        correct=dict(correct),
+        asked=dict(asked),
+        unknown=sum(part.unknown for part in parts),
+        skipped=tuple(skip for part in parts for skip in part.skipped),
+    )

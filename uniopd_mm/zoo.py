@@ -120,7 +120,7 @@ class School:
         """Mean negative log-likelihood of the responses' tokens."""
         pad_id = self.processor.vocabulary.pad_id
         tokens = to_device(collate_rollouts(lessons, pad_id), self.backbone.device)
-        logprobs, _ = self.backbone(tokens, temperature=1.0)
+        logprobs, *_ = self.backbone(tokens, temperature=1.0)
         return -logprobs.sum() / tokens.loss_mask.sum()
 
 

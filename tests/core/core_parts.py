@@ -1,5 +1,7 @@
 """Records made by hand, and the naive forms that the core is compared with."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -52,6 +54,10 @@ def scored(of: Rollout, logprobs: list[float] | Tensor) -> TeacherScores:
 def trajectory(of: Rollout, scores: object, correct: bool | None = True) -> Trajectory:
     outcome = Outcome(correct=correct, reward=float(correct is True), reason="")
     return Trajectory(rollout=of, response="", outcome=outcome, scores=scores)  # type: ignore[arg-type]
+
+
+def taught(of: Trajectory, advantages: list[float] | Tensor, weight: float = 1.0) -> Trajectory:
+    return replace(of, advantages=torch.as_tensor(advantages, dtype=torch.float32), weight=weight)
 
 
 def sampling(temperature: float = 1.0, max_new_tokens: int = 8, seed: int = 0, policy_step: int = 1) -> Sampling:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from core_parts import prompt, rollout, sample, scored, trajectory
+from core_parts import prompt, rollout, sample, scored, taught, trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -15,6 +15,7 @@ from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream, encode_all
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.types import Failure, Media, Message, Prompt, Sample, UserError
+from uniopd_mm.world import World
 
 PAD = 99
 
@@ -53,11 +54,10 @@ def test_values_stand_beside_their_tokens_and_a_failed_teacher_masks_all() -> No
     empty = rollout(prompt([3], domain="b"), [], [], group_id=4)
     batch = collate(
         [
-            trajectory(good, scored(good, [-0.3, -0.4]), correct=True),
-            trajectory(failed, Failure(teacher="t", reason="down"), correct=None),
-            trajectory(empty, scored(empty, []), correct=False),
+            taught(trajectory(good, scored(good, [-0.3, -0.4])), [1.0, 2.0]),
+            taught(trajectory(failed, Failure(teacher="t", reason="down"), correct=None), [0.0, 0.0, 0.0]),
+            taught(trajectory(empty, scored(empty, []), correct=False), [], weight=0.0),
         ],
-        [torch.tensor([1.0, 2.0]), torch.zeros(3), torch.zeros(0)],
         PAD,
     )
     assert batch.tokens.loss_mask.tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
@@ -67,10 +67,17 @@ def test_values_stand_beside_their_tokens_and_a_failed_teacher_masks_all() -> No
         (batch.old_logprobs, [0, 0, -0.1, -0.2]),
         (batch.teacher_logprobs, [0, 0, -0.3, -0.4]),
     ):
+        assert values is not None
         torch.testing.assert_close(values, torch.tensor([wanted, nothing, nothing]))
-    assert batch.correct.tolist() == [True, False, False] and batch.incorrect.tolist() == [False, False, True]
-    assert batch.group_ids.tolist() == [3, 4, 4] and batch.domains == ("a", "b", "b")
-    assert batch.weights.tolist() == [1.0, 1.0, 1.0]
+    assert batch.domains == ("a", "b", "b")
+    assert batch.weights.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_a_batch_that_no_teacher_was_asked_about_says_so() -> None:
+    one = rollout(prompt([1, 2]), [5, 6], [-0.1, -0.2])
+    batch = collate([taught(trajectory(one, None), [1.0, 1.0])], PAD)
+    assert batch.teacher_logprobs is None and batch.teacher_tokens.top_ids is None
+    assert batch.tokens.loss_mask.tolist() == [[0, 0, 1, 1]]
 
 
 def test_values_of_another_length_are_never_laid_on_a_neighbour() -> None:
@@ -127,14 +134,14 @@ def broken(sample_id: str) -> Sample:
 def stream(
     samples: Sequence[Sample], processor: QwenVLProcessor, max_prompt_tokens: int = 500, position: int = 0
 ) -> PromptStream:
-    return PromptStream(Mixture(samples, 0, position), processor, max_prompt_tokens)
+    return PromptStream(Mixture(samples, 0, position), processor, max_prompt_tokens, World())
 
 
 def test_bad_samples_are_skipped_counted_once_and_named(
     processor: QwenVLProcessor, samples: tuple[Sample, ...]
 ) -> None:
     prompts = stream([broken("1"), samples[0], broken("2")], processor)
-    ids = {drawn.sample.sample_id for drawn in prompts.next(5)}
+    ids = {drawn.sample.sample_id for drawn in prompts.next(5).values()}
     assert ids == {samples[0].sample_id}
     assert sorted(skip.where for skip in prompts.skipped) == ["rows.jsonl:1", "rows.jsonl:2"]
     assert all("/no/such/" in skip.reason for skip in prompts.skipped)
@@ -155,7 +162,7 @@ def test_a_corpus_without_a_usable_sample_stops_the_run(processor: QwenVLProcess
 def test_a_prompt_over_the_limit_is_skipped_with_its_length(processor: QwenVLProcessor) -> None:
     long = sample("long", text="How many? " * 40)
     prompts = stream([long, sample("short")], processor, max_prompt_tokens=60)
-    assert [p.sample.sample_id for p in prompts.next(2)] == ["short", "short"]
+    assert [p.sample.sample_id for p in prompts.next(2).values()] == ["short", "short"]
     length = len(processor.encode(long).token_ids)
     assert [skip.reason for skip in prompts.skipped] == [f"prompt of {length} tokens is over data.max_prompt_tokens=60"]
 

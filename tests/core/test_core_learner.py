@@ -2,29 +2,31 @@
 
 import copy
 import math
-from collections.abc import Sequence
 
 import pytest
 import torch
-from core_parts import rollout, sampling, scored, trajectory
+from core_parts import rollout, sampling, scored, taught, trajectory
 from torch import Tensor
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.config import TrainerConfig
-from uniopd_mm.data.collate import collate
-from uniopd_mm.data.microbatch import by_token_budget
+from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.distill.opd import OnPolicyDistillation
+from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
-from uniopd_mm.types import Batch, Failure, Prompt, Trajectory
+from uniopd_mm.types import Failure, Prompt, TeacherScores, Trajectory
+from uniopd_mm.world import World
 
 REDUCTIONS = ["sample_mean", "token_mean"]
 
 
-def learner(student: Backbone, reduction: str = "sample_mean", **changes: object) -> Learner:
-    plan = TrainerConfig(**{"learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": 0.1, **changes})  # type: ignore[arg-type]
-    return Learner(student, OnPolicyDistillation(temperature=1.0, reduction=reduction), plan)
+def learner(student: Backbone, reduction: str = "sample_mean", budget: int = 250, **changes: object) -> Learner:
+    settings = {"learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": 0.1, "tokens_per_microbatch": budget}
+    plan = TrainerConfig(**{**settings, **changes})  # type: ignore[arg-type]
+    objective = OnPolicyDistillation(policy=PolicyLoss(temperature=1.0, reduction=reduction))
+    return Learner(student, objective, plan, pad_id=0, world=World())
 
 
 def weights(student: Backbone) -> dict[str, Tensor]:
@@ -46,17 +48,15 @@ def trajectories(backbone: Backbone, prompts: list[Prompt], text_prompts: list[P
         response = torch.randint(20, 300, (2 * number,), generator=generator)
         one = rollout(each, response.tolist(), (-6 + torch.rand(2 * number, generator=generator)).tolist())
         teacher = one.logprobs + torch.randn(2 * number, generator=generator)
-        made.append(trajectory(one, Failure(teacher="t", reason="down") if number == 3 else scored(one, teacher)))
+        failed = trajectory(one, Failure(teacher="t", reason="down"))
+        made.append(rewarded(failed if number == 3 else trajectory(one, scored(one, teacher))))
     return made
 
 
-def microbatches(of: Learner, trajectories: Sequence[Trajectory], budget: int) -> list[Batch]:
-    advantages = [of.objective.advantages(each) for each in trajectories]
-    lengths = [len(each.rollout.prompt.token_ids) + len(each.rollout.response_ids) for each in trajectories]
-    return [
-        collate([trajectories[i] for i in part], [advantages[i] for i in part], 0)
-        for part in by_token_budget(lengths, budget)
-    ]
+def rewarded(of: Trajectory) -> Trajectory:
+    """With its token rewards as advantages; zeros where the teacher failed."""
+    old = of.rollout.logprobs
+    return taught(of, of.scores.logprobs - old if isinstance(of.scores, TeacherScores) else torch.zeros_like(old))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -68,14 +68,13 @@ def test_an_update_does_not_depend_on_the_budget(
     start, results = weights(backbone), []
     for budget in (1, 250, 10**6):
         backbone.model.load_state_dict(start)
-        of = learner(backbone, reduction)
-        parts = microbatches(of, trajectories, budget)
-        results.append((len(parts), of.update(parts), weights(backbone)))
-    assert [count for count, _, _ in results] == sorted({count for count, _, _ in results}, reverse=True)
-    _, metrics, moved = results[-1]
+        results.append((learner(backbone, reduction, budget).update(trajectories), weights(backbone)))
+    update, moved = results[-1]
     assert max((moved[name] - start[name]).abs().max() for name in start) > 5e-4
-    for _, other_metrics, other in results[:-1]:
-        assert other_metrics == pytest.approx(metrics, rel=1e-5, abs=1e-7)
+    for other_update, other in results[:-1]:
+        assert other_update.values == pytest.approx(update.values, rel=1e-5, abs=1e-7)
+        for name, sums in update.sums.items():
+            torch.testing.assert_close(other_update.sums[name], sums, rtol=1e-5, atol=1e-7, msg=name)
         for name, value in moved.items():
             torch.testing.assert_close(other[name], value, rtol=0, atol=1e-7, msg=name)
 
@@ -85,12 +84,13 @@ def test_accumulated_gradients_are_those_of_one_batch(
     backbone: Backbone, trajectories: list[Trajectory], reduction: str
 ) -> None:
     """In float32, before AdamW, which turns a rounding error of a gradient near 0 into a step."""
-    of, start = learner(backbone, reduction, max_grad_norm=1e9), weights(backbone)
+    start = weights(backbone)
     gradients: list[Tensor] = []
-    of.optimizer.register_step_pre_hook(lambda optimizer, arguments, named: gradients.append(gradient(backbone)))
     for budget in (1, 250, 10**6):
         backbone.model.load_state_dict(start)
-        of.update(microbatches(of, trajectories, budget))
+        of = learner(backbone, reduction, budget, max_grad_norm=1e9)
+        of.optimizer.register_step_pre_hook(lambda optimizer, arguments, named: gradients.append(gradient(backbone)))
+        of.update(trajectories)
     assert gradients[0].norm() > 1e-2
     for other in gradients[1:]:
         assert (other - gradients[0]).norm() < 1e-5 * gradients[0].norm()
@@ -99,14 +99,13 @@ def test_accumulated_gradients_are_those_of_one_batch(
 def test_an_update_makes_what_the_teacher_likes_likelier(backbone: Backbone, prompts: list[Prompt]) -> None:
     one = rollout(prompts[0], [30, 31], [-6.0, -6.0])
     of = learner(backbone)
-    parts = microbatches(of, [trajectory(one, scored(one, [-5.0, -7.0]))], 10**6)
 
     def now() -> Tensor:
         with torch.no_grad():
-            return backbone(parts[0].tokens, 1.0)[0][parts[0].tokens.loss_mask]
+            return backbone(collate_rollouts([one], 0), 1.0)[0]
 
     before = now()
-    of.update(parts)
+    of.update([rewarded(trajectory(one, scored(one, [-5.0, -7.0])))])
     change = now() - before
     assert change[0] > 0 > change[1]
 
@@ -114,12 +113,12 @@ def test_an_update_makes_what_the_teacher_likes_likelier(backbone: Backbone, pro
 def test_a_batch_without_a_scored_token_changes_nothing(backbone: Backbone, trajectories: list[Trajectory]) -> None:
     """Not even by weight decay or the momentum of the update before."""
     of = learner(backbone)
-    of.update(microbatches(of, trajectories, 10**6))
+    of.update(trajectories)
     before, moments = weights(backbone), of.optimizer.state_dict()["state"]
     kept = {index: {name: value.clone() for name, value in entry.items()} for index, entry in moments.items()}
     failure = Failure(teacher="t", reason="down")
-    failed = [trajectory(each.rollout, failure) for each in trajectories]
-    metrics = of.update(microbatches(of, failed, 250))
+    failed = [rewarded(trajectory(each.rollout, failure)) for each in trajectories]
+    metrics = of.update(failed).values
     assert metrics["skipped_updates"] == 1 and metrics["loss"] == 0 and metrics["grad_norm"] == 0
     assert all(math.isfinite(value) for value in metrics.values())
     assert all(torch.equal(value, before[name]) for name, value in weights(backbone).items())
@@ -132,19 +131,18 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(
     backbone: Backbone, trajectories: list[Trajectory]
 ) -> None:
     of, before = learner(backbone), weights(backbone)
-    metrics = of.update([collate(trajectories[1:2], [torch.tensor([1.0, math.inf])], 0)])
+    metrics = of.update([taught(trajectories[1], [1.0, math.inf])]).values
     assert metrics["skipped_updates"] == 1 and not math.isfinite(metrics["grad_norm"])
     assert all(torch.equal(value, before[name]) for name, value in weights(backbone).items())
     assert of.schedule.last_epoch == 0 and all(value.grad is None for value in backbone.parameters())
-    assert of.update(microbatches(of, trajectories, 250))["skipped_updates"] == 0
+    assert of.update(trajectories).values["skipped_updates"] == 0
     assert all(value.isfinite().all() for value in weights(backbone).values())
 
 
 def test_the_warm_up_by_hand(backbone: Backbone, trajectories: list[Trajectory]) -> None:
     """Three warm-up steps: quarters of the rate, then the whole."""
     of = learner(backbone, learning_rate=4e-4, warmup_steps=3)
-    parts = microbatches(of, trajectories[1:2], 10**6)
-    rates = [of.update(parts)["learning_rate"] for _ in range(6)]
+    rates = [of.update(trajectories[1:2]).values["learning_rate"] for _ in range(6)]
     assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 4e-4, 4e-4, 4e-4])
 
 
@@ -153,26 +151,29 @@ def test_gradients_are_cut_to_the_norm(backbone: Backbone, trajectories: list[Tr
     of.optimizer.register_step_pre_hook(
         lambda optimizer, arguments, named: norms.append(float(gradient(backbone).norm()))
     )
-    metrics = of.update(microbatches(of, trajectories, 10**6))
+    metrics = of.update(trajectories).values
     assert metrics["grad_norm"] > 0.01 and norms == [pytest.approx(0.01, rel=1e-3)]
 
 
-def test_metrics_are_means_over_tokens_of_the_whole_update(
+def test_sums_are_over_the_tokens_of_each_trajectory(
     backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt], text_prompts: list[Prompt]
 ) -> None:
-    """On policy the ratio is 1, and entropy that of the sampling distribution, averaged over every token."""
+    """On policy the ratio is 1, and entropy that of the sampling distribution; in the trajectories' order."""
     engine = HFRollout(backbone, processor.vocabulary)
     chosen = [prompts[0], text_prompts[0]]
     made = [one for group in engine.generate(chosen, 2, sampling(max_new_tokens=5)) for one in group]
-    of = learner(backbone, learning_rate=1e-9)
-    trajectories = [trajectory(one, scored(one, one.logprobs - 0.5)) for one in made]
-    parts = microbatches(of, trajectories, 1)
+    trajectories = [rewarded(trajectory(one, scored(one, one.logprobs - 0.5))) for one in made]
     with torch.no_grad():
-        entropies = [backbone(part.tokens, 1.0)[1][part.tokens.loss_mask] for part in parts]
-    metrics = of.update(parts)
-    assert metrics["ratio"] == pytest.approx(1, abs=1e-4) and metrics["clipped"] == metrics["gated"] == 0
-    assert metrics["loss"] == pytest.approx(0.5, abs=1e-4)
-    assert metrics["entropy"] == pytest.approx(torch.cat(entropies).mean().item(), rel=1e-5)
+        entropies = [backbone(collate_rollouts([one], 0), 1.0)[1].sum().item() for one in made]
+    update = learner(backbone, budget=1, learning_rate=1e-9).update(trajectories)
+    lengths = [float(len(one.response_ids)) for one in made]
+    assert update.sums["tokens"].tolist() == lengths
+    assert update.sums["ratio"].tolist() == pytest.approx(lengths, abs=1e-3)
+    assert not update.sums["clipped"].any() and not update.sums["gated"].any()
+    assert not update.sums["agreement_tokens"].any(), "these scores have no likeliest tokens"
+    assert update.sums["mismatch"].abs().max() < 1e-6
+    assert update.sums["entropy"].tolist() == pytest.approx(entropies, rel=1e-5)
+    assert update.values["loss"] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_gradient_checkpointing_changes_nothing(backbone: Backbone, trajectories: list[Trajectory]) -> None:
@@ -180,7 +181,7 @@ def test_gradient_checkpointing_changes_nothing(backbone: Backbone, trajectories
     for _ in range(2):
         backbone.model.load_state_dict(start)
         of = learner(backbone)
-        of.update(microbatches(of, trajectories, 250))
+        of.update(trajectories)
         moved.append(weights(backbone))
         backbone.model.gradient_checkpointing_enable({"use_reentrant": False})
     assert not backbone.training
@@ -191,14 +192,13 @@ def test_gradient_checkpointing_changes_nothing(backbone: Backbone, trajectories
 def test_the_state_goes_round(backbone: Backbone, trajectories: list[Trajectory]) -> None:
     """Two updates in a row equal one, saved and taken up by another learner, and a second."""
     of = learner(backbone, warmup_steps=3)
-    parts = microbatches(of, trajectories, 250)
-    of.update(parts)
+    of.update(trajectories)
     middle = weights(backbone)
     saved = copy.deepcopy(of.state_dict())
-    second = of.update(parts)
+    second = of.update(trajectories)
     wanted = weights(backbone)
     backbone.model.load_state_dict(middle)
     other = learner(backbone, warmup_steps=3)
     other.load_state_dict(saved)
-    assert other.update(parts) == second
+    assert other.update(trajectories).values == second.values
     assert all(torch.equal(value, wanted[name]) for name, value in weights(backbone).items())

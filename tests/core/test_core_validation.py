@@ -9,6 +9,7 @@ from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.types import Corpus, Media, Message, Outcome, Sample, UserError
 from uniopd_mm.validation import Validator
+from uniopd_mm.world import World
 
 
 class FixedTask:
@@ -26,7 +27,13 @@ class FixedTask:
 
 def validator(processor: QwenVLProcessor, samples: list[Sample]) -> Validator:
     return Validator(
-        task=FixedTask(), processor=processor, samples=samples, max_prompt_tokens=500, max_new_tokens=3, chunk=2
+        task=FixedTask(),
+        processor=processor,
+        samples=samples,
+        max_prompt_tokens=500,
+        max_new_tokens=3,
+        world=World(),
+        chunk=2,
     )
 
 

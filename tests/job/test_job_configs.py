@@ -14,10 +14,16 @@ from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.zoo import Schooling
 
-FITTING = {"tiny": ("tiny_expert",), "qwen3_vl_2b": ("qwen3_vl_8b",), "qwen2_5_vl_3b": ("qwen2_5_vl_7b",)}
+FITTING = {
+    "tiny": ("tiny_expert", "tiny_unreliable"),
+    "qwen3_vl_2b": ("qwen3_vl_8b",),
+    "qwen2_5_vl_3b": ("qwen2_5_vl_7b",),
+}
 PAIRS = [(model, teacher) for model, teachers in FITTING.items() for teacher in teachers]
-OTHERS = {"task": ("video_qa",), "rollout": ("hf",), "recipe": ("opd",)}
-BUILT_ALONE = {"train.yaml"}
+RECIPES = ("opd", "uni_opd", "exopd", "grpo", "opd_grpo", "gkd", "sft")
+EXPERIMENTS = ("unreliable_teacher",)
+OTHERS = {"task": ("video_qa",), "rollout": ("hf",), "recipe": RECIPES, "experiment": EXPERIMENTS}
+BUILT_ALONE = {"train.yaml", "balance.yaml"}
 
 
 def test_no_yaml_is_left_out_here() -> None:
@@ -91,6 +97,7 @@ def test_the_taught_models_see_what_the_trained_one_sees() -> None:
     assert config.model.builder is not None and config.teacher.builder is not None
     processors = [config.model.processor, config.teacher.processor]
     processors += [config.model.builder["processor"], config.teacher.builder["processor"]]
+    processors += [composed("teacher=tiny_unreliable").teacher.builder["processor"]]
     assert len({tuple(sorted((k, v) for k, v in node.items() if k != "_partial_")) for node in processors}) == 1
 
 

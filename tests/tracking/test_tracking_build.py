@@ -10,6 +10,7 @@ from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.jsonl import read_metrics
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.tracking.rollouts import newest_rollouts
+from uniopd_mm.world import World
 
 
 class Recorder(Tracker):
@@ -38,7 +39,7 @@ def test_every_sink_is_closed_even_when_one_fails() -> None:
 def test_a_run_interrupted_and_resumed_leaves_the_files_of_one_run(tmp_path: Path) -> None:
     options = TrackingOptions(rollouts_every=2)
     for resume_step, steps in ((None, range(6)), (3, range(4, 9))):
-        tracker = open_tracker(tmp_path, options, total_steps=8, resume_step=resume_step)
+        tracker = open_tracker(tmp_path, options, world=World(), total_steps=8, resume_step=resume_step)
         for step in steps:
             tracker.log_step(StepMetrics(step=step, values={"loss": float(step)}))
             tracker.log_rollouts(step, [make_trajectory([0], [-1.0], [-1.0])], lambda ids: ["a"])
@@ -50,7 +51,7 @@ def test_a_run_interrupted_and_resumed_leaves_the_files_of_one_run(tmp_path: Pat
 
 def test_all_but_the_metrics_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = TrackingOptions(rollouts_every=0, tensorboard=False, progress=False)
-    tracker = open_tracker(tmp_path, options, total_steps=1)
+    tracker = open_tracker(tmp_path, options, world=World(), total_steps=1)
     tracker.log_step(StepMetrics(step=1, values={}))
     tracker.log_rollouts(1, [], lambda ids: [])
     tracker.close()

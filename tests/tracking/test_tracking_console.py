@@ -21,6 +21,7 @@ tracker = ConsoleTracker(200)
 tracker.log_step(StepMetrics(step=0, values={"eval/accuracy": 0.25}))
 for step in range(1, 201):
     values = {"accuracy": 0.5, "reverse_kl": 0.125, "reward": 0.75, "entropy": 1.5, "response_length": 12}
+    values |= {"order_consistency": 0.875, "domain/video_qa/accuracy": 0.5}
     tracker.log_step(StepMetrics(step=step, values=values, timing={"tokens_per_second": 1234.4}))
     if step == 100:
         note("caf\\u00e9 [bold] \\x1b[31m clip\\r.mp4")
@@ -40,8 +41,8 @@ def test_a_pipe_gets_a_plain_line_every_few_steps() -> None:
     steps = [line for line in lines if line.startswith("step ")]
     assert 20 <= len(steps) <= 23
     assert steps[0].startswith("step 0/200  eval 0.250  ETA -:--:--")
-    expected = "accuracy 0.500  KL 0.125  reward 0.750  entropy 1.500  length 12.0  eval 0.250  1234 tok/s"
-    assert steps[-1].startswith(f"step 200/200  {expected}  took 0:00:0")
+    expected = "accuracy 0.500  KL 0.125  consistency 0.875  reward 0.750  entropy 1.500  length 12.0  eval 0.250"
+    assert steps[-1].startswith(f"step 200/200  {expected}  1234 tok/s  took 0:00:0")
     assert "ETA 0:00:0" in steps[5]
     assert r"caf\xe9 [bold] \x1b[31m clip\x0d.mp4" in lines
     assert "evaluating 1/3" in result.stdout.decode()

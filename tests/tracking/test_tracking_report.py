@@ -14,14 +14,16 @@ import pytest
 from PIL import Image
 from tracking_trajectories import make_trajectory
 
+import uniopd_mm.tracking
 from uniopd_mm.report import curve_png, main, write_report
-from uniopd_mm.tracking.charts import smooth
+from uniopd_mm.tracking.charts import Chart, smooth, svg
 from uniopd_mm.tracking.jsonl import JsonlTracker
-from uniopd_mm.tracking.page import pick_rollouts, token_views
+from uniopd_mm.tracking.page import other_charts, part_charts, pick_rollouts, token_views
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.tracking.rollouts import RolloutsTracker, rollout_line
 from uniopd_mm.tracking.summary import Summary, write_summary
 from uniopd_mm.types import Skip, UserError
+from uniopd_mm.world import World
 
 EVIL = "</span><script>alert(1)</script>\"'&\ud800"
 
@@ -52,6 +54,8 @@ def run(tmp_path: Path) -> Path:
     tracker = JsonlTracker(folder)
     for step in range(21):
         values = {"accuracy": 0.5 + step / 50, "reverse_kl": 1 / (step + 1), "loss": math.nan, "grad_norm": 1.0}
+        values |= {"reverse_kl_k3": 2 / (step + 1), "order_consistency": 0.75, "auc": 0.625, "margin_violations": 0.5}
+        values |= {f"{part}/auc": 0.625 for part in ("domain/video_qa", "teacher/expert")}
         evaluated = {"eval/accuracy": 0.46 + step / 50} if step % 10 == 0 else {}
         tracker.log_step(StepMetrics(step=step, values=values | evaluated, timing={"seconds": 0.5}))
     tracker.close()
@@ -59,7 +63,7 @@ def run(tmp_path: Path) -> Path:
         make_trajectory([0, 1], [-1.0, -2.0], [-0.5, -5.0], name=EVIL, text=EVIL, reason=EVIL, correct=False),
         make_trajectory([1], [-1.0], f"no answer {EVIL}", correct=None),
     ]
-    RolloutsTracker(folder).log_rollouts(20, lines, lambda ids: [EVIL] * len(ids))
+    RolloutsTracker(folder, world=World()).log_rollouts(20, lines, lambda ids: [EVIL] * len(ids))
     return folder
 
 
@@ -106,10 +110,80 @@ def test_every_chart_is_a_well_formed_drawing_in_the_pages_colours(run: Path) ->
     html = write_report(run).read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
     titles = ["".join(ElementTree.fromstring(drawing).itertext()) for drawing in drawings]
-    for name in ("accuracy", "reverse KL", "loss", "grad_norm", "timing/seconds"):
+    for name in ("accuracy", "reverse KL", "loss", "order of outcomes", "grad_norm", "timing/seconds"):
         assert any(name in title for title in titles), name
     assert all("var(--line-1)" in drawing or "loss" in title for drawing, title in zip(drawings, titles, strict=True))
     assert not re.search("#0a0b0[0-9]", html)
+
+
+def texts(chart: Chart) -> str:
+    return "\n".join(ElementTree.fromstring(svg(chart)).itertext())
+
+
+def test_one_domain_and_one_teacher_are_not_drawn_twice(run: Path) -> None:
+    html = write_report(run).read_text(encoding="utf-8")
+    for text in ("returns in the order of outcomes", "AUC of all pairs", "prompts that miss the margin", ">k3<"):
+        assert text in html
+    assert " by domain" not in html and "domain/" not in html and "expert/" not in html
+
+
+def parted(num_steps: int, **parts: int) -> list[StepMetrics]:
+    """Steps with a `margin` of each of so many domains or teachers."""
+    names = [f"{kind}/{kind[0]}/{number}" for kind, count in parts.items() for number in range(count)]
+    return [
+        StepMetrics(step=step, values={f"{name}/margin": step / (1 + place) for place, name in enumerate(names)})
+        for step in range(1, num_steps + 1)
+    ]
+
+
+def test_domains_and_teachers_are_compared_in_one_chart_a_value() -> None:
+    charts = other_charts(parted(10, domain=2, teacher=3))
+    assert [chart.title for chart in charts] == ["margin by domain", "margin by teacher"]
+    assert [series.label for series in charts[1].series] == ["t/0", "t/1", "t/2"]
+    assert charts[0].series[1].values == [step / 2 for step in range(1, 11)]
+    assert [chart.title for chart in other_charts(parted(10, domain=2, teacher=1))] == ["margin by domain"]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(6, [6]), (7, [3, 4]), (31, [5, 5, 5, 5, 5, 6])])
+def test_many_domains_are_drawn_a_few_at_a_time(count: int, sizes: list[int]) -> None:
+    charts = other_charts(parted(10, domain=count))
+    assert [len(chart.series) for chart in charts] == sizes
+    assert sorted(series.label for chart in charts for series in chart.series) == sorted(f"d/{n}" for n in range(count))
+    if len(sizes) > 1:
+        assert charts[0].title == f"margin by domain, 1 of {len(sizes)}"
+
+
+def test_every_series_has_a_colour_of_the_page_and_its_name_below() -> None:
+    (chart,) = other_charts(parted(10, domain=6))
+    drawing = svg(chart)
+    template = (Path(uniopd_mm.tracking.__path__[0]) / "report.html.jinja").read_text(encoding="utf-8")
+    for number in range(1, 7):
+        assert f"var(--line-{number})" in drawing
+        assert template.count(f"--line-{number}: #") == 2, "in the light and in the dark page"
+        assert f"d/{number - 1}" in texts(chart)
+    assert "#0a0b" not in drawing
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [EVIL, r"$\foo{$", "_private", "漢字\x00", "x" * 300, "&amp;"])
+def test_whatever_a_domain_is_called_its_curve_is_named(name: str) -> None:
+    values = {f"domain/{name}/auc": 0.5, "domain/other/auc": 0.25}
+    (chart,) = part_charts([StepMetrics(step=step, values=values) for step in (1, 2)], "auc")
+    shown = texts(chart)
+    readable = name.replace("\ud800", "\ufffd").replace("\x00", "\ufffd")
+    assert (readable if len(name) <= 40 else f"{name[:39]}…") in shown
+    assert "other" in shown
+
+
+def test_the_page_repeats_the_warnings_of_the_run(run: Path) -> None:
+    assert "Warnings" not in Page(write_report(run).read_text(encoding="utf-8")).text
+    tracker = JsonlTracker(run, 20)
+    for step in range(21, 27):
+        tracker.log_step(StepMetrics(step=step, values={f"domain/{EVIL}/auc": 0.25}))
+    tracker.close()
+    shown = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert shown.count("supervision is unreliable") == 1
+    assert f"step 25: supervision is unreliable for domain {EVIL}".replace("\ud800", "?") in shown
 
 
 def test_a_run_that_goes_on_or_has_not_begun_has_a_page(run: Path, tmp_path: Path) -> None:
@@ -123,7 +197,7 @@ def test_a_run_that_goes_on_or_has_not_begun_has_a_page(run: Path, tmp_path: Pat
 def test_colour_grows_with_the_difference() -> None:
     student = [-1.0, -1.0, -4.0, -1.0, -math.inf]
     teacher = [-1.0, -1.75, -1.0, -9.0, -math.inf]
-    line = rollout_line(make_trajectory([0] * 5, student, teacher), None, lambda ids: ["a"] * 5)
+    line = rollout_line(make_trajectory([0] * 5, student, teacher), lambda ids: ["a"] * 5)
     views = token_views(line)
     assert [view.strength for view in views] == [0.0, 0.5, 1.0, 1.0, 0.0]
     assert [view.kind for view in views][1:4] == ["down", "up", "down"]
@@ -132,7 +206,7 @@ def test_colour_grows_with_the_difference() -> None:
 def test_rollouts_shown_are_of_every_outcome() -> None:
     outcomes = [True] * 5 + [False, None]
     lines = [
-        rollout_line(make_trajectory([0], [-1.0], [-1.0], name=str(index), correct=correct), None, lambda ids: ["a"])
+        rollout_line(make_trajectory([0], [-1.0], [-1.0], name=str(index), correct=correct), lambda ids: ["a"])
         for index, correct in enumerate(outcomes)
     ]
     assert [line.sample_id for line in pick_rollouts(lines, 5)] == ["5", "0", "6", "1", "2"]

@@ -12,6 +12,7 @@ from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.tracking.wandb import WandbTracker
 from uniopd_mm.types import UserError
+from uniopd_mm.world import World
 
 
 def test_importing_the_sinks_does_not_load_it() -> None:
@@ -22,7 +23,7 @@ def test_importing_the_sinks_does_not_load_it() -> None:
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # Python's way to make an import fail
     with pytest.raises(UserError, match=r"pip install uniopd-mm\[wandb\]"):
-        open_tracker(tmp_path / "run", TrackingOptions(wandb=True), total_steps=1)
+        open_tracker(tmp_path / "run", TrackingOptions(wandb=True), world=World(), total_steps=1)
     assert not (tmp_path / "run").exists()
 
 

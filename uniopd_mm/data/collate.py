@@ -1,13 +1,17 @@
 """Records into tensors: sequences padded on the right, media concatenated, per-token values beside their tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import compress
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from uniopd_mm.types import Batch, Prompt, Rollout, TeacherScores, TokenBatch, Trajectory
+from uniopd_mm.types import Batch, Prompt, Rollout, TeacherScores, TeacherTokens, TokenBatch, Trajectory
+
+Record = TypeVar("Record", TokenBatch, TeacherTokens, Batch)
 
 
 def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
@@ -26,41 +30,43 @@ def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
     )
 
 
-def collate(trajectories: Sequence[Trajectory], advantages: Sequence[Tensor], pad_id: int) -> Batch:
-    """The batch of an update; `advantages` holds f32[R] per trajectory. A trajectory without scores is masked whole."""
+def collate(trajectories: Sequence[Trajectory], pad_id: int) -> Batch:
+    """The batch of an update. A trajectory that somebody failed to score is masked whole."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     tokens = collate_rollouts(rollouts, pad_id)
-    scores = [trajectory.scores for trajectory in trajectories]
-    scored = [isinstance(entry, TeacherScores) for entry in scores]
-    mask = tokens.loss_mask & torch.tensor(scored)[:, None]
-    correct = [trajectory.outcome.correct for trajectory in trajectories]
+    teachable = [trajectory.teachable for trajectory in trajectories]
+    mask = tokens.loss_mask & torch.tensor(teachable)[:, None]
+    taught = list(compress(trajectories, teachable))
+    scores = [trajectory.scores for trajectory in taught if isinstance(trajectory.scores, TeacherScores)]
     return Batch(
-        tokens=with_loss_mask(tokens, mask),
-        advantages=align(mask, list(compress(advantages, scored))),
-        old_logprobs=align(mask, [rollout.logprobs for rollout in compress(rollouts, scored)]),
-        teacher_logprobs=align(mask, [entry.logprobs for entry in scores if isinstance(entry, TeacherScores)]),
-        correct=torch.tensor([value is True for value in correct]),
-        incorrect=torch.tensor([value is False for value in correct]),
-        group_ids=torch.tensor([rollout.group_id for rollout in rollouts]),
+        tokens=replace(tokens, loss_mask=mask),
+        advantages=align(mask, [_advantages(trajectory) for trajectory in taught]),
+        old_logprobs=align(mask, [trajectory.rollout.logprobs for trajectory in taught]),
+        teacher_logprobs=align(mask, [entry.logprobs for entry in scores]) if len(scores) == len(taught) else None,
+        teacher_tokens=_teacher_tokens(scores if len(scores) == len(taught) else ()),
         weights=torch.tensor([trajectory.weight for trajectory in trajectories]),
         domains=tuple(rollout.prompt.sample.domain for rollout in rollouts),
     )
 
 
+def _advantages(trajectory: Trajectory) -> Tensor:
+    assert trajectory.advantages is not None, "a recipe gives every trajectory its advantages"
+    return trajectory.advantages
+
+
+def _teacher_tokens(scores: Sequence[TeacherScores]) -> TeacherTokens:
+    """Per-token entries end to end, in the order of a loss mask's True entries."""
+    names = ("top_ids", "topk_ids", "topk_logprobs", "hidden")
+    columns = {name: [getattr(entry, name) for entry in scores] for name in names}
+    given = {name: torch.cat(rows) for name, rows in columns.items() if rows and all(row is not None for row in rows)}
+    heads = {id(entry.head): entry.head for entry in scores}
+    assert "hidden" not in given or len(heads) == 1, "hidden states of several teachers in one batch"
+    return TeacherTokens(**given, head=next(iter(heads.values())) if "hidden" in given else None)
+
+
 def loss_mask(rollout: Rollout) -> Tensor:
     """bool[L+R]: False on the prompt, True on the response."""
     return torch.arange(len(rollout.prompt.token_ids) + len(rollout.response_ids)) >= len(rollout.prompt.token_ids)
-
-
-def with_loss_mask(tokens: TokenBatch, mask: Tensor) -> TokenBatch:
-    """The same sequences under another loss mask, bool[N, T]."""
-    return TokenBatch(
-        input_ids=tokens.input_ids,
-        attention_mask=tokens.attention_mask,
-        loss_mask=mask,
-        media=tokens.media,
-        token_features=tokens.token_features,
-    )
 
 
 def align(mask: Tensor, values: Sequence[Tensor]) -> Tensor:
@@ -97,30 +103,20 @@ def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:
     )
 
 
-def to_device(tokens: TokenBatch, device: torch.device) -> TokenBatch:
-    """The same batch with every tensor on `device`."""
-    return TokenBatch(
-        input_ids=tokens.input_ids.to(device),
-        attention_mask=tokens.attention_mask.to(device),
-        loss_mask=tokens.loss_mask.to(device),
-        media={name: tensor.to(device) for name, tensor in tokens.media.items()},
-        token_features={name: tensor.to(device) for name, tensor in tokens.token_features.items()},
-    )
+def to_device(record: Record, device: torch.device) -> Record:
+    """The same record, a `TokenBatch` or `Batch`, with every tensor on `device`."""
+    moved = {entry.name: _moved(getattr(record, entry.name), device) for entry in fields(record)}
+    return replace(record, **moved)
 
 
-def batch_to_device(batch: Batch, device: torch.device) -> Batch:
-    """The same batch with every tensor on `device`."""
-    return Batch(
-        tokens=to_device(batch.tokens, device),
-        advantages=batch.advantages.to(device),
-        old_logprobs=batch.old_logprobs.to(device),
-        teacher_logprobs=batch.teacher_logprobs.to(device),
-        correct=batch.correct.to(device),
-        incorrect=batch.incorrect.to(device),
-        group_ids=batch.group_ids.to(device),
-        weights=batch.weights.to(device),
-        domains=batch.domains,
-    )
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {name: tensor.to(device) for name, tensor in value.items()}
+    if isinstance(value, TokenBatch):
+        return to_device(value, device)
+    return to_device(value, device) if isinstance(value, TeacherTokens) else value
 
 
 def _token_features(rollouts: Sequence[Rollout]) -> Mapping[str, Tensor]:

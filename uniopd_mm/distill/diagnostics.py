@@ -1,48 +1,243 @@
-"""What a step's trajectories say of student and teacher, as plain numbers. Means per token are over the tokens of
-scored responses of the whole step; `None` outcomes and failed teachers are counted, never averaged in."""
+"""What a step says of student, teachers and supervision, as plain numbers: for all samples, for each domain and for
+each teacher.
 
-from collections.abc import Iterable, Mapping, Sequence
+Returns are compared with outcomes twice, over scored samples of known outcome (arXiv 2605.03677, section 4):
+`order_consistency` within each prompt's group, and `auc` over all prompts together. Means per token are over all
+tokens, never means of samples' means. Unknown outcomes and failed teachers are counted, and are in no mean. Leaves out
+what the values warn of: see `watch`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import compress
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
+from uniopd_mm.distill.calibration import Direction, margin_shift
+from uniopd_mm.distill.evidence import StepSamples, Supervision
+from uniopd_mm.distill.segments import Scope, ranks, units_of
+
+Values = dict[str, float | None]  # None where there is nothing to take a value of
+Record = TypeVar("Record", StepSamples, Supervision)
+
+# A shift brings a margin to delta but for rounding, which is no violation [nats].
+_ROUNDING = 1e-9
+
+# What is summed over a sample's tokens, and what its mean per token is called.
+_PER_TOKEN = {
+    "entropy": "entropy",
+    "clipped": "clipped",
+    "gated": "gated",
+    "ratio": "ratio",
+    "divergence": "divergence",
+    "mismatch": "mismatch_kl",
+}
 
 
-def describe(trajectories: Sequence[Trajectory]) -> Mapping[str, float]:
-    """Metrics of one step; what has no value (an accuracy without a known outcome) is left out."""
-    outcomes = [trajectory.outcome.correct for trajectory in trajectories]
-    known = [outcome for outcome in outcomes if outcome is not None]
-    lengths = [len(trajectory.rollout.response_ids) for trajectory in trajectories]
-    values: dict[str, float] = {
-        "reward": _mean(trajectory.outcome.reward for trajectory in trajectories),
-        "response_length": _mean(lengths),
-        "response_tokens": sum(lengths),
-        "truncated": _mean(trajectory.rollout.finish_reason is FinishReason.LENGTH for trajectory in trajectories),
-        "unknown_outcomes": len(outcomes) - len(known),
-        "teacher_failures": sum(isinstance(trajectory.scores, Failure) for trajectory in trajectories),
+def describe(
+    samples: StepSamples, supervision: Supervision, sums: Mapping[str, Tensor], *, statistic: str, delta: float
+) -> dict[str, float]:
+    """Metrics of one step, then of its parts as `domain/<domain>/<name>` and `teacher/<teacher>/<name>`. What has no
+    value (an accuracy without a known outcome, an order without a pair) is left out. The order of samples is of no
+    consequence.
+
+    Args:
+        samples, supervision: of all processes, N samples.
+        sums: f64[N] over each sample's tokens in the loss: `tokens` (their number), `entropy`, `clipped`, `gated`,
+            `ratio`, `divergence`, `mismatch` (k3 between rollout engine and trainer), and `agreement` (student and
+            teacher prefer the same token) among `agreement_tokens`. What is not there is left out of the metrics.
+        statistic, delta: what a margin is, and what it must reach. Margins are those of groups, whatever the scope of
+            calibration.
+
+    Raises:
+        ValueError: unknown statistic, delta negative or not finite.
+    """
+    step = _Part(samples=samples, supervision=supervision, sums=sums)
+    parts = {"": step, **_parts(step, "domain", samples.domains), **_parts(step, "teacher", samples.teachers)}
+    return {
+        f"{prefix}{name}": value
+        for prefix, part in parts.items()
+        for name, value in _values(part, statistic, delta).items()
+        if value is not None
     }
-    if known:
-        values["accuracy"] = _mean(known)
-    return {**values, **_divergence(trajectories)}
 
 
-def _divergence(trajectories: Sequence[Trajectory]) -> Mapping[str, float]:
-    """Reverse KL per token, estimated on the sampled tokens as -log ratio (k1)."""
-    ratios = [log_ratio(t) for t in trajectories if isinstance(t.scores, TeacherScores)]
-    tokens = torch.cat(ratios) if ratios else torch.empty(0)
-    finite = tokens[tokens.isfinite()]
-    if not len(finite):
-        return {}
-    return {"reverse_kl": -finite.double().mean().item(), "ruled_out_tokens": float(len(tokens) - len(finite))}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """Some of a step's samples, what was decided about them, and their sums."""
+
+    samples: StepSamples
+    supervision: Supervision
+    sums: Mapping[str, Tensor]
 
 
-def log_ratio(trajectory: Trajectory) -> Tensor:
-    """log pi_T - log pi_old of a scored response's tokens, f32[R]."""
-    assert isinstance(trajectory.scores, TeacherScores)
-    return trajectory.scores.logprobs - trajectory.rollout.logprobs
+def _parts(step: _Part, kind: str, names: Sequence[str | None]) -> dict[str, _Part]:
+    """The samples of each name but None, by their metrics' prefix; `names` has one for each sample."""
+    chosen = {name: torch.tensor([entry == name for entry in names]) for name in set(names) if name is not None}
+    return {
+        f"{kind}/{name}/": _Part(
+            samples=_rows(step.samples, chosen[name]),
+            supervision=_rows(step.supervision, chosen[name]),
+            sums={key: column[chosen[name]] for key, column in step.sums.items()},
+        )
+        for name in sorted(chosen)
+    }
 
 
-def _mean(values: Iterable[float]) -> float:
-    entries = [float(value) for value in values]
-    return sum(entries) / len(entries)
+def _rows(record: Record, chosen: Tensor) -> Record:
+    columns = {field.name: getattr(record, field.name) for field in fields(record)}
+    rows: dict[str, Any] = {
+        name: column[chosen] if isinstance(column, Tensor) else tuple(compress(column, chosen.tolist()))
+        for name, column in columns.items()
+    }
+    return replace(record, **rows)
+
+
+def _values(part: _Part, statistic: str, delta: float) -> Values:
+    return {
+        **_outcomes(part.samples),
+        **_divergence(part.samples),
+        **_order(part.samples),
+        **_violations(part.samples, part.supervision, statistic, delta),
+        **_selection(part.samples, part.supervision),
+        **_per_token(part.sums),
+    }
+
+
+def _outcomes(samples: StepSamples) -> Values:
+    """What the student wrote. `mixed_prompts` is a share of the prompts with a known outcome."""
+    known = samples.correct | samples.incorrect
+    num_samples = len(known)
+    has_correct, has_incorrect = _groups_with(samples.correct, samples), _groups_with(samples.incorrect, samples)
+    return {
+        "accuracy": _mean(samples.correct, known),
+        "reward": _quotient(samples.outcome_rewards, num_samples),
+        "response_length": _quotient(samples.lengths, num_samples),
+        "response_tokens": int(samples.lengths.sum()),
+        "truncated": _quotient(samples.truncated, num_samples),
+        "unknown_outcomes": int((~known).sum()),
+        "teacher_failures": int(samples.failed.sum()),
+        "mixed_prompts": _mean(has_correct & has_incorrect, has_correct | has_incorrect),
+    }
+
+
+def _divergence(samples: StepSamples) -> Values:
+    """Reverse KL per token estimated on the sampled tokens: k1 = -log r and k3 = r - 1 - log r with r = pi_T / pi_old,
+    without those that a teacher rules out."""
+    tokens = (samples.lengths - samples.ruled_out).masked_fill(~samples.scored, 0)
+    # A distribution over a vocabulary has an entropy above zero: exactly zero is that of a teacher that tells none.
+    told = samples.teacher_entropy != 0
+    return {
+        "reverse_kl": _quotient(samples.reverse_kl, tokens),
+        "reverse_kl_k3": _quotient(samples.reverse_kl_k3, tokens),
+        "ruled_out_tokens": int(samples.ruled_out.sum()) if samples.scored.any() else None,
+        "teacher_entropy": _quotient(samples.teacher_entropy, tokens.masked_fill(~told, 0)),
+    }
+
+
+def _order(samples: StepSamples) -> Values:
+    """Shares of pairs (correct, incorrect) whose returns stand in the right order: G(tau+) >= G(tau-) in a group; and
+    the area under the ROC curve of G over all pairs, P(G+ > G-) + P(G+ = G-) / 2 (Mann and Whitney)."""
+    compared = _compared(samples)
+    returns, correct = samples.returns[compared], samples.correct[compared]
+    groups, num_groups = units_of(samples.group_ids[compared], Scope.GROUP)
+    step, one = units_of(samples.group_ids[compared], Scope.BATCH)
+    num_correct = torch.bincount(groups[correct], minlength=num_groups)
+    num_incorrect = torch.bincount(groups[~correct], minlength=num_groups)
+    above = _pairs_won(returns, correct, step, one, ties=False)
+    not_below = _pairs_won(returns, correct, step, one, ties=True)
+    return {
+        "order_consistency": _quotient(
+            _pairs_won(returns, correct, groups, num_groups, ties=True), num_correct * num_incorrect
+        ),
+        "auc": _quotient((above + not_below) / 2, num_correct.sum() * num_incorrect.sum()),
+    }
+
+
+def _pairs_won(returns: Tensor, correct: Tensor, units: Tensor, num_units: int, *, ties: bool) -> Tensor:
+    """Number of pairs (correct, incorrect) of a unit in which the correct one has the higher return or, with `ties`,
+    an equal one: what the ranks of correct samples add up to, beyond what they would among themselves.
+
+    Returns [3, 1, 2] of a correct and two incorrect samples: rank 2, which alone would be 0; 2 pairs are won.
+    """
+    order = (correct if ties else ~correct).long().argsort(stable=True)  # of equal ones, the first has the lower rank
+    places = torch.empty_like(order)
+    places[order] = ranks(returns[order], units[order], num_units)
+    num_correct = torch.bincount(units[correct], minlength=num_units)
+    return places[correct].sum() - (num_correct * (num_correct - 1) // 2).sum()
+
+
+def _violations(samples: StepSamples, supervision: Supervision, statistic: str, delta: float) -> Values:
+    """Shares of the groups that have a margin: how many miss delta before calibration, and still do after it. A group
+    that a mask leaves without one of the classes misses nothing any more."""
+    compared = _compared(samples)
+    has_margin = _groups_with(samples.correct & compared, samples) & _groups_with(samples.incorrect & compared, samples)
+    calibrated = replace(samples, returns=samples.returns + supervision.shift)
+    before = _missing(samples, compared, statistic, delta)
+    after = _missing(calibrated, compared & supervision.representative, statistic, delta)
+    return {"margin_violations": _mean(before, has_margin), "margin_violations_after": _mean(after, has_margin)}
+
+
+def _missing(samples: StepSamples, among: Tensor, statistic: str, delta: float) -> Tensor:
+    """Whether each group misses the margin, bool[U], by what calibration would have to shift it."""
+    shift = margin_shift(
+        samples.returns,
+        samples.correct & among,
+        samples.incorrect & among,
+        samples.group_ids,
+        scope=Scope.GROUP,
+        statistic=statistic,
+        direction=Direction.CORRECT_UP,
+        delta=delta,
+    )
+    return _groups_with(shift > _ROUNDING, samples)
+
+
+def _selection(samples: StepSamples, supervision: Supervision) -> Values:
+    """How much of the step is learnt from. `effective_samples` is Kish's (sum w)^2 / sum w^2, which for weights 0 and 1
+    is the number of samples with a token in the update; `dropped` is a share of those of known outcome, `shifted` of
+    those that have a margin to shift for, and `shift` the mean |shift| of the latter [nats per token]."""
+    usable = ~samples.failed & (samples.lengths > 0)
+    compared, moved = _compared(samples), supervision.shift != 0
+    return {
+        "effective_samples": int((usable & supervision.kept).sum()),
+        "dropped": _mean(~supervision.kept, usable & (samples.correct | samples.incorrect)),
+        "shifted": _mean(moved, compared),
+        "shift": _mean(supervision.shift.abs(), moved & compared),
+    }
+
+
+def _per_token(sums: Mapping[str, Tensor]) -> Values:
+    means = {name: _quotient(sums[key], sums["tokens"]) for key, name in _PER_TOKEN.items() if key in sums}
+    if "agreement" not in sums:
+        return {**means}
+    return {**means, "top1_agreement": _quotient(sums["agreement"], sums["agreement_tokens"])}
+
+
+def _compared(samples: StepSamples) -> Tensor:
+    """Samples whose return can be held against an outcome, bool[N]."""
+    return samples.scored & (samples.correct | samples.incorrect)
+
+
+def _groups_with(members: Tensor, samples: StepSamples) -> Tensor:
+    """Whether each prompt group has any of `members` bool[N], bool[U]."""
+    units, num_units = units_of(samples.group_ids, Scope.GROUP)
+    return torch.bincount(units[members], minlength=num_units) > 0
+
+
+def _mean(values: Tensor, among: Tensor) -> float | None:
+    """Of the entries in `among`, a mask shaped as `values`."""
+    return _quotient(values.masked_fill(~among, 0), among)
+
+
+def _quotient(part: Tensor, whole: Tensor | int) -> float | None:
+    """The sum of one over the sum of the other, None where that is 0."""
+    total = _total(torch.as_tensor(whole))
+    return _total(part) / total if total else None
+
+
+def _total(values: Tensor) -> float:
+    # Floats add up to the same bits only in the same order.
+    return values.double().flatten().sort().values.sum().item()

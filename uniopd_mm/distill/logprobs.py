@@ -5,6 +5,8 @@ out are token-aligned. Chunks are activation-checkpointed: the backward pass com
 peak is one chunk's logits whatever the length of the sequence. Leaves out: tensor-parallel vocabularies.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,48 +39,30 @@ def token_logprobs(
     Returns:
         logprobs f32[B, T], entropy f32[B, T] in nats. Entry 0, which nothing predicts, is 0 in both.
     """
-    batch, length, width = hidden.shape
-    flat = hidden[:, :-1].reshape(-1, width)
-    logprobs, entropy = predicted_logprobs(
-        flat,
-        head_weight,
-        ids[:, 1:].reshape(-1),
-        chunk_size=chunk_size,
-        temperature=temperature,
-        banned_ids=banned_ids,
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    mask[:, 0] = False
+    states, targets = shifted(hidden, ids, mask)
+    logprobs, entropy, _ = predicted_logprobs(
+        states, head_weight, targets, chunk_size=chunk_size, temperature=temperature, banned_ids=banned_ids
     )
-    first = logprobs.new_zeros(batch, 1)
-    shape = (batch, length - 1)
-    return torch.cat([first, logprobs.view(shape)], dim=1), torch.cat([first, entropy.view(shape)], dim=1)
+    return unshifted(logprobs, mask), unshifted(entropy, mask)
 
 
-def masked_token_logprobs(
-    hidden: Tensor,
-    head_weight: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    *,
-    chunk_size: int,
-    temperature: float,
-    banned_ids: tuple[int, ...] = (),
-) -> tuple[Tensor, Tensor]:
-    """`token_logprobs` at the tokens of `mask` (bool[B, T]) alone and 0 elsewhere: prompts cost nothing.
+def shifted(hidden: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The states [M, H] before the M tokens of `mask` (bool[B, T]), and these tokens i64[M], row by row: prompts cost
+    nothing.
 
     Raises:
         ValueError: the mask holds a first token, which nothing predicts.
     """
     if mask[:, 0].any():
         raise ValueError("the first token of a sequence has no log-prob; its mask entry must be False")
-    logprobs, entropy = predicted_logprobs(
-        hidden[:, :-1][mask[:, 1:]],
-        head_weight,
-        ids[mask],
-        chunk_size=chunk_size,
-        temperature=temperature,
-        banned_ids=banned_ids,
-    )
-    empty = logprobs.new_zeros(mask.shape)
-    return empty.masked_scatter(mask, logprobs), empty.masked_scatter(mask, entropy)
+    return hidden[:, :-1][mask[:, 1:]], ids[mask]
+
+
+def unshifted(values: Tensor, mask: Tensor) -> Tensor:
+    """Values [M] of the tokens of `mask` bool[B, T], at their tokens' places in [B, T]; 0 elsewhere."""
+    return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
 
 def predicted_logprobs(
@@ -89,21 +73,30 @@ def predicted_logprobs(
     chunk_size: int,
     temperature: float,
     banned_ids: tuple[int, ...] = (),
-) -> tuple[Tensor, Tensor]:
-    """Already shifted: `states` [M, H] predict `targets` i64[M]; returns log-probs and entropies f32[M]."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Already shifted: `states` [M, H] predict `targets` i64[M]; log-probs and entropies f32[M], likeliest ids
+    i64[M]."""
+    read = partial(_chunk, temperature=temperature, banned_ids=banned_ids)
+    logprobs, entropy, top_ids = in_chunks(read, chunk_size, head_weight, states, targets)
+    return logprobs, entropy, top_ids
+
+
+def in_chunks(
+    read: Callable[..., tuple[Tensor, ...]], chunk_size: int, head_weight: Tensor, *rows: Tensor
+) -> tuple[Tensor, ...]:
+    """`read(head_weight, *rows)` on `chunk_size` of the M rows at a time, activation-checkpointed, end to end."""
     if chunk_size < 1:
         raise ValueError(f"chunk_size={chunk_size} must be at least 1")
     chunks = [
-        checkpoint(_chunk, part, head_weight, target, temperature, banned_ids, use_reentrant=False)
-        for part, target in zip(states.split(chunk_size), targets.split(chunk_size), strict=True)
+        checkpoint(read, head_weight, *part, use_reentrant=False)
+        for part in zip(*(row.split(chunk_size) for row in rows), strict=True)
     ]
-    logprobs, entropy = zip(*chunks, strict=True)
-    return torch.cat(logprobs), torch.cat(entropy)
+    return tuple(torch.cat(column) for column in zip(*chunks, strict=True))
 
 
 def _chunk(
-    states: Tensor, head_weight: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
-) -> tuple[Tensor, Tensor]:
+    head_weight: Tensor, states: Tensor, targets: Tensor, *, temperature: float, banned_ids: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
     return _ChosenAndEntropy.apply(states @ head_weight.T, targets, temperature, banned_ids)
 
 
@@ -117,18 +110,20 @@ class _ChosenAndEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         logprobs = log_softmax(logits, temperature, banned_ids)
         chosen = logprobs.gather(-1, targets[:, None]).squeeze(-1)
+        top_ids = logprobs.argmax(-1)
+        ctx.mark_non_differentiable(top_ids)
         logprobs.clamp_(min=IMPOSSIBLE)
         entropy = -logprobs.exp().mul_(logprobs).sum(-1)
         ctx.save_for_backward(logprobs, targets, entropy)
         ctx.temperature, ctx.banned_ids = temperature, banned_ids
-        return chosen, entropy
+        return chosen, entropy, top_ids
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, for_chosen: Tensor, for_entropy: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, for_chosen: Tensor, for_entropy: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         logprobs, targets, entropy = ctx.saved_tensors
         gradient = logprobs + entropy[:, None]
         gradient.mul_(-for_entropy[:, None]).sub_(for_chosen[:, None]).mul_(logprobs.exp())

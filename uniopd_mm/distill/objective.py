@@ -1,28 +1,70 @@
-"""The on-policy distillation objective: token rewards as advantages of a clipped policy loss.
+"""What objectives are made of: token rewards, the clipped policy loss, and how token losses become one number.
 
 Reverse KL on the student's own trajectories, min E_{tau ~ pi} KL(pi || pi_T), through its policy gradient
 (arXiv 2605.03677, section 3): the reward of token t is r_t = log pi_T(o_t) - log pi_old(o_t), detached. Leaves out
-calibration and balancing, which change advantages and masks before they come here.
+calibration and balancing, which change advantages and weights before they come here.
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Never
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from uniopd_mm.distill.evidence import Evidence
+from uniopd_mm.distill.recipe import Gradient
+from uniopd_mm.distill.segments import Choice
+from uniopd_mm.types import Batch
 
-class Reduction(StrEnum):
+# A backbone: token batch, temperature and a reader -> what it reads of the M tokens of the loss mask.
+Student = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """What an objective learns from: a teacher's scores (with its `top_k` likeliest tokens, or the hidden states of its
+    whole distribution), a base model's scores, outcomes. `calibrates` tells that it has distillation rewards which
+    margin calibration can shift; `gradient` is the one way in which its loss is not void."""
+
+    teacher: bool = True
+    base: bool = False
+    outcome: bool = False
+    top_k: int = 0
+    hidden: bool = False
+    calibrates: bool = False
+    gradient: Gradient = Gradient.ADVANTAGE
+
+
+class Objective(Protocol):
+    """What the student is taught. Implementations are frozen dataclasses, one file each."""
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def token_rewards(self, evidence: Evidence) -> Tensor:
+        """Distillation rewards f32[N, R], detached: what margins are measured on and shifts are added to."""
+        ...
+
+    def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
+        """Advantages f32[N, R] from calibrated token rewards."""
+        ...
+
+    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""
+        ...
+
+    def denominator(self, batch: Batch) -> Tensor:
+        """What `loss` divides by: the share of a part in a whole batch."""
+        ...
+
+
+class Reduction(Choice):
     """How token losses become one number: the mean over samples of each one's token mean (the reference), or the mean
     over all tokens."""
 
     SAMPLE_MEAN = "sample_mean"
     TOKEN_MEAN = "token_mean"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Never:
-        raise ValueError(f"reduction={value!r} must be one of {', '.join(cls)}")
 
 
 def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:
@@ -64,18 +106,40 @@ def clipped_policy_loss(
     Raises:
         ValueError: unknown reduction.
     """
+    ratio, losses, clipped, gated = clipped_token_losses(
+        logprobs,
+        old_logprobs,
+        advantages,
+        teacher_logprobs,
+        mask,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        gate=gate,
+    )
+    counts = {"clipped": clipped, "gated": gated, "ratio": ratio.detach() * mask, "tokens": mask}
+    return reduce(losses, mask, reduction), {name: value.sum() for name, value in counts.items()}
+
+
+def clipped_token_losses(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    teacher_logprobs: Tensor | None,
+    mask: Tensor,
+    *,
+    clip_low: float,
+    clip_high: float,
+    gate: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`clipped_policy_loss` before it is reduced: ratio and losses f[N, T], clipped and gated bool[N, T]. Without a
+    teacher there is no gate."""
     ratio = torch.exp((logprobs - old_logprobs).masked_fill(~mask, 0))
-    kept = mask & ((logprobs - teacher_logprobs).abs() < gate)
+    kept = mask if teacher_logprobs is None else mask & ((logprobs - teacher_logprobs).abs() < gate)
     advantages = advantages.masked_fill(~kept, 0)
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
     losses = torch.maximum(-ratio * advantages, -bounded * advantages)
-    metrics = {
-        "clipped": ((-bounded * advantages > -ratio * advantages) & kept).sum(),
-        "gated": (mask & ~kept).sum(),
-        "ratio": (ratio.detach() * mask).sum(),
-        "tokens": mask.sum(),
-    }
-    return reduce(losses, mask, reduction), metrics
+    clipped = (-bounded * advantages > -ratio * advantages) & kept
+    return ratio, losses, clipped, mask & ~kept
 
 
 def reduce(losses: Tensor, mask: Tensor, reduction: str) -> Tensor:

@@ -1,6 +1,8 @@
 """The student's optimisation: one update from micro-batches, as if they were one batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -9,9 +11,21 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.config import TrainerConfig
-from uniopd_mm.data.collate import batch_to_device
-from uniopd_mm.distill.opd import OnPolicyDistillation
-from uniopd_mm.types import Batch
+from uniopd_mm.data.collate import collate, to_device
+from uniopd_mm.data.microbatch import by_token_budget
+from uniopd_mm.distill.objective import Objective
+from uniopd_mm.types import Batch, Trajectory
+from uniopd_mm.world import World
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """What one update measured: `values` over all processes, and `sums` over each trajectory's tokens f64[n] on this
+    one."""
+
+    values: Mapping[str, float]
+    sums: Mapping[str, Tensor]
 
 
 @final
@@ -19,12 +33,18 @@ class Learner:
     """AdamW with warm-up, gradient clipping and exact accumulation.
 
     The gradient of an update is that of the reduced loss over all its samples, however they are split: each
-    micro-batch counts by its share of the global denominator, never as one of several means.
+    micro-batch counts by its share of the global denominator, over all processes, never as one of several means.
     """
 
-    def __init__(self, student: Backbone, objective: OnPolicyDistillation, config: TrainerConfig) -> None:
+    def __init__(
+        self, student: Backbone, objective: Objective, config: TrainerConfig, *, pad_id: int, world: World
+    ) -> None:
         self.student = student
+        self.pad_id = pad_id
+        self.max_tokens = config.tokens_per_microbatch
         self.objective = objective
+        self.world = world
+        self.policy = world.wrapped(student)
         self.max_grad_norm = config.max_grad_norm
         self.optimizer = torch.optim.AdamW(
             student.parameters(),
@@ -35,22 +55,30 @@ class Learner:
         warmup = config.warmup_steps
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
-    def update(self, microbatches: Sequence[Batch]) -> Mapping[str, float]:
+    def update(self, trajectories: Sequence[Trajectory]) -> Update:
         """One optimizer step. With a gradient that is not finite, or without a token that takes part, weights,
         moments and schedule stay as they are and `skipped_updates` is 1."""
-        shares = self._shares(microbatches)
+        parts = by_token_budget([trajectory.rollout.num_tokens for trajectory in trajectories], self.max_tokens)
+        batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
+        shares, anybody = self._shares(batches)
         self.student.train(self.student.model.is_gradient_checkpointing)  # it only happens in training mode
-        parts = [self._backward(batch, share) for batch, share in zip(microbatches, shares, strict=True)]
+        done = [
+            self._backward(batch, share, sync=batch is batches[-1])
+            for batch, share in zip(batches, shares, strict=True)
+        ]
         self.student.eval()
-        learning_rate = float(self.schedule.get_last_lr()[0])
+        loss = sum(self.world.gather(sum(loss for loss, _ in done)))
+        rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(anybody)}
+        return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
+
+    def _step(self, anybody: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        applied = bool(norm.isfinite()) and any(shares)  # AdamW moves weights by decay and momentum at gradient 0 too
+        applied = bool(norm.isfinite()) and anybody  # AdamW moves weights by decay and momentum at gradient 0 too
         if applied:
             self.optimizer.step()
             self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
-        rates = {"grad_norm": norm.item(), "learning_rate": learning_rate, "skipped_updates": float(not applied)}
-        return {**_means(parts), **rates}
+        return {"grad_norm": norm.item(), "skipped_updates": float(not applied)}
 
     def named_weights(self) -> Iterable[tuple[str, Tensor]]:
         """The student's weights under the checkpoint's names, tied ones included."""
@@ -65,20 +93,23 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
 
-    def _shares(self, microbatches: Sequence[Batch]) -> list[float]:
-        """Each micro-batch's part of the update, adding up to 1 (or all 0 where no token takes part)."""
-        counts = [int(self.objective.denominator(batch)) for batch in microbatches]
-        return [count / max(1, sum(counts)) for count in counts]
+    def _shares(self, batches: Sequence[Batch]) -> tuple[list[float], bool]:
+        """Each micro-batch's part of the update, adding up to 1 over all processes; and whether any token takes part
+        (else all are 0)."""
+        counts = [int(self.objective.denominator(batch)) for batch in batches]
+        total = sum(self.world.gather(sum(counts)))
+        return [count / max(1, total) for count in counts], total > 0
 
-    def _backward(self, batch: Batch, share: float) -> Mapping[str, Tensor]:
-        loss, metrics = self.objective.loss(self.student, batch_to_device(batch, self.student.device))
-        (loss * share).backward()
-        return {**metrics, "loss": loss.detach() * share}
+    def _backward(self, batch: Batch, share: float, *, sync: bool) -> tuple[float, Mapping[str, Tensor]]:
+        """The micro-batch's part of the loss, and its per-sample sums. Only the last of a process waits for the
+        others, whose gradients are averaged: hence times their number."""
+        with nullcontext() if sync else self.world.without_sync(self.policy):
+            loss, sums = self.objective.loss(self.policy, to_device(batch, self.student.device))
+            (loss * share * self.world.size).backward()
+        return loss.item() * share, sums
 
 
-def _means(parts: Sequence[Mapping[str, Tensor]]) -> Mapping[str, float]:
-    """Sums over the micro-batches; per token, but for the loss, whose parts add up to the whole."""
-    sums = {name: sum(part[name].double() for part in parts) for name in parts[0]}
-    tokens = max(1.0, float(sums.pop("tokens")))
-    per_token: dict[str, float] = {name: float(sums[name]) / tokens for name in sums if name != "loss"}
-    return {"loss": float(sums["loss"]), **per_token}
+def _in_order(parts: Sequence[Sequence[int]], sums: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    """Micro-batches' values [n] in the order of the trajectories they were made of."""
+    order = torch.argsort(torch.tensor([index for part in parts for index in part]))
+    return {name: torch.cat([part[name].cpu() for part in sums])[order] for name in sums[0]}

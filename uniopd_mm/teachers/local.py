@@ -1,13 +1,15 @@
 """A teacher that lives in this process: one forward pass over exactly the sampled ids and the prompt's media."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
+from uniopd_mm.distill.likeliest import likeliest_tokens
 from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError, Vocabulary
 
 
@@ -20,13 +22,26 @@ class LocalTeacher:
         backbone: the expert; its distribution is taken at temperature 1, as an inference server would report it.
         vocabulary: of the expert's processor, compared with the student's by `check_vocabulary`.
         max_tokens: padded tokens scored at a time.
+        top_k: likeliest tokens that come with each score; 0 for none.
+        keep_hidden: whether scores hold the states that make the whole distribution, in the dtype of the backbone.
     """
 
-    def __init__(self, name: str, backbone: Backbone, vocabulary: Vocabulary, *, max_tokens: int = 16384) -> None:
+    def __init__(
+        self,
+        name: str,
+        backbone: Backbone,
+        vocabulary: Vocabulary,
+        *,
+        max_tokens: int = 16384,
+        top_k: int = 0,
+        keep_hidden: bool = False,
+    ) -> None:
         self._name = name
         self.backbone = backbone.eval().requires_grad_(False)
         self.vocabulary = vocabulary
         self.max_tokens = max_tokens
+        self.top_k = top_k
+        self.keep_hidden = keep_hidden
 
     @property
     def name(self) -> str:
@@ -37,7 +52,7 @@ class LocalTeacher:
         unknown = {index: self._unknown_id(rollout) for index, rollout in enumerate(rollouts)}
         scores: dict[int, TeacherScores | Failure] = {i: failure for i, failure in unknown.items() if failure}
         readable = [index for index in unknown if index not in scores]
-        lengths = [len(rollouts[index].prompt.token_ids) + len(rollouts[index].response_ids) for index in readable]
+        lengths = [rollouts[index].num_tokens for index in readable]
         for part in by_token_budget(lengths, self.max_tokens):
             indices = [readable[place] for place in part]
             scores |= dict(zip(indices, self._score_or_fail([rollouts[i] for i in indices]), strict=True))
@@ -61,16 +76,31 @@ class LocalTeacher:
     @torch.no_grad()
     def _score_batch(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         tokens = to_device(collate_rollouts(rollouts, self.vocabulary.pad_id), self.backbone.device)
-        logprobs, _ = self.backbone(tokens, temperature=1.0)
-        return [
-            self._scores(ids[mask].cpu(), values[mask].cpu())
-            for ids, values, mask in zip(tokens.input_ids, logprobs, tokens.loss_mask, strict=True)
-        ]
+        columns = [tokens.input_ids[tokens.loss_mask], *self.backbone(tokens, temperature=1.0, read=self._read)]
+        lengths = tokens.loss_mask.sum(-1).tolist()
+        return [self._scores(*row) for row in zip(*(values.cpu().split(lengths) for values in columns), strict=True)]
 
-    def _scores(self, ids: torch.Tensor, logprobs: torch.Tensor) -> TeacherScores | Failure:
+    def _read(self, states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+        """Log-probs and entropies f32[M], likeliest tokens i64[M, K] and their log-probs f32[M, K], states [M, G]."""
+        kept = states if self.keep_hidden else states[:, :0]
+        return *likeliest_tokens(states, head, targets, top_k=max(1, self.top_k), **settings), kept
+
+    def _scores(
+        self, ids: Tensor, logprobs: Tensor, entropy: Tensor, top_ids: Tensor, top_logprobs: Tensor, hidden: Tensor
+    ) -> TeacherScores | Failure:
         if logprobs.isnan().any():
             return Failure(teacher=self.name, reason="NaN log-probs")
-        return TeacherScores(teacher=self.name, token_ids=ids, logprobs=logprobs)
+        return TeacherScores(
+            teacher=self.name,
+            token_ids=ids,
+            logprobs=logprobs,
+            entropy=entropy,
+            top_ids=top_ids[:, 0],
+            topk_ids=top_ids if self.top_k else None,
+            topk_logprobs=top_logprobs if self.top_k else None,
+            hidden=hidden if self.keep_hidden else None,
+            head=self.backbone.head if self.keep_hidden else None,
+        )
 
 
 def check_vocabulary(student: Vocabulary, teacher: Vocabulary, teacher_name: str) -> None:

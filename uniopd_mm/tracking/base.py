@@ -22,9 +22,8 @@ class Tracker(Protocol):
         step: int,
         trajectories: Sequence[Trajectory],
         tokens: Callable[[Tensor], list[str]],
-        advantages: Sequence[Tensor] | None = None,
     ) -> None:
-        """Take one step's trajectories. `tokens` turns ids i64[R] into R strings; `advantages` has one f32[R] each."""
+        """Take one step's trajectories of this process. `tokens` turns ids i64[R] into R strings."""
         return None
 
     def close(self) -> None:
@@ -48,10 +47,9 @@ class CompositeTracker(Tracker):
         step: int,
         trajectories: Sequence[Trajectory],
         tokens: Callable[[Tensor], list[str]],
-        advantages: Sequence[Tensor] | None = None,
     ) -> None:
         for sink in self._sinks:
-            sink.log_rollouts(step, trajectories, tokens, advantages)
+            sink.log_rollouts(step, trajectories, tokens)
 
     def close(self) -> None:
         """Close every sink, in reverse order, even when one fails; then raise what the last failing one raised."""

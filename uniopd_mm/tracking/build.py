@@ -10,6 +10,7 @@ from uniopd_mm.tracking.console import ConsoleTracker
 from uniopd_mm.tracking.jsonl import JsonlTracker
 from uniopd_mm.tracking.rollouts import RolloutsTracker
 from uniopd_mm.tracking.wandb import WandbTracker, require_wandb
+from uniopd_mm.world import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,22 +32,27 @@ def open_tracker(
     folder: Path,
     options: TrackingOptions,
     *,
+    world: World,
     total_steps: int,
     resume_step: int | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> CompositeTracker:
     """Open every sink that `options` ask for; the caller closes the result. `config` is what W&B shows of the run.
 
-    `resume_step` is the step of the checkpoint the run goes on from, None for a new run.
+    `resume_step` is the step of the checkpoint the run goes on from, None for a new run. Only the main process of
+    `world` writes; the others hand it their rollouts.
 
     Raises:
         UserError: wandb is missing, a new run's folder is used already, or the disk is full.
     """
     if options.wandb:
         require_wandb()
-    sinks: list[Tracker] = [JsonlTracker(folder, resume_step)]
+    sinks: list[Tracker] = []
     if options.rollouts_every:
-        sinks.append(RolloutsTracker(folder, resume_step, every=options.rollouts_every))
+        sinks.append(RolloutsTracker(folder, resume_step, world=world, every=options.rollouts_every))
+    if not world.is_main:
+        return CompositeTracker(sinks)
+    sinks.append(JsonlTracker(folder, resume_step))
     if options.tensorboard:
         # TensorBoard takes a second to import, which a run without it need not wait for.
         from uniopd_mm.tracking.tensorboard import TensorBoardTracker

@@ -3,6 +3,7 @@
 Left out: interaction, and what a chart means (page.py and report.py choose the series).
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -13,10 +14,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 _MAX_POINTS = 400
+_NAME = 40  # characters of a series' name
+_ROW = 66  # characters of a row of names, with 6 for each name's line and space
+_NAME_HEIGHT = 0.17  # inches of such a row
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # so that equal runs give equal pages
 
 
@@ -57,23 +62,32 @@ class Palette:
     lines: tuple[str, ...]
 
 
-PRINT = Palette(ink="#3b4252", faint="#c3c9d4", lines=("#2563eb", "#ea7317"))
+PRINT = Palette(
+    ink="#3b4252",
+    faint="#c3c9d4",
+    lines=("#2563eb", "#ea7317", "#0d9468", "#c026a3", "#8a6a1c", "#1f9fc7"),
+)
+MAX_SERIES = len(PRINT.lines)
 # Stand-ins that `svg` replaces by CSS variables, so that one drawing suits a light and a dark page.
+_PAGE = Palette(ink="#0a0b01", faint="#0a0b02", lines=tuple(f"#0a0b1{number}" for number in range(1, MAX_SERIES + 1)))
 _STAND_INS = {
-    "#0a0b01": "var(--ink)",
-    "#0a0b02": "var(--faint)",
-    "#0a0b03": "var(--line-1)",
-    "#0a0b04": "var(--line-2)",
+    _PAGE.ink: "var(--ink)",
+    _PAGE.faint: "var(--faint)",
+    **{colour: f"var(--line-{number})" for number, colour in enumerate(_PAGE.lines, 1)},
 }
-_PAGE = Palette(ink="#0a0b01", faint="#0a0b02", lines=("#0a0b03", "#0a0b04"))
+# What users name (a domain, a teacher) is no formula, whatever dollar signs it has.
+_PLAIN_TEXT = {"text.parse_math": False}
 
 
 def svg(chart: Chart) -> str:
-    """An `<svg>` element. Its page defines --ink, --faint, --line-1 and --line-2."""
+    """An `<svg>` element. Its page defines --ink, --faint and --line-1 to --line-<MAX_SERIES>."""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": chart.title, "font.family": "sans-serif"}):
-        figure = draw(chart, _PAGE, width=5.2, height=2.7)
+        figure = draw(chart, _PAGE, width=5.2, height=2.7 + _NAME_HEIGHT * _num_rows(chart))
         text = StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
+        with warnings.catch_warnings():
+            # The browser draws the text, and may well have what matplotlib's font lacks.
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+            figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
     drawing = text.getvalue()[text.getvalue().index("<svg") :]
     for colour, variable in _STAND_INS.items():
         drawing = drawing.replace(colour, variable)
@@ -86,13 +100,18 @@ def png(chart: Chart, path: Path) -> None:
 
 
 def draw(chart: Chart, palette: Palette, *, width: float, height: float) -> Figure:
-    """The chart, `width` by `height` inches."""
+    """The chart, `width` by `height` inches, of at most `MAX_SERIES` series."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes = figure.add_subplot()
-    for series, colour in zip(chart.series, palette.lines[: len(chart.series)], strict=True):
+    lines = [
         _draw_series(axes, series, colour)
-    _style(axes, chart, palette)
-    _draw_levels(axes, chart.levels, palette)
+        for series, colour in zip(chart.series, palette.lines[: len(chart.series)], strict=True)
+    ]
+    with rc_context(_PLAIN_TEXT):
+        _style(axes, chart, palette)
+        _draw_levels(axes, chart.levels, palette)
+        if len(lines) > 1:
+            _name_series(figure, lines, chart, palette)
     return figure
 
 
@@ -108,16 +127,48 @@ def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0.5)
 
 
-def _draw_series(axes: Axes, series: Series, colour: str) -> None:
+def _draw_series(axes: Axes, series: Series, colour: str) -> Line2D:
     steps, values = np.asarray(series.steps), np.asarray(series.values, dtype=float)
     values = np.where(np.isfinite(values), values, np.nan)
     if series.points or len(values) < 8:
-        axes.plot(steps, values, color=colour, linewidth=1.8, marker="o", markersize=4, label=series.label)
-        return
+        (line,) = axes.plot(steps, values, color=colour, linewidth=1.8, marker="o", markersize=4)
+        return line
     every = -(-len(values) // _MAX_POINTS)
     window = max(3, len(values) // 15) | 1
     axes.plot(steps[::every], values[::every], color=colour, linewidth=0.8, alpha=0.3)
-    axes.plot(steps[::every], smooth(values, window)[::every], color=colour, linewidth=1.8, label=series.label)
+    (line,) = axes.plot(steps[::every], smooth(values, window)[::every], color=colour, linewidth=1.8)
+    return line
+
+
+def _name_series(figure: Figure, lines: Sequence[Line2D], chart: Chart, palette: Palette) -> None:
+    """Below the axes, where no curve passes."""
+    figure.legend(
+        lines,
+        [_shortened(series.label) for series in chart.series],
+        loc="outside lower left",
+        ncols=_names_in_a_row(chart),
+        fontsize=8,
+        frameon=False,
+        labelcolor=palette.ink,
+    )
+
+
+def _num_rows(chart: Chart) -> int:
+    """Rows of names below a chart; a single curve needs none."""
+    return -(-len(chart.series) // _names_in_a_row(chart)) if len(chart.series) > 1 else 0
+
+
+def _names_in_a_row(chart: Chart) -> int:
+    """As many as the longest leaves room for."""
+    longest = max(len(_shortened(series.label)) for series in chart.series)
+    return max(1, min(3, _ROW // (longest + 6)))
+
+
+def _shortened(label: str) -> str:
+    """A name that fits, and that the legend does not take for a private one (`_x`) or the font for half a letter."""
+    readable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in label)
+    fitting = readable if len(readable) <= _NAME else f"{readable[: _NAME - 1]}…"
+    return f" {fitting}" if fitting.startswith("_") else fitting
 
 
 def _draw_levels(axes: Axes, levels: Sequence[Level], palette: Palette) -> None:
@@ -142,5 +193,3 @@ def _style(axes: Axes, chart: Chart, palette: Palette) -> None:
     if chart.percent:
         axes.set_ylim(-0.03, 1.05)
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
-    if len(chart.series) > 1:
-        axes.legend(fontsize=8, frameon=False, labelcolor=palette.ink, loc="lower right")

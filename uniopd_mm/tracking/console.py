@@ -25,6 +25,7 @@ _QUIET_SECONDS = 60.0  # and at least one in this time
 _SHOWN = (
     ("accuracy", "accuracy", "{:.3f}"),
     ("KL", "reverse_kl", "{:.3f}"),
+    ("consistency", "order_consistency", "{:.3f}"),
     ("reward", "reward", "{:.3f}"),
     ("entropy", "entropy", "{:.3f}"),
     ("length", "response_length", "{:.1f}"),
@@ -131,7 +132,7 @@ def progress(title: str, total: int, *, transient: bool = False, console: Consol
 
 @final
 class ConsoleTracker(Tracker):
-    """The run's bar: step, accuracy, KL, reward, entropy, response length, tokens/s, ETA.
+    """The run's bar: step, accuracy, KL, order consistency, reward, entropy, response length, tokens/s, ETA.
 
     A value stays on display until a later step measures it anew, so that a rare evaluation can be read.
     """

@@ -4,30 +4,42 @@ The markup is report.html.jinja, which escapes whatever a data set or a model wr
 (report.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, pairwise, zip_longest
 from math import isnan, sqrt
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from uniopd_mm.tracking.charts import Chart, Level, Series, svg
+from uniopd_mm.distill.watch import warnings
+from uniopd_mm.tracking.charts import MAX_SERIES, Chart, Level, Series, svg
 from uniopd_mm.tracking.records import RolloutLine, StepMetrics
 from uniopd_mm.tracking.summary import Summary, overall, table_rows
 
 FULL_COLOUR = 3.0  # nats of teacher minus student at which a token is coloured fully
 _MAX_ROLLOUTS = 12
 _MAX_TOKENS = 600
+# Title -> the values in one chart, with their labels.
+_SHARES = {
+    "returns in the order of outcomes": {"order_consistency": "pairs of a prompt in order", "auc": "AUC of all pairs"},
+    "prompts that miss the margin": {
+        "margin_violations": "before calibration",
+        "margin_violations_after": "after calibration",
+    },
+}
 _MAIN = {
-    "reverse_kl": "reverse KL to the teacher [nats per token]",
-    "entropy": "entropy [nats per token]",
-    "response_length": "response length [tokens]",
-    "reward": "reward",
-    "loss": "loss",
+    "reverse KL to the teacher [nats per token]": {"reverse_kl": "k1", "reverse_kl_k3": "k3"},
+    "entropy [nats per token]": {"entropy": "student", "teacher_entropy": "teacher"},
+    "response length [tokens]": {"response_length": ""},
+    "reward": {"reward": ""},
+    "loss": {"loss": ""},
 }
 _ACCURACIES = ("accuracy", "eval/accuracy")
+_PARTS = ("domain", "teacher")  # of a step, each with its own values: "domain/<domain>/<name>"
+_COMPARED = ("accuracy", "order_consistency", "reverse_kl")  # what parts are first compared by
+_PERCENT = {"accuracy", *chain.from_iterable(_SHARES.values())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,23 +75,60 @@ def render(report: Report) -> str:
         rows=table_rows(report.summary) if report.summary else [],
         charts=[Markup(svg(chart)) for chart in main_charts(report)],
         more_charts=[Markup(svg(chart)) for chart in other_charts(report.metrics)],
+        warnings=all_warnings(report.metrics),
         shown=pick_rollouts(report.rollouts, _MAX_ROLLOUTS),
     )
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
+def all_warnings(metrics: Sequence[StepMetrics]) -> list[tuple[int, str]]:
+    """What the run warned of, each with its step."""
+    steps = [step for step in metrics if step.step > 0]  # step 0 is the student before training
+    history = [step.values for step in steps]
+    return [(step.step, text) for count, step in enumerate(steps, 1) for text in warnings(history[:count])]
+
+
 def main_charts(report: Report) -> list[Chart]:
-    """Accuracy, then whichever of the known values the run measured."""
-    single = [Chart(title=title, series=[_series(report.metrics, name)]) for name, title in _MAIN.items()]
-    return [chart for chart in (accuracy_chart(report), *single) if any(series.steps for series in chart.series)]
+    """Accuracy, then whichever of the known values the run measured, then how its domains and teachers compare."""
+    shares = [_chart(report.metrics, title, named, percent=True) for title, named in _SHARES.items()]
+    others = [_chart(report.metrics, title, named) for title, named in _MAIN.items()]
+    compared = [chart for name in _COMPARED for chart in part_charts(report.metrics, name)]
+    charts = (accuracy_chart(report), *shares, *others, *compared)
+    return [chart for chart in charts if any(series.steps for series in chart.series)]
 
 
 def other_charts(metrics: Sequence[StepMetrics]) -> list[Chart]:
     """Everything else in metrics.jsonl, by name; timing last."""
-    known = {*_MAIN, *_ACCURACIES}
-    names = sorted({name for step in metrics for name in step.values if name not in known})
-    clocks = sorted({f"timing/{name}" for step in metrics for name in step.timing})
-    return [Chart(title=name, series=[_series(metrics, name)]) for name in (*names, *clocks)]
+    drawn = {*_ACCURACIES, *chain.from_iterable((_SHARES | _MAIN).values())}
+    measured = {name for step in metrics for name in step.values}
+    whole = {name for name in measured if name.partition("/")[0] not in _PARTS}
+    parted = {name.rpartition("/")[2] for name in measured - whole}
+    clocks = {f"timing/{name}" for step in metrics for name in step.timing}
+    return [
+        *(_chart(metrics, name, {name: ""}) for name in sorted(whole - drawn)),
+        *(chart for name in sorted(parted - {*_COMPARED}) for chart in part_charts(metrics, name)),
+        *(_chart(metrics, name, {name: ""}) for name in sorted(clocks)),
+    ]
+
+
+def part_charts(metrics: Sequence[StepMetrics], name: str) -> list[Chart]:
+    """`name` by domain, and by teacher, a series each. One domain or teacher is the whole again and is not drawn."""
+    measured = sorted({key for step in metrics for key in step.values if key.endswith(f"/{name}")})
+    charts = []
+    for kind in _PARTS:
+        labels = {key: key[len(kind) + 1 : -len(name) - 1] for key in measured if key.startswith(f"{kind}/")}
+        pages = _evenly(list(labels), MAX_SERIES) if len(labels) > 1 else []
+        for number, keys in enumerate(pages, 1):
+            title = f"{name} by {kind}" + (f", {number} of {len(pages)}" if len(pages) > 1 else "")
+            charts.append(_chart(metrics, title, {key: labels[key] for key in keys}, percent=name in _PERCENT))
+    return charts
+
+
+def _evenly(entries: Sequence[str], most: int) -> list[Sequence[str]]:
+    """In as few parts of at most `most` as can be, of equal size but for one."""
+    num_parts = -(-len(entries) // most)
+    edges = [len(entries) * number // num_parts for number in range(num_parts + 1)]
+    return [entries[start:end] for start, end in pairwise(edges)]
 
 
 def accuracy_chart(report: Report) -> Chart:
@@ -129,6 +178,12 @@ def _token_view(text: str, student: float, teacher: float | None) -> TokenView:
     title = f"student {student:.3f}\nteacher {teacher:.3f}\ndifference {difference:+.3f}"
     strength = 0.0 if isnan(difference) else sqrt(min(abs(difference) / FULL_COLOUR, 1.0))
     return TokenView(text=text, title=title, kind="up" if difference > 0 else "down", strength=strength)
+
+
+def _chart(metrics: Sequence[StepMetrics], title: str, named: Mapping[str, str], *, percent: bool = False) -> Chart:
+    """A series for each value that was measured, with its label."""
+    curves = [_series(metrics, name, label=label) for name, label in named.items()]
+    return Chart(title=title, series=[curve for curve in curves if curve.steps], percent=percent)
 
 
 def _series(metrics: Sequence[StepMetrics], name: str, *, label: str = "", points: bool = False) -> Series:

@@ -46,8 +46,8 @@ class StepMetrics:
 class RolloutLine:
     """One trajectory for a person to read. Lists have one entry per response token (R); log-probs are natural.
 
-    `teacher_logprobs` is None and `teacher_failure` says why where the teacher did not score the response;
-    `advantages` is None where the caller gave none.
+    `teacher` is None where none was asked. `teacher_logprobs` is None and `teacher_failure` says why where it did not
+    score the response; `advantages` is None where the recipe gave none.
     """
 
     sample_id: str
@@ -63,7 +63,7 @@ class RolloutLine:
     reward: float
     reason: str
     weight: float
-    teacher: str
+    teacher: str | None
     teacher_failure: str | None
     token_ids: list[int]
     tokens: list[str]

@@ -14,7 +14,8 @@ from torch import Tensor
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import RolloutLine, json_line
-from uniopd_mm.types import Failure, Media, Sample, Trajectory, UserError
+from uniopd_mm.types import Failure, Media, Sample, TeacherScores, Trajectory, UserError
+from uniopd_mm.world import World
 
 _MAX_SOURCE = 200  # a source may be a data: URI with the whole medium in it
 
@@ -23,15 +24,17 @@ _MAX_SOURCE = 200  # a source may be a data: URI with the whole medium in it
 class RolloutsTracker(Tracker):
     """Writes `folder`/rollouts/step_<n>.jsonl for steps divisible by `every`.
 
-    `resume_step` is the last step to keep: files of later steps, which the resumed run repeats, are removed.
+    `resume_step` is the last step to keep: files of later steps, which the resumed run repeats, are removed. The main
+    process of `world` writes the lines of all.
     """
 
-    def __init__(self, folder: Path, resume_step: int | None = None, *, every: int = 1) -> None:
+    def __init__(self, folder: Path, resume_step: int | None = None, *, world: World, every: int = 1) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
         self._folder = folder
         self._every = every
-        if resume_step is not None:
+        self._world = world
+        if resume_step is not None and world.is_main:
             _drop_after(folder, resume_step)
 
     def log_rollouts(
@@ -39,19 +42,17 @@ class RolloutsTracker(Tracker):
         step: int,
         trajectories: Sequence[Trajectory],
         tokens: Callable[[Tensor], list[str]],
-        advantages: Sequence[Tensor] | None = None,
     ) -> None:
         if step % self._every:
             return
-        given = [None] * len(trajectories) if advantages is None else advantages
-        lines = [rollout_line(*pair, tokens) for pair in zip(trajectories, given, strict=True)]
-        path = self._folder / "rollouts" / f"step_{step}.jsonl"
-        write_atomically(path, (json_line(line.to_json()) for line in lines), run=self._folder)
+        parts = self._world.gather([rollout_line(trajectory, tokens) for trajectory in trajectories])
+        if self._world.is_main:
+            lines = sorted((line for part in parts for line in part), key=lambda line: line.group_id)
+            path = self._folder / "rollouts" / f"step_{step}.jsonl"
+            write_atomically(path, (json_line(line.to_json()) for line in lines), run=self._folder)
 
 
-def rollout_line(
-    trajectory: Trajectory, advantages: Tensor | None, tokens: Callable[[Tensor], list[str]]
-) -> RolloutLine:
+def rollout_line(trajectory: Trajectory, tokens: Callable[[Tensor], list[str]]) -> RolloutLine:
     """A trajectory as plain data. Raises ValueError where its lists differ in length."""
     rollout, outcome, scores = trajectory.rollout, trajectory.outcome, trajectory.scores
     sample = rollout.prompt.sample
@@ -69,13 +70,13 @@ def rollout_line(
         reward=outcome.reward,
         reason=outcome.reason,
         weight=trajectory.weight,
-        teacher=scores.teacher,
+        teacher=scores.teacher if scores else None,
         teacher_failure=scores.reason if isinstance(scores, Failure) else None,
         token_ids=rollout.response_ids.tolist(),
         tokens=tokens(rollout.response_ids),
         student_logprobs=rollout.logprobs.tolist(),
-        teacher_logprobs=None if isinstance(scores, Failure) else scores.logprobs.tolist(),
-        advantages=None if advantages is None else advantages.tolist(),
+        teacher_logprobs=scores.logprobs.tolist() if isinstance(scores, TeacherScores) else None,
+        advantages=None if trajectory.advantages is None else trajectory.advantages.tolist(),
     )
     _check_lengths(line)
     return line

@@ -1,0 +1,78 @@
+"""Every recipe trains; what is mathematically void, or has nothing to act on, is refused with the reason."""
+
+import math
+from pathlib import Path
+
+import pytest
+from job_parts import composed, measured, rollouts, run, summary
+
+from uniopd_mm.distill.recipe import CalibrationMethod
+from uniopd_mm.recipes import build_recipe
+from uniopd_mm.types import UserError
+
+RECIPES = {
+    "opd": [],
+    "uni_opd": [],
+    "exopd": [],
+    "grpo": [],
+    "opd_grpo": [],
+    "gkd": [],
+    "gkd with 8 likeliest": ["recipe.objective.top_k=8"],
+    "gkd without a tail": ["recipe.objective.top_k=8", "recipe.objective.tail=false", "recipe.objective.beta=1"],
+    "sft": [],
+    "sft on gold": ["recipe.responses=GOLD"],
+    "uni_opd with a mask": ["recipe.calibration.method=MASK", "recipe.calibration.scope=BATCH"],
+    "uni_opd with a group mask": ["recipe.calibration.method=GROUP_MASK", "recipe.calibration.after_balancing=true"],
+    "opd corrected": ["recipe.correction=TRUNCATE"],
+}
+
+
+@pytest.mark.parametrize("case", RECIPES)
+def test_a_recipe_trains_and_measures(case: str, small: list[str], tmp_path: Path) -> None:
+    recipe = case.split()[0]
+    finished = run([*small, f"recipe={recipe}", "trainer.prompts_per_step=4", *RECIPES[case]], tmp_path)
+    assert (finished.status, finished.err) == (0, "")
+    folder = tmp_path / "runs" / "small"
+    assert summary(folder)["steps"] == 2 and len(rollouts(folder)) == 2
+    for line in measured(folder):
+        assert all(math.isfinite(value) for value in line.values())
+        assert line["skipped_updates"] == 0 or recipe == "grpo", "a group without a spread teaches nothing in grpo"
+        assert line["teacher_failures"] == 0
+        assert ("reverse_kl" in line) == (recipe not in ("grpo", "sft"))
+        assert line["ratio"] == pytest.approx(1, abs=1e-4) if "ratio" in line else recipe in ("gkd", "sft")
+
+
+def test_the_published_recipe_is_the_default() -> None:
+    """arXiv 2605.03677: shift, scope group, statistic mean, direction both, delta 0.4; 1:1 within the group."""
+    recipe = build_recipe(composed("model=qwen3_vl_2b", "teacher=qwen3_vl_8b"))
+    plan, balancing = recipe.calibration, recipe.balancing
+    assert plan.method is CalibrationMethod.SHIFT and not plan.after_balancing
+    assert (plan.scope, plan.statistic, plan.direction, plan.delta) == ("group", "mean", "both", 0.4)
+    assert (balancing.ratio, balancing.scope) == (1.0, "group")
+
+
+VOID = {
+    "recipe=gkd recipe.gradient=ADVANTAGE": ["recipe.gradient=ADVANTAGE", "expected gradient is zero", "BACKPROP"],
+    "recipe=opd recipe.gradient=BACKPROP": ["recipe.gradient=BACKPROP", "leaves the teacher out", "ADVANTAGE"],
+    "recipe=gkd recipe.objective.top_k=1 recipe.objective.tail=false": ["top_k=1", "always zero", "tail=true"],
+    "recipe=gkd recipe.calibration.method=SHIFT": ["calibration.method=SHIFT", "no distillation rewards", "NONE"],
+    "recipe=grpo recipe.calibration.method=MASK": ["calibration.method=MASK", "no distillation rewards"],
+    "recipe=grpo rollout.num_samples=1": ["rollout.num_samples=1", "advantage of zero"],
+    "recipe=uni_opd rollout.num_samples=1": ["rollout.num_samples=1", "scope=BATCH"],
+    "recipe=sft recipe.responses=STUDENT": ["recipe.responses=STUDENT", "expected gradient is zero", "TEACHER or GOLD"],
+    "recipe=opd recipe.responses=TEACHER": ["recipe.responses=TEACHER", "drew itself", "recipe=sft"],
+    "recipe=sft recipe.balancing.ratio=1": ["recipe.responses=TEACHER", "balancing.ratio=null"],
+    "recipe=uni_opd recipe.calibration.method=GROUP_MASK recipe.calibration.scope=BATCH": ["GROUP_MASK", "scope=BATCH"],
+    "recipe=exopd recipe.objective.scale=0": ["recipe.objective.scale=0", "above 0"],
+    "recipe=gkd recipe.objective.beta=2": ["recipe.objective.beta=2", "between 0"],
+    "recipe=gkd recipe.objective.top_k=0": ["recipe.objective.top_k=0", "null"],
+    "recipe=opd_grpo recipe.objective.outcome=-1": ["recipe.objective.outcome=-1"],
+}
+
+
+@pytest.mark.parametrize("case", VOID)
+def test_what_is_void_is_refused_with_the_reason(case: str) -> None:
+    with pytest.raises(UserError) as refused:
+        build_recipe(composed(*case.split()))
+    for text in VOID[case]:
+        assert text in str(refused.value)

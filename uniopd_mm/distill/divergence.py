@@ -1,0 +1,200 @@
+"""Generalised Jensen-Shannon divergence between a teacher's and the student's distribution of the next token.
+
+GKD (arXiv 2306.13649), P the teacher, Q the student, M = beta P + (1 - beta) Q:
+
+    JSD_beta(P || Q) = beta KL(P || M) + (1 - beta) KL(Q || M)    for 0 < beta < 1
+    JSD_0 = KL(P || Q), the forward KL                            the limit of JSD_beta / beta as beta goes to 0
+    JSD_1 = KL(Q || P), the reverse KL                            the limit of JSD_beta / (1 - beta) as beta goes to 1
+
+Both functions are readers, as `logprobs.predicted_logprobs` is, and go through `states` [M, H] in checkpointed chunks:
+one chunk's logits of student and teacher exist at a time. An id that one side rules out counts as `IMPOSSIBLE`, so that
+every divergence is finite. Leaves out the weights and the reduction of the loss.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from uniopd_mm.distill.logprobs import IMPOSSIBLE, chosen_entropy_top, in_chunks, log_softmax, scaled_logits
+
+LOWEST = torch.finfo(torch.float32).min  # a logit of probability 0 whose sums and differences are never NaN
+
+
+def full_divergence(
+    states: Tensor,
+    head_weight: Tensor,
+    targets: Tensor,
+    *,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+    teacher_states: Tensor,
+    teacher_head: Tensor,
+    beta: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """JSD_beta over the whole vocabulary: of the teacher at temperature 1 and the student at `temperature`.
+
+    The two are compared on their common ids min(V, W), both renormalised there without the banned ones: rows that one
+    embedding has in excess are padding and mean nothing.
+
+    Args:
+        states: [M, H] student's hidden states, before the `targets` i64[M].
+        head_weight: [V, H] student's output embedding; it and `states` alone get a gradient.
+        teacher_states: [M, G] teacher's hidden states before the same tokens.
+        teacher_head: [W, G] teacher's output embedding.
+
+    Returns:
+        logprobs, entropies f32[M] and likeliest ids i64[M] as `predicted_logprobs` has them, but detached, which spares
+        their backward pass the logits; divergence f32[M] in nats.
+
+    Raises:
+        ValueError: beta outside [0, 1].
+    """
+    _check_beta(beta)
+    common = min(len(head_weight), len(teacher_head))
+    banned_there = tuple(banned for banned in banned_ids if banned < common)
+
+    def read(states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
+        logits = states @ head_weight.T
+        with torch.no_grad():
+            teacher_logits = teacher_states @ teacher_head[:common].T
+            teacher = log_softmax(teacher_logits, 1.0, banned_there)
+        student = scaled_logits(logits[:, :common], temperature, banned_there)
+        divergence = _Divergence.apply(student, teacher, beta)
+        return *_detached(logits, targets, temperature, banned_ids), divergence
+
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, states, targets, teacher_states)
+    return logprobs, entropy, top_ids, divergence
+
+
+def topk_divergence(
+    states: Tensor,
+    head_weight: Tensor,
+    targets: Tensor,
+    *,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+    topk_ids: Tensor,
+    topk_logprobs: Tensor,
+    beta: float,
+    tail: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """JSD_beta over the teacher's likeliest tokens, `topk_ids` i64[M, K], all different, and `topk_logprobs` f[M, K].
+
+    With `tail`, all other ids are one more bucket: both sides are distributions over K + 1 things, and lumping ids
+    together never makes a divergence larger. Without, both sides are renormalised over the K ids. A teacher's entry
+    whose id is banned or unknown to the student, or whose log-prob is -inf, is no entry: it is a part of the tail, or
+    left out.
+
+    Other arguments and what is returned are those of `full_divergence`.
+
+    Raises:
+        ValueError: beta outside [0, 1]; a single id without a tail.
+    """
+    _check_beta(beta)
+    if topk_ids.shape[-1] == 1 and not tail:
+        raise ValueError(
+            "one token renormalised alone has probability 1 on both sides: the divergence is always zero; set tail=True "
+            "or use more than one"
+        )
+
+    def read(states: Tensor, targets: Tensor, ids: Tensor, teacher: Tensor) -> tuple[Tensor, ...]:
+        logits = states @ head_weight.T
+        scaled = scaled_logits(logits, temperature, banned_ids)
+        kept = _comparable(ids, teacher, len(head_weight), banned_ids)
+        student = _student_entries(scaled, ids, kept, tail)
+        divergence = _Divergence.apply(student, torch.log_softmax(_teacher_entries(teacher, kept, tail), -1), beta)
+        return *_detached(logits, targets, temperature, banned_ids), divergence
+
+    arrays = (states, targets, topk_ids, topk_logprobs.detach())
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, *arrays)
+    return logprobs, entropy, top_ids, divergence
+
+
+def _check_beta(beta: float) -> None:
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta={beta} must lie between 0 (forward KL) and 1 (reverse KL)")
+
+
+# Last in a chunk: the backward pass computes a chunk again up to the last tensor it needs, and so never these.
+def _detached(
+    logits: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return chosen_entropy_top(logits.detach(), targets, temperature, banned_ids)
+
+
+def _comparable(ids: Tensor, logprobs: Tensor, vocab_size: int, banned_ids: tuple[int, ...]) -> Tensor:
+    """bool[M, K]: entries of which both sides can speak."""
+    banned = torch.isin(ids, torch.tensor(banned_ids, dtype=ids.dtype, device=ids.device))
+    return (ids >= 0) & (ids < vocab_size) & ~banned & (logprobs != float("-inf"))
+
+
+def _student_entries(scaled: Tensor, ids: Tensor, kept: Tensor, tail: bool) -> Tensor:
+    """Logits [M, K], or [M, K + 1] with those of all other ids as one: a softmax over them has no 1 - sum in it."""
+    entries = scaled.gather(-1, ids.where(kept, 0)).masked_fill(~kept, LOWEST)
+    if not tail:
+        return entries
+    num_rows, vocab_size = scaled.shape
+    taken = torch.zeros(num_rows, vocab_size + 1, dtype=torch.bool, device=scaled.device)
+    taken.scatter_(-1, ids.where(kept, vocab_size), True)  # what is not kept goes to a column of no id
+    rest = scaled.masked_fill(taken[:, :-1], LOWEST).logsumexp(-1, keepdim=True)
+    return torch.cat([entries, rest], dim=-1)
+
+
+def _teacher_entries(logprobs: Tensor, kept: Tensor, tail: bool) -> Tensor:
+    """Log-probs [M, K], or [M, K + 1] with that of the rest: log(1 - sum), which rounding may take to 0 or below. It is
+    known no better than the precision the log-probs came in, and never taken for less."""
+    smallest = torch.finfo(logprobs.dtype).eps
+    entries = logprobs.to(torch.promote_types(logprobs.dtype, torch.float32)).masked_fill(~kept, LOWEST)
+    if not tail:
+        return entries
+    rest = -torch.expm1(entries.logsumexp(-1, keepdim=True))
+    return torch.cat([entries, rest.clamp(min=smallest).log()], dim=-1)
+
+
+class _Divergence(torch.autograd.Function):
+    """JSD_beta [M] of student's logits and teacher's log-probs [M, C], by hand: two arrays are kept for the backward
+    pass where autograd would keep one for every step. With q = softmax(z), p the teacher's, m = beta p + (1 - beta) q:
+
+        d JSD_beta / d z = s - q sum(s)    s = q d JSD_beta / d q = (1 - beta) q log(q / m), up to a multiple of q
+
+    s is -p where beta is 0 and q log(q / p) where it is 1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student_logits: Tensor, teacher_logprobs: Tensor, beta: float) -> Tensor:
+        log_q = torch.log_softmax(student_logits, dim=-1).clamp_(min=IMPOSSIBLE)
+        log_p = teacher_logprobs.to(log_q.dtype).clamp(min=IMPOSSIBLE)
+        ctx.save_for_backward(log_q, log_p)
+        ctx.beta = beta
+        if beta == 0:
+            return (log_p.exp() * (log_p - log_q)).sum(-1)
+        divergence = _slope(log_q, log_p, beta).sum(-1)
+        if beta < 1:
+            divergence += beta * (log_p.exp() * (log_p - _log_mixture(log_q, log_p, beta))).sum(-1)
+        return divergence
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, for_divergence: Tensor) -> tuple[Tensor, None, None]:
+        log_q, log_p = ctx.saved_tensors
+        gradient = _slope(log_q, log_p, ctx.beta)
+        gradient -= log_q.exp() * gradient.sum(-1, keepdim=True)
+        return gradient.mul_(for_divergence[:, None]), None, None
+
+
+def _slope(log_q: Tensor, log_p: Tensor, beta: float) -> Tensor:
+    """s [M, C] of the class above."""
+    if beta == 0:
+        return -log_p.exp()
+    if beta == 1:
+        return log_q.exp() * (log_q - log_p)
+    return (1 - beta) * log_q.exp() * (log_q - _log_mixture(log_q, log_p, beta))
+
+
+def _log_mixture(log_q: Tensor, log_p: Tensor, beta: float) -> Tensor:
+    return torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))

@@ -1,0 +1,51 @@
+"""Group-relative policy optimisation (GRPO, arXiv 2402.03300): the outcome alone, the RL baseline of the paper.
+
+Needs outcomes and several rollouts of a prompt; asks no teacher. Leaves out GRPO's KL to a reference model, as the
+paper's baseline does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from uniopd_mm.distill.advantages import outcome_advantages
+from uniopd_mm.distill.evidence import Evidence
+from uniopd_mm.distill.objective import Needs, Student
+from uniopd_mm.distill.policy import PolicyLoss
+from uniopd_mm.types import Batch
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRelativePolicy:
+    """Every token of a response has its outcome's advantage over its group; `normalize` divides by the group's
+    standard deviation."""
+
+    policy: PolicyLoss
+    normalize: bool = True
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher=False, outcome=True)
+
+    def token_rewards(self, evidence: Evidence) -> Tensor:
+        """Nothing is distilled: zeros f32[N, R]."""
+        return torch.zeros_like(evidence.old_logprobs)
+
+    def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
+        return rewards + group_relative(evidence, self.normalize)[:, None]
+
+    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return self.policy.loss(student, batch)
+
+    def denominator(self, batch: Batch) -> Tensor:
+        return self.policy.denominator(batch)
+
+
+def group_relative(evidence: Evidence, normalize: bool) -> Tensor:
+    """f32[N]: advantages of known outcomes over their groups."""
+    known = evidence.correct | evidence.incorrect
+    return outcome_advantages(evidence.outcome_rewards, known, evidence.group_ids, normalize=normalize).float()

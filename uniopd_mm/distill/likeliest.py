@@ -1,0 +1,33 @@
+"""What a teacher says of each token beyond its log-prob: its entropy and likeliest tokens, from chunks of logits."""
+
+import torch
+from torch import Tensor
+
+from uniopd_mm.distill.logprobs import IMPOSSIBLE, log_softmax
+
+
+def likeliest_tokens(
+    states: Tensor,
+    head_weight: Tensor,
+    targets: Tensor,
+    *,
+    top_k: int,
+    chunk_size: int,
+    temperature: float,
+    banned_ids: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log-probs and entropies f32[M] of `targets` i64[M], predicted by `states` [M, H]; the K = min(top_k, V) likeliest
+    tokens i64[M, K] and their log-probs f32[M, K], likeliest first. For teachers: keeps all chunks."""
+    chunks = [
+        _chunk(log_softmax(part @ head_weight.T, temperature, banned_ids), target, top_k)
+        for part, target in zip(states.split(chunk_size), targets.split(chunk_size), strict=True)
+    ]
+    logprobs, entropy, ids, values = (torch.cat(column) for column in zip(*chunks, strict=True))
+    return logprobs, entropy, ids, values
+
+
+def _chunk(distribution: Tensor, targets: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    chosen = distribution.gather(-1, targets[:, None]).squeeze(-1)
+    values, ids = distribution.topk(min(top_k, distribution.shape[-1]))
+    finite = distribution.clamp(min=IMPOSSIBLE)
+    return chosen, -(finite.exp() * finite).sum(-1), ids, values

@@ -1,0 +1,50 @@
+"""Distillation and outcome reward together: calibrated token rewards plus a weighted group-relative advantage.
+
+Needs what `opd` and `grpo` need. The weights do not add up to one: `distillation=1 outcome=0` is `opd`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from uniopd_mm.distill.evidence import Evidence
+from uniopd_mm.distill.grpo import group_relative
+from uniopd_mm.distill.objective import Needs, Student, token_rewards
+from uniopd_mm.distill.policy import PolicyLoss
+from uniopd_mm.types import Batch, UserError
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistillationAndOutcome:
+    """A_t = distillation * r_t + outcome * (R - mean of the group) / its standard deviation."""
+
+    policy: PolicyLoss
+    distillation: float = 1.0
+    outcome: float = 1.0
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in (("distillation", self.distillation), ("outcome", self.outcome)):
+            if not 0 <= value < float("inf"):
+                raise UserError(f"recipe.objective.{name}={value} must be a number not below 0; 0 leaves its part out")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(outcome=True, calibrates=True)
+
+    def token_rewards(self, evidence: Evidence) -> Tensor:
+        """r = log pi_T - log pi_old, f32[N, R]."""
+        assert evidence.teacher_logprobs is not None
+        return self.policy.clip(token_rewards(evidence.teacher_logprobs, evidence.old_logprobs))
+
+    def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
+        return self.distillation * rewards + self.outcome * group_relative(evidence, self.normalize)[:, None]
+
+    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return self.policy.loss(student, batch)
+
+    def denominator(self, batch: Batch) -> Tensor:
+        return self.policy.denominator(batch)

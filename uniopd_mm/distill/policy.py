@@ -1,0 +1,84 @@
+"""The clipped policy loss as a part that every objective with advantages shares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from uniopd_mm.distill.advantages import importance_weights, mismatch_kl
+from uniopd_mm.distill.logprobs import unshifted
+from uniopd_mm.distill.objective import Student, clipped_token_losses, denominator, reduce
+from uniopd_mm.types import Batch
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyLoss:
+    """The reference's setting by default (arXiv 2605.03677). `advantage_clip` is for small students, whose token
+    rewards reach tens of nats. `correction` (see `Correction`) is for a rollout engine whose log-probs are not the
+    trainer's: the importance ratio is then of the trainer's own, and the engine's part a weight."""
+
+    temperature: float
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    gate: float = 10.0
+    advantage_clip: float | None = None
+    reduction: str = "sample_mean"
+    correction: str = "none"
+    correction_cap: float = 2.0
+
+    def clip(self, rewards: Tensor) -> Tensor:
+        """Token rewards within plus and minus `advantage_clip`; a token that a teacher rules out (-inf) gets the
+        lower one."""
+        return rewards if self.advantage_clip is None else rewards.clamp(-self.advantage_clip, self.advantage_clip)
+
+    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""
+        mask = batch.tokens.loss_mask
+        read, entropy, top_ids = student(batch.tokens, self.temperature)
+        logprobs = unshifted(read, mask)
+        weights = importance_weights(
+            logprobs, batch.old_logprobs, mask, correction=self.correction, cap=self.correction_cap
+        )
+        on_policy = self.correction == "none"
+        ratio, losses, clipped, gated = clipped_token_losses(
+            logprobs,
+            batch.old_logprobs if on_policy else logprobs.detach(),
+            batch.advantages * batch.weights[:, None] * weights,
+            batch.teacher_logprobs,
+            mask,
+            clip_low=self.clip_low,
+            clip_high=self.clip_high,
+            gate=self.gate,
+        )
+        sums = token_sums(
+            mask,
+            entropy=unshifted(entropy, mask),
+            ratio=ratio if on_policy else torch.exp(logprobs - batch.old_logprobs),
+            clipped=clipped,
+            gated=gated,
+            mismatch=mismatch_kl(logprobs, batch.old_logprobs),
+        )
+        return reduce(losses, mask, self.reduction), {**sums, **agreement(batch, top_ids)}
+
+    def denominator(self, batch: Batch) -> Tensor:
+        """What `loss` divides by: the share of a part in a whole batch."""
+        return denominator(batch.tokens.loss_mask, self.reduction)
+
+
+def agreement(batch: Batch, top_ids: Tensor) -> Mapping[str, Tensor]:
+    """Tokens at which student and teacher would take the same one, and tokens that were compared: none where the
+    teacher's are unknown. `top_ids`: i64[M], the student's."""
+    theirs, mask = batch.teacher_tokens.top_ids, batch.tokens.loss_mask
+    compared = torch.zeros_like(top_ids) if theirs is None else torch.ones_like(top_ids)
+    same = compared if theirs is None else (theirs == top_ids).long()
+    named = {"agreement": same, "agreement_tokens": compared}
+    return {name: unshifted(value, mask).sum(-1).double() for name, value in named.items()}
+
+
+def token_sums(mask: Tensor, **values: Tensor) -> Mapping[str, Tensor]:
+    """Sums f64[N] of detached values [N, T] over `mask`, and its count as `tokens`."""
+    sums = {name: value.detach().double().masked_fill(~mask, 0).sum(-1) for name, value in values.items()}
+    return {"tokens": mask.sum(-1).double(), **sums}

@@ -1,0 +1,108 @@
+"""What the metrics of the last steps warn of, in words: supervision that points the wrong way, and a student that
+collapses. Leaves out what is done about it, which is for a person to decide.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+History = Sequence[Mapping[str, float]]
+
+WINDOW = 5  # steps; one alone may be chance
+_CHANCE = 0.5  # AUC of returns that know nothing of outcomes
+_COLLAPSED = 0.2  # of what a quantity was in the first steps
+_HEALTHY = 0.9  # accuracy of a student that has learnt to be brief and sure, and has not collapsed
+_FALLING = {"entropy": ("entropy", "nats per token"), "response_length": ("response length", "tokens")}
+
+
+def warnings(history: History, *, window: int = WINDOW) -> list[str]:
+    """What the newest step gives reason to warn of, one line each. Only what was not so a step earlier: a state that
+    lasts is told once, and once more when it comes back.
+
+    `history` holds the metrics of all steps so far, as `diagnostics.describe` names them. A window is that many of a
+    metric's newest values, so a step that did not measure it is passed over. There are two warnings:
+
+    - the mean `auc` over a window is below 0.5, overall, for a domain or for a teacher;
+    - the mean `entropy` or `response_length` over a window is below a fifth of what it was in the first one, and the
+      student is none the better for it: its accuracy has not risen since, nor is it high, and it is not merely as sure
+      as its teacher.
+    """
+    return [*_unreliable(history, window), *_collapses(history, window)] if history else []
+
+
+def _unreliable(history: History, window: int) -> list[str]:
+    """One line for all that share the same values, such as a domain and its only teacher."""
+    sharing: dict[tuple[float, ...], list[str]] = {}
+    for key in history[-1]:
+        if key == "auc" or key.endswith("/auc"):
+            sharing.setdefault(_newest(history, key, window), []).append(key)
+    return [
+        _misleading(keys, sum(values) / window, window)
+        for values, keys in sharing.items()
+        if _prefers_wrong(values, window) and not _prefers_wrong(_newest(history[:-1], keys[0], window), window)
+    ]
+
+
+def _prefers_wrong(values: Sequence[float], window: int) -> bool:
+    return len(values) == window and sum(values) / window < _CHANCE
+
+
+def _misleading(keys: Sequence[str], auc: float, window: int) -> str:
+    named = [" ".join(key.split("/", 1)).removesuffix("/auc") for key in keys if key != "auc"]
+    return (
+        f"supervision is unreliable for {', '.join(named) or 'all samples together'}: the teacher's returns prefer "
+        f"incorrect responses to correct ones (mean AUC {auc:.3f} over the last {window} steps; 0.5 is chance). See "
+        f"rollouts/ for what it likes and how answers are graded; then calibrate (recipe=uni_opd), mix in outcomes "
+        f"(recipe=opd_grpo) or take another teacher"
+    )
+
+
+def _collapses(history: History, window: int) -> list[str]:
+    return [
+        _collapse(history, key, window)
+        for key in _FALLING
+        if key in history[-1] and _collapsed(history, key, window) and not _collapsed(history[:-1], key, window)
+    ]
+
+
+def _collapsed(history: History, key: str, window: int) -> bool:
+    first, last = _oldest(history, key, window), _newest(history, key, window)
+    overlap = len(_newest(history, key, 2 * window)) < 2 * window
+    if overlap or not _mean(last) < _COLLAPSED * _mean(first):
+        return False
+    teacher = _newest(history, "teacher_entropy", window)
+    as_sure_as_teacher = key == "entropy" and bool(teacher) and _mean(last) >= _mean(teacher)
+    return not as_sure_as_teacher and not _learnt(history, window)
+
+
+def _learnt(history: History, window: int) -> bool:
+    """Whether accuracy is high, or higher than in the first steps; False where it is not known."""
+    first, last = _oldest(history, "accuracy", window), _newest(history, "accuracy", window)
+    return bool(last) and (_mean(last) > _mean(first) or _mean(last) >= _HEALTHY)
+
+
+def _collapse(history: History, key: str, window: int) -> str:
+    name, unit = _FALLING[key]
+    first, last = _mean(_oldest(history, key, window)), _mean(_newest(history, key, window))
+    before, now = _oldest(history, "accuracy", window), _newest(history, "accuracy", window)
+    outcome = f"accuracy went from {_mean(before):.1%} to {_mean(now):.1%}" if now else "no outcome says that it learns"
+    return (
+        f"the student seems to collapse: {name} {last:.3g} {unit} over the last {window} steps, after {first:.3g} in "
+        f"the first {window}, and {outcome}. Look at rollouts/ for responses that are all alike, cut short or repeat "
+        f"themselves, then go back to an earlier checkpoint with a lower trainer.learning_rate"
+    )
+
+
+def _newest(history: History, key: str, count: int) -> tuple[float, ...]:
+    return _first_values(reversed(history), key, count)
+
+
+def _oldest(history: History, key: str, count: int) -> tuple[float, ...]:
+    return _first_values(history, key, count)
+
+
+def _first_values(steps: Iterable[Mapping[str, float]], key: str, count: int) -> tuple[float, ...]:
+    return tuple(islice((step[key] for step in steps if key in step), count))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

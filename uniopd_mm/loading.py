@@ -1,0 +1,63 @@
+"""From a configuration to its checkpoints: the student and the models that score it, with their processors."""
+
+from typing import Any
+
+from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.components import build
+from uniopd_mm.config import DataConfig, ModelConfig, TeacherConfig, TrainConfig
+from uniopd_mm.data.cache import CachedProcessor
+from uniopd_mm.interfaces import Processor
+from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
+from uniopd_mm.types import UserError
+
+
+def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None) -> tuple[Backbone, Processor]:
+    """The student and its processor, which remembers prompts. `folder` is a run's own checkpoint, None for the
+    model's.
+
+    Raises:
+        UserError: there is no such checkpoint, or its processor cannot be built.
+    """
+    path = folder or checkpoint(node, "model")
+    processor = CachedProcessor(load_processor(node, "model", path), data.prompt_cache_mb << 20)
+    model = load_model(path, "model.path")
+    if node.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype), processor
+
+
+def load_teacher(expert: TeacherConfig, student: Processor, key: str = "teacher", **asked: Any) -> LocalTeacher:
+    """The expert under configuration key `key`; what a recipe asks of its scores is passed on.
+
+    Raises:
+        UserError: there is no such checkpoint, or it does not share the student's vocabulary.
+    """
+    path = checkpoint(expert, key)
+    processor = load_processor(expert, key, path)
+    check_vocabulary(student.vocabulary, processor.vocabulary, expert.name)
+    backbone = Backbone(load_model(path, f"{key}.path"), dtype=expert.dtype)
+    return LocalTeacher(expert.name, backbone, processor.vocabulary, max_tokens=expert.max_tokens, **asked)
+
+
+def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:
+    """The base model of reward extrapolation: `recipe.base_path`, or the student as it is before its first step."""
+    path = config.recipe.base_path or checkpoint(config.model, "model")
+    processor = load_processor(config.model, "recipe.base", path)
+    check_vocabulary(student.vocabulary, processor.vocabulary, path)
+    backbone = Backbone(load_model(path, "recipe.base_path"), dtype=config.teacher.dtype)
+    return LocalTeacher("base", backbone, processor.vocabulary, max_tokens=config.teacher.max_tokens)
+
+
+def load_processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Processor:
+    """Raises UserError where the checkpoint's folder lacks what the processor needs."""
+    try:
+        return build(node.processor, f"{key}.processor", path=path)
+    except UserError as error:
+        raise UserError(f"{key}.path={path}: {error}") from error
+
+
+def checkpoint(node: ModelConfig | TeacherConfig, key: str) -> str:
+    """Where the checkpoint lies, after its builder has made it if there is one."""
+    if node.builder is None:
+        return str(node.path)
+    return build(node.builder, f"{key}.builder")
