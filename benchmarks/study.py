@@ -1,0 +1,209 @@
+"""Does the recipe pay where the teacher cannot be trusted? Recipes compared on the built-in zoo, several seeds each.
+
+The teacher's likelihood rewards a fluent wrong answer about as much as the right one (experiment=unreliable_teacher).
+Every recipe draws the same number of rollouts from the same student. A run that is there already is not done again.
+
+    python benchmarks/study.py            # about 35 minutes on two cores, and 5 to make the zoo on first use
+    python benchmarks/study.py --quick    # about 5 minutes, too few seeds to say much
+
+prints a Markdown table; `--picture FILE.png` draws it. Leaves out tuning: all recipes share one learning rate.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.progress import Progress
+
+BALANCED = "balanced.jsonl"
+RECIPES = {
+    "opd": ["recipe=opd"],
+    "opd + online balance": ["recipe=opd", "recipe.balancing.ratio=1"],
+    "opd + offline balance": ["recipe=opd", f"data.path={BALANCED}"],
+    "opd + margin shift": ["recipe=opd", "recipe.calibration.method=SHIFT"],
+    "uni_opd": ["recipe=uni_opd", f"data.path={BALANCED}"],
+    "grpo": ["recipe=grpo"],
+}
+COMMON = ["experiment=unreliable_teacher", "tracking.tensorboard=false", "tracking.progress=false", "trainer.threads=1"]
+LAST_STEPS = 5  # over which training measurements are averaged
+T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # Student's t
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished run measured, as shares."""
+
+    before: float
+    teacher: float
+    after: float
+    rollouts: float
+    consistency: float | None
+
+
+Runs = dict[tuple[str, int], Run]
+
+
+def main() -> None:
+    """The command."""
+    options = parse()
+    root = options.root.absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    begun = time.perf_counter()
+    balance(root)
+    jobs = {
+        (recipe, seed): command(recipe, seed, options.steps, root)
+        for seed in range(options.seeds)
+        for recipe in RECIPES
+    }
+    work(jobs, root, options.workers)
+    runs = {name: read(root / folder(*name)) for name in jobs}
+    lines = table(runs, options.seeds, options.steps)
+    print("\n".join([*lines, "", f"{time.perf_counter() - begun:.0f} s on {options.workers} processes"]))
+    if options.picture:
+        draw(runs, options.seeds, options.picture)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2 seeds of 6 steps")
+    parser.add_argument("--seeds", type=int, help="runs of each recipe, 2 to 10 (default 5)")
+    parser.add_argument("--steps", type=int, help="steps of a run (default 24)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one thread")
+    parser.add_argument("--root", type=Path, help="where the runs go (default runs/study)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the table")
+    options = parser.parse_args()
+    seeds, steps, root = (2, 6, "runs/study_quick") if options.quick else (5, 24, "runs/study")
+    options.seeds, options.steps = options.seeds or seeds, options.steps or steps
+    options.root = options.root or Path(root)
+    if not 2 <= options.seeds <= 10:
+        parser.error("--seeds must lie between 2 and 10: one has no spread, and ten are enough")
+    return options
+
+
+def balance(root: Path) -> None:
+    """The train prompts by the student's pass rates; also makes the zoo's student."""
+    if not (root / BALANCED).exists():
+        subprocess.run(
+            [sys.executable, "-m", "uniopd_mm.balance", f"out={BALANCED}", "threads=1"], cwd=root, check=True
+        )
+
+
+def folder(recipe: str, seed: int) -> str:
+    return f"{recipe.replace(' ', '_')}_{seed}"
+
+
+def command(recipe: str, seed: int, steps: int, root: Path) -> list[str]:
+    """Arguments of the training command; none where the run is done."""
+    name = folder(recipe, seed)
+    if (root / name / "summary.json").exists():
+        return []
+    if (root / name).exists():
+        return [f"resume={root / name}"]
+    sizes = [f"trainer.steps={steps}", f"trainer.save_every={steps}"]
+    return [*COMMON, *RECIPES[recipe], *sizes, f"seed={seed}", f"run.name={name}", f"run.root={root}"]
+
+
+def work(jobs: dict[tuple[str, int], list[str]], root: Path, workers: int) -> None:
+    """One run first, which makes the teacher, then all others side by side."""
+    left = [(folder(*name), arguments) for name, arguments in jobs.items() if arguments]
+    with Progress() as bar, ThreadPoolExecutor(workers) as pool:
+        task = bar.add_task("runs", total=len(left))
+        for part in (left[:1], left[1:]):
+            for _ in pool.map(lambda job: train(*job, root), part):
+                bar.advance(task)
+
+
+def train(name: str, arguments: list[str], root: Path) -> None:
+    """A run in a process of its own; what it prints goes into a file."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (root / f"{name}.log").open("w", encoding="utf-8") as log:
+        words = [sys.executable, "-m", "uniopd_mm.train", *arguments]
+        if subprocess.run(words, cwd=root, env=environment, stdout=log, stderr=log).returncode:
+            raise SystemExit(f"{name}: failed; see {log.name}")
+
+
+def read(run: Path) -> Run:
+    """What a finished run wrote."""
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    (domain,) = summary["accuracy_after"]
+    consistency = [step["order_consistency"] for step in steps[-LAST_STEPS:] if "order_consistency" in step]
+    return Run(
+        before=summary["accuracy_before"][domain],
+        teacher=summary["teacher_accuracy"][domain],
+        after=summary["accuracy_after"][domain],
+        rollouts=statistics.mean(step["accuracy"] for step in steps[-LAST_STEPS:]),
+        consistency=statistics.mean(consistency) if consistency else None,
+    )
+
+
+def table(runs: Runs, seeds: int, steps: int) -> list[str]:
+    """The Markdown table: means with standard errors, and differences to opd of the same seed with 95 % intervals."""
+    first = runs["opd", 0]
+    lines = [
+        f"{seeds} seeds of {steps} steps; student before {first.before:.1%}, teacher {first.teacher:.1%} (greedy)",
+        "",
+        "| recipe | held-out accuracy | minus opd | 95 % interval | accuracy of rollouts | order consistency |",
+        "|---|---|---|---|---|---|",
+    ]
+    for recipe in RECIPES:
+        own = [runs[recipe, seed] for seed in range(seeds)]
+        consistency = [run.consistency for run in own if run.consistency is not None]
+        after, rollouts = [run.after for run in own], [run.rollouts for run in own]
+        cells = [recipe, share(after), *difference(runs, recipe, seeds), share(rollouts), share(consistency)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def share(values: Sequence[float]) -> str:
+    """Mean and standard error in percent; "-" where nothing was measured."""
+    if not values:
+        return "-"
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{100 * statistics.mean(values):.1f} ± {100 * error:.1f}"
+
+
+def interval(runs: Runs, recipe: str, seeds: int) -> tuple[float, float]:
+    """Mean difference to opd of the same seed, and half the width of its 95 % interval (Student's t)."""
+    pairs = [runs[recipe, seed].after - runs["opd", seed].after for seed in range(seeds)]
+    return statistics.mean(pairs), T_95[seeds - 1] * statistics.stdev(pairs) / seeds**0.5
+
+
+def difference(runs: Runs, recipe: str, seeds: int) -> tuple[str, str]:
+    if recipe == "opd":
+        return "-", "-"
+    mean, half = interval(runs, recipe, seeds)
+    return f"{100 * mean:+.1f}", f"{100 * (mean - half):+.1f} to {100 * (mean + half):+.1f}"
+
+
+def draw(runs: Runs, seeds: int, path: Path) -> None:
+    """Every run as a point, the mean of each recipe as a bar, and the student and the teacher as lines."""
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for row, recipe in enumerate(RECIPES):
+        values = [100 * runs[recipe, seed].after for seed in range(seeds)]
+        axes.barh(row, statistics.mean(values), color="#93b4f5" if recipe == "uni_opd" else "#d5dbe6", height=0.62)
+        axes.plot(values, [row] * seeds, "o", color="#2563eb", markersize=4, alpha=0.8)
+    for name, value in (("student", runs["opd", 0].before), ("teacher", runs["opd", 0].teacher)):
+        axes.axvline(100 * value, color="#3b4252", linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.text(100 * value, -0.75, name, ha="center", fontsize=8, color="#3b4252")
+    axes.set_yticks(range(len(RECIPES)), RECIPES)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("held-out accuracy [%], a point a seed", fontsize=9)
+    axes.tick_params(length=0, labelsize=9)
+    axes.invert_yaxis()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.savefig(path, dpi=200, facecolor="white")
+
+
+if __name__ == "__main__":
+    main()
