@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,19 @@ def help_text(schema: type, name: str) -> str:
         f"python -m uniopd_mm.{name} [GROUP=CHOICE ...] [KEY=VALUE ...] [--cfg job] [--config-dir DIR] [--multirun]",
         "",
         "Groups (a choice is a YAML file in uniopd_mm/configs or in --config-dir):",
-        *(f"  {group:10} {', '.join(choices)}" for group, choices in groups().items()),
+        *(f"  {group:10} {', '.join(choices)}" for group, choices in groups().items() if group in chosen(name)),
         "",
         "Keys (with their values before a group's YAML is applied; --cfg job prints what comes out):",
     ]
     for key, entry in documented_keys(schema):
         lines.append(f"  {key + '=' + _default(entry):44} {entry.metadata['help']}")
     return "\n".join(lines)
+
+
+def chosen(name: str) -> set[str]:
+    """The groups from which `configs/<name>.yaml` composes."""
+    defaults = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))["defaults"]  # type: ignore[call-overload,index]
+    return {key.removeprefix("optional ") for entry in defaults if isinstance(entry, dict) for key in entry}
 
 
 def groups() -> dict[str, list[str]]:
@@ -99,6 +106,8 @@ def documented_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Field
 def _default(entry: Field[Any]) -> str:
     if entry.default_factory is not MISSING:
         return str(entry.default_factory()).replace(" ", "")
+    if isinstance(entry.default, Enum):
+        return entry.default.name  # as it is written on the command line
     return {"None": "null", "True": "true", "False": "false"}.get(str(entry.default), str(entry.default))
 
 

@@ -76,15 +76,17 @@ class CalibrationConfig:
     """Margin calibration: what is done where a teacher's returns contradict the outcomes."""
 
     method: CalibrationMethod = documented(
-        "none; shift: move token rewards apart; mask: drop the least representative samples; group_mask: whole groups",
+        "NONE, SHIFT (token rewards move apart), MASK (drops the least representative), GROUP_MASK (whole groups)",
         CalibrationMethod.NONE,
     )
-    scope: Scope = documented("the margin is one of each prompt's group, or of the whole batch", Scope.GROUP)
+    scope: Scope = documented(
+        "GROUP: every prompt has a margin of its own; BATCH: one for the whole batch", Scope.GROUP
+    )
     statistic: Statistic = documented(
-        "mean: of each class's returns; minmax: worst correct, best incorrect", Statistic.MEAN
+        "MEAN of each class's returns; MINMAX: of the worst correct, the best incorrect", Statistic.MEAN
     )
     direction: Direction = documented(
-        "a shift raises correct, lowers incorrect samples, or half of each", Direction.BOTH
+        "a shift goes CORRECT_UP, INCORRECT_DOWN, or half a way each: BOTH", Direction.BOTH
     )
     delta: float = documented("margin asked for, in nats per token", 0.4)
     min_retain_ratio: float = documented("share of a class that a mask leaves at least", 0.25)
@@ -96,7 +98,7 @@ class BalancingConfig:
     """Online correctness-aware balancing: surplus rollouts of one class are left out."""
 
     ratio: float | None = documented("correct rollouts for each incorrect one, 0 to inf; null: no balancing", None)
-    scope: Scope = documented("balanced within each prompt's group, or over the whole batch", Scope.GROUP)
+    scope: Scope = documented("GROUP: balanced within each prompt's group; BATCH: over the whole batch", Scope.GROUP)
 
 
 @dataclass
@@ -106,10 +108,10 @@ class RecipeConfig:
     name: str = documented("what tables and files call it")
     objective: dict[str, Any] = documented("component: the loss")
     gradient: Gradient = documented(
-        "how the loss reaches the student; one of the two is void for each", Gradient.ADVANTAGE
+        "ADVANTAGE or BACKPROP: how the loss reaches the student; one of them is void", Gradient.ADVANTAGE
     )
     responses: Responses = documented(
-        "who writes what is learnt from; gold: the rows' own responses", Responses.STUDENT
+        "who writes what is learnt from: STUDENT, TEACHER, or GOLD (the rows bring responses)", Responses.STUDENT
     )
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     balancing: BalancingConfig = field(default_factory=BalancingConfig)
@@ -120,12 +122,12 @@ class RecipeConfig:
         "token rewards are held within plus and minus this; null: as they are", None
     )
     correction: Correction = documented(
-        "importance weights for a rollout engine that differs from the trainer: none, truncate or mask", Correction.NONE
+        "importance weights where rollout engine and trainer differ: NONE, TRUNCATE or MASK", Correction.NONE
     )
     correction_cap: float = documented(
-        "weights above it are cut, or their tokens and those below its inverse left out", 2.0
+        "weights above it are cut; MASK leaves these tokens out, and those below its inverse", 2.0
     )
-    reduction: Reduction = documented("sample_mean (as published) or token_mean", Reduction.SAMPLE_MEAN)
+    reduction: Reduction = documented("SAMPLE_MEAN (as published) or TOKEN_MEAN", Reduction.SAMPLE_MEAN)
     base_path: str | None = documented("base model of recipe=exopd; null: the student as it is at the start", None)
 
 

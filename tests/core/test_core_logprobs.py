@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uniopd_mm.distill.logprobs import log_softmax, masked_token_logprobs, predicted_logprobs, token_logprobs
+from uniopd_mm.distill.logprobs import log_softmax, predicted_logprobs, shifted, token_logprobs, unshifted
 
 V, H = 11, 5
 
@@ -86,44 +86,58 @@ def test_the_mask_selects_and_leaves_zero_elsewhere() -> None:
     mask[:, 0] = False
     settings_ = {"chunk_size": 4, "temperature": 0.7, "banned_ids": (1,)}
     whole = token_logprobs(hidden, head_weight, ids, **settings_)
-    masked = masked_token_logprobs(hidden, head_weight, ids, mask, **settings_)
-    for everywhere, selected in zip(whole, masked, strict=True):
-        torch.testing.assert_close(selected, everywhere * mask)
+    states, targets = shifted(hidden, ids, mask)
+    *selected, top_ids = predicted_logprobs(states, head_weight, targets, **settings_)
+    for everywhere, values in zip(whole, selected, strict=True):
+        torch.testing.assert_close(unshifted(values, mask), everywhere * mask)
+    assert unshifted(top_ids, mask).dtype == torch.int64 and unshifted(targets, mask).equal(ids * mask)
 
 
 def test_states_outside_the_mask_get_no_gradient() -> None:
     hidden, head_weight, ids = inputs(1, 4, seed=1)
-    mask = torch.tensor([[False, False, True, False]])
-    logprobs, _ = masked_token_logprobs(hidden, head_weight, ids, mask, chunk_size=4, temperature=1.0)
-    logprobs.sum().backward()
+    states, targets = shifted(hidden, ids, torch.tensor([[False, False, True, False]]))
+    predicted_logprobs(states, head_weight, targets, chunk_size=4, temperature=1.0)[0].sum().backward()
     assert hidden.grad is not None
     assert hidden.grad[0].abs().sum(-1).ne(0).tolist() == [False, True, False, False]
 
 
 def test_a_mask_on_the_first_token_is_refused() -> None:
-    hidden, head_weight, ids = inputs(2, 3, seed=0)
+    hidden, _, ids = inputs(2, 3, seed=0)
     mask = torch.zeros(2, 3, dtype=torch.bool)
     mask[1, 0] = True
     with pytest.raises(ValueError, match="first token"):
-        masked_token_logprobs(hidden, head_weight, ids, mask, chunk_size=4, temperature=1.0)
+        shifted(hidden, ids, mask)
 
 
 def test_an_empty_mask_gives_a_differentiable_zero() -> None:
     hidden, head_weight, ids = inputs(2, 3, seed=0)
     mask = torch.zeros(2, 3, dtype=torch.bool)
-    logprobs, entropy = masked_token_logprobs(hidden, head_weight, ids, mask, chunk_size=4, temperature=1.0)
+    states, targets = shifted(hidden, ids, mask)
+    read = predicted_logprobs(states, head_weight, targets, chunk_size=4, temperature=1.0)
+    logprobs, entropy, top_ids = (unshifted(values, mask) for values in read)
     (logprobs.sum() + entropy.sum()).backward()
-    assert logprobs.shape == entropy.shape == (2, 3)
+    assert logprobs.shape == entropy.shape == top_ids.shape == (2, 3)
     assert hidden.grad is not None and not hidden.grad.any()
     assert head_weight.grad is not None and not head_weight.grad.any()
 
 
+@pytest.mark.parametrize("chunk_size", [1, 4, 30])
+def test_the_likeliest_id_is_that_of_the_allowed_ones(chunk_size: int) -> None:
+    """H=1, head 3, 2, 1, 0: a positive state makes id 0 the likeliest, or 1 where 0 is banned; a negative one, id 3."""
+    states = torch.tensor([[1.0], [-1.0], [2.0]], requires_grad=True)
+    head_weight, targets = torch.tensor([[3.0], [2.0], [1.0], [0.0]]), torch.tensor([3, 3, 3])
+    settings_ = {"chunk_size": chunk_size, "temperature": 1.0}
+    for banned, likeliest in (((), [0, 3, 0]), ((0,), [1, 3, 1])):
+        top_ids = predicted_logprobs(states, head_weight, targets, banned_ids=banned, **settings_)[2]
+        assert top_ids.tolist() == likeliest and not top_ids.requires_grad
+
+
 def test_a_banned_target_is_impossible_and_its_gradient_finite() -> None:
     hidden, head_weight, _ = inputs(1, 2, seed=0)
-    logprobs, _ = predicted_logprobs(
+    logprobs, _, top_ids = predicted_logprobs(
         hidden[0], head_weight, torch.tensor([4, 1]), chunk_size=4, temperature=1.0, banned_ids=(4,)
     )
-    assert logprobs[0] == -math.inf and logprobs[1].isfinite()
+    assert logprobs[0] == -math.inf and logprobs[1].isfinite() and 4 not in top_ids
     logprobs.sum().backward()
     assert head_weight.grad is not None and head_weight.grad.isfinite().all() and not head_weight.grad[4].any()
 

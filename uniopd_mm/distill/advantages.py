@@ -58,12 +58,11 @@ def extrapolated_rewards(
 
     Computed as (log pi_T - log pi_old) + (scale - 1) (log pi_T - log pi_base), so that a scale of 1 is on-policy
     distillation to the last bit. A token that the teacher rules out (-inf) gets -inf whatever the base says. Where the
-    base alone rules it out there is no direction to go on in, and the reward is that of a scale of 1.
+    base alone rules it out there is no finite way from one to the other to go on with: the teacher's part remains.
     """
-    ruled_out, no_base = teacher_logprobs == -torch.inf, base_logprobs == -torch.inf
-    beyond = ((scale - 1) * (teacher_logprobs - base_logprobs)).masked_fill(no_base, 0)
-    rewards = teacher_logprobs - old_logprobs + beyond
-    return rewards.masked_fill(ruled_out, -torch.inf).detach()
+    rewards = (teacher_logprobs - old_logprobs).detach()
+    further = (teacher_logprobs - base_logprobs).detach()
+    return rewards + (scale - 1) * further.masked_fill(~further.isfinite(), 0)
 
 
 def importance_weights(
@@ -71,8 +70,8 @@ def importance_weights(
 ) -> Tensor:
     """Weights f[N, T] of tokens that the rollout engine drew, from rho = pi(o_t) / pi_rollout(o_t), detached.
 
-    none: 1; truncate: min(rho, cap); mask: rho where 1 / cap <= rho <= cap, else 0. With a cap of infinity both are rho,
-    which makes expectations over the engine's tokens those over the trainer's.
+    none: 1; truncate: min(rho, cap); mask: rho where 1 / cap <= rho <= cap, else 0. A cap of infinity makes both rho,
+    and expectations over the engine's tokens those over the trainer's.
 
     Args:
         logprobs, rollout_logprobs: f[N, T] the trainer's and the rollout engine's.
@@ -95,13 +94,13 @@ def importance_weights(
 
 
 def mismatch_kl(logprobs: Tensor, rollout_logprobs: Tensor) -> Tensor:
-    """Estimate of KL(pi_rollout || pi) on each token that the rollout engine drew, any shape, detached: rho - 1 - log rho
-    with rho = pi(o_t) / pi_rollout(o_t)."""
+    """Estimate of KL(pi_rollout || pi) on each token that the rollout engine drew, any shape, detached:
+    rho - 1 - log rho with rho = pi(o_t) / pi_rollout(o_t)."""
     return k3((logprobs - rollout_logprobs).detach())
 
 
 def k3(log_ratio: Tensor) -> Tensor:
-    """exp(x) - 1 - x, any shape: with x = log p(o) - log q(o) of tokens o drawn from q, an estimate of KL(q || p) without
-    bias and, up to rounding, never negative (Schulman, Approximating KL Divergence, 2020). x = log pi_T - log pi_old
-    makes it the reverse KL; a token that the teacher rules out (-inf) makes it infinite."""
+    """exp(x) - 1 - x, any shape: with x = log p(o) - log q(o) of tokens o drawn from q, an unbiased estimate of
+    KL(q || p) that is never negative, up to rounding (Schulman, Approximating KL Divergence, 2020). x = log pi_T -
+    log pi_old makes it the reverse KL; a token that the teacher rules out (-inf) makes it infinite."""
     return torch.expm1(log_ratio) - log_ratio

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from uniopd_mm.distill.logprobs import IMPOSSIBLE, chosen_entropy_top, in_chunks, log_softmax, scaled_logits
+from uniopd_mm.distill.logprobs import IMPOSSIBLE, in_chunks, log_softmax
 
 LOWEST = torch.finfo(torch.float32).min  # a logit of probability 0 whose sums and differences are never NaN
 
@@ -57,16 +57,15 @@ def full_divergence(
     common = min(len(head_weight), len(teacher_head))
     banned_there = tuple(banned for banned in banned_ids if banned < common)
 
-    def read(states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
+    def read(head_weight: Tensor, states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
         logits = states @ head_weight.T
         with torch.no_grad():
-            teacher_logits = teacher_states @ teacher_head[:common].T
-            teacher = log_softmax(teacher_logits, 1.0, banned_there)
-        student = scaled_logits(logits[:, :common], temperature, banned_there)
-        divergence = _Divergence.apply(student, teacher, beta)
-        return *_detached(logits, targets, temperature, banned_ids), divergence
+            teacher = log_softmax(teacher_states @ teacher_head[:common].T, 1.0, banned_there)
+        divergence = _Divergence.apply(logits[:, :common], teacher, temperature, banned_there, beta)
+        return *_statistics(logits, targets, temperature, banned_ids), divergence
 
-    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, states, targets, teacher_states)
+    arrays = (states, targets, teacher_states)
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head_weight, *arrays)
     return logprobs, entropy, top_ids, divergence
 
 
@@ -98,21 +97,34 @@ def topk_divergence(
     _check_beta(beta)
     if topk_ids.shape[-1] == 1 and not tail:
         raise ValueError(
-            "one token renormalised alone has probability 1 on both sides: the divergence is always zero; set tail=True "
-            "or use more than one"
+            "one id renormalised alone has probability 1 on both sides, and the divergence is always zero: "
+            "set tail=True or give more ids"
         )
 
-    def read(states: Tensor, targets: Tensor, ids: Tensor, teacher: Tensor) -> tuple[Tensor, ...]:
+    def read(head_weight: Tensor, states: Tensor, targets: Tensor, ids: Tensor, teacher: Tensor) -> tuple[Tensor, ...]:
         logits = states @ head_weight.T
-        scaled = scaled_logits(logits, temperature, banned_ids)
         kept = _comparable(ids, teacher, len(head_weight), banned_ids)
-        student = _student_entries(scaled, ids, kept, tail)
-        divergence = _Divergence.apply(student, torch.log_softmax(_teacher_entries(teacher, kept, tail), -1), beta)
-        return *_detached(logits, targets, temperature, banned_ids), divergence
+        student = _student_entries(log_softmax(logits, temperature, banned_ids), ids, kept, tail)
+        entries = _teacher_entries(teacher, kept)
+        if tail:
+            entries = _with_rest(entries, torch.finfo(teacher.dtype).eps, empty=student[:, -1:] <= LOWEST / 2)
+        divergence = _Divergence.apply(student, torch.log_softmax(entries, -1), 1.0, (), beta)
+        return *_statistics(logits, targets, temperature, banned_ids), divergence
 
     arrays = (states, targets, topk_ids, topk_logprobs.detach())
-    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, *arrays)
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head_weight, *arrays)
     return logprobs, entropy, top_ids, divergence
+
+
+def generalized_jsd(teacher_logprobs: Tensor, student_logprobs: Tensor, beta: float) -> Tensor:
+    """JSD_beta [...] of finite log-probs [..., C], as the formulas above have it."""
+    if beta == 0:
+        return (teacher_logprobs.exp() * (teacher_logprobs - student_logprobs)).sum(-1)
+    divergence = _slope(student_logprobs, teacher_logprobs, beta).sum(-1)
+    if beta < 1:
+        mixture = _log_mixture(student_logprobs, teacher_logprobs, beta)
+        divergence += beta * (teacher_logprobs.exp() * (teacher_logprobs - mixture)).sum(-1)
+    return divergence
 
 
 def _check_beta(beta: float) -> None:
@@ -121,10 +133,15 @@ def _check_beta(beta: float) -> None:
 
 
 # Last in a chunk: the backward pass computes a chunk again up to the last tensor it needs, and so never these.
-def _detached(
+@torch.no_grad()
+def _statistics(
     logits: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return chosen_entropy_top(logits.detach(), targets, temperature, banned_ids)
+    """Log-probs of `targets` and entropies f32[M], likeliest ids i64[M]; of `logits` [M, V]."""
+    logprobs = log_softmax(logits, temperature, banned_ids)
+    chosen, top_ids = logprobs.gather(-1, targets[:, None]).squeeze(-1), logprobs.argmax(-1)
+    logprobs.clamp_(min=IMPOSSIBLE)
+    return chosen, -logprobs.exp().mul_(logprobs).sum(-1), top_ids
 
 
 def _comparable(ids: Tensor, logprobs: Tensor, vocab_size: int, banned_ids: tuple[int, ...]) -> Tensor:
@@ -133,58 +150,59 @@ def _comparable(ids: Tensor, logprobs: Tensor, vocab_size: int, banned_ids: tupl
     return (ids >= 0) & (ids < vocab_size) & ~banned & (logprobs != float("-inf"))
 
 
-def _student_entries(scaled: Tensor, ids: Tensor, kept: Tensor, tail: bool) -> Tensor:
-    """Logits [M, K], or [M, K + 1] with those of all other ids as one: a softmax over them has no 1 - sum in it."""
-    entries = scaled.gather(-1, ids.where(kept, 0)).masked_fill(~kept, LOWEST)
+def _student_entries(logprobs: Tensor, ids: Tensor, kept: Tensor, tail: bool) -> Tensor:
+    """Of log-probs [M, V] those of `ids`: [M, K], or with that of all other ids [M, K + 1], which is a sum of small
+    numbers and not 1 - a sum of large ones, where it would be lost."""
+    entries = logprobs.gather(-1, ids.where(kept, 0)).masked_fill(~kept, LOWEST)
     if not tail:
         return entries
-    num_rows, vocab_size = scaled.shape
-    taken = torch.zeros(num_rows, vocab_size + 1, dtype=torch.bool, device=scaled.device)
+    num_rows, vocab_size = logprobs.shape
+    taken = torch.zeros(num_rows, vocab_size + 1, dtype=torch.bool, device=logprobs.device)
     taken.scatter_(-1, ids.where(kept, vocab_size), True)  # what is not kept goes to a column of no id
-    rest = scaled.masked_fill(taken[:, :-1], LOWEST).logsumexp(-1, keepdim=True)
+    rest = logprobs.masked_fill(taken[:, :-1], LOWEST).logsumexp(-1, keepdim=True)
     return torch.cat([entries, rest], dim=-1)
 
 
-def _teacher_entries(logprobs: Tensor, kept: Tensor, tail: bool) -> Tensor:
-    """Log-probs [M, K], or [M, K + 1] with that of the rest: log(1 - sum), which rounding may take to 0 or below. It is
-    known no better than the precision the log-probs came in, and never taken for less."""
-    smallest = torch.finfo(logprobs.dtype).eps
-    entries = logprobs.to(torch.promote_types(logprobs.dtype, torch.float32)).masked_fill(~kept, LOWEST)
-    if not tail:
-        return entries
+def _teacher_entries(logprobs: Tensor, kept: Tensor) -> Tensor:
+    """f32[M, K], or f64; LOWEST where not kept."""
+    return logprobs.to(torch.promote_types(logprobs.dtype, torch.float32)).masked_fill(~kept, LOWEST)
+
+
+def _with_rest(entries: Tensor, smallest: float, empty: Tensor) -> Tensor:
+    """Teacher's log-probs [M, K + 1]: that of the rest is log(1 - sum), which rounding may take to 0 or below. It is
+    known no better than the precision the log-probs came in, and never taken for less than `smallest`, unless there is
+    no other id (`empty` bool[M, 1])."""
     rest = -torch.expm1(entries.logsumexp(-1, keepdim=True))
-    return torch.cat([entries, rest.clamp(min=smallest).log()], dim=-1)
+    return torch.cat([entries, rest.clamp(min=smallest).log().masked_fill(empty, LOWEST)], dim=-1)
 
 
 class _Divergence(torch.autograd.Function):
     """JSD_beta [M] of student's logits and teacher's log-probs [M, C], by hand: two arrays are kept for the backward
-    pass where autograd would keep one for every step. With q = softmax(z), p the teacher's, m = beta p + (1 - beta) q:
+    pass where autograd would keep one for every step. With q = softmax(z / temperature), p the teacher's probabilities,
+    m = beta p + (1 - beta) q:
 
-        d JSD_beta / d z = s - q sum(s)    s = q d JSD_beta / d q = (1 - beta) q log(q / m), up to a multiple of q
+        d JSD_beta / d z = (s - q sum(s)) / temperature    s = q d JSD_beta / d q = (1 - beta) q log(q / m)
 
-    s is -p where beta is 0 and q log(q / p) where it is 1.
+    up to a multiple of q, which drops out; s is -p where beta is 0 and q log(q / p) where it is 1.
     """
 
     @staticmethod
-    def forward(ctx: Any, student_logits: Tensor, teacher_logprobs: Tensor, beta: float) -> Tensor:
-        log_q = torch.log_softmax(student_logits, dim=-1).clamp_(min=IMPOSSIBLE)
-        log_p = teacher_logprobs.to(log_q.dtype).clamp(min=IMPOSSIBLE)
+    def forward(
+        ctx: Any, logits: Tensor, teacher: Tensor, temperature: float, banned_ids: tuple[int, ...], beta: float
+    ) -> Tensor:
+        log_q = log_softmax(logits, temperature, banned_ids).clamp_(min=IMPOSSIBLE)
+        log_p = teacher.to(log_q.dtype).clamp(min=IMPOSSIBLE)
         ctx.save_for_backward(log_q, log_p)
-        ctx.beta = beta
-        if beta == 0:
-            return (log_p.exp() * (log_p - log_q)).sum(-1)
-        divergence = _slope(log_q, log_p, beta).sum(-1)
-        if beta < 1:
-            divergence += beta * (log_p.exp() * (log_p - _log_mixture(log_q, log_p, beta))).sum(-1)
-        return divergence
+        ctx.temperature, ctx.beta = temperature, beta
+        return generalized_jsd(log_p, log_q, beta)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, for_divergence: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, for_divergence: Tensor) -> tuple[Tensor, None, None, None, None]:
         log_q, log_p = ctx.saved_tensors
         gradient = _slope(log_q, log_p, ctx.beta)
         gradient -= log_q.exp() * gradient.sum(-1, keepdim=True)
-        return gradient.mul_(for_divergence[:, None]), None, None
+        return gradient.mul_(for_divergence[:, None] / ctx.temperature), None, None, None, None
 
 
 def _slope(log_q: Tensor, log_p: Tensor, beta: float) -> Tensor:

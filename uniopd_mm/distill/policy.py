@@ -18,7 +18,8 @@ from uniopd_mm.types import Batch
 class PolicyLoss:
     """The reference's setting by default (arXiv 2605.03677). `advantage_clip` is for small students, whose token
     rewards reach tens of nats. `correction` (see `Correction`) is for a rollout engine whose log-probs are not the
-    trainer's: the importance ratio is then of the trainer's own, and the engine's part a weight."""
+    trainer's: the importance ratio is then of the trainer's own, and the engine's part a weight. Token rewards stay
+    those of the engine's log-probs, with which the tokens were drawn."""
 
     temperature: float
     clip_low: float = 0.2

@@ -85,7 +85,7 @@ def histogram_png(counted: Histogram, path: Path) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(PRINT.faint)
     axes.tick_params(colors=PRINT.ink, labelsize=8, length=0)
-    axes.legend(fontsize=8, frameon=False, labelcolor=PRINT.ink)
+    axes.legend(fontsize=8, frameon=False, labelcolor=PRINT.ink, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     figure.savefig(path, format="png", dpi=200, facecolor="white")
 
 
