@@ -3,7 +3,7 @@
 The teacher's likelihood rewards a fluent wrong answer about as much as the right one (experiment=unreliable_teacher).
 Every recipe draws the same number of rollouts from the same student. A run that is there already is not done again.
 
-    python benchmarks/study.py            # about 35 minutes on two cores, and 5 to make the zoo on first use
+    python benchmarks/study.py            # about 30 minutes on two cores, and 5 to make the zoo on first use
     python benchmarks/study.py --quick    # about 5 minutes, too few seeds to say much
 
 prints a Markdown table; `--picture FILE.png` draws it. Leaves out tuning: all recipes share one learning rate.
@@ -24,16 +24,20 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from rich.progress import Progress
 
-BALANCED = "balanced.jsonl"
+from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
+
+ROWS, BALANCED = "data.path=rows.jsonl", "data.path=balanced.jsonl"
 RECIPES = {
-    "opd": ["recipe=opd"],
-    "opd + online balance": ["recipe=opd", "recipe.balancing.ratio=1"],
-    "opd + offline balance": ["recipe=opd", f"data.path={BALANCED}"],
-    "opd + margin shift": ["recipe=opd", "recipe.calibration.method=SHIFT"],
-    "uni_opd": ["recipe=uni_opd", f"data.path={BALANCED}"],
-    "grpo": ["recipe=grpo"],
+    "opd": ["recipe=opd", ROWS],
+    "opd + online balance": ["recipe=opd", "recipe.balancing.ratio=1", ROWS],
+    "opd + offline balance": ["recipe=opd", BALANCED],
+    "opd + margin shift": ["recipe=opd", "recipe.calibration.method=SHIFT", ROWS],
+    "uni_opd": ["recipe=uni_opd", BALANCED],
+    "grpo": ["recipe=grpo", ROWS],
 }
+NUM_TRAIN, NUM_VALIDATION = 1000, 960
 COMMON = ["experiment=unreliable_teacher", "tracking.tensorboard=false", "tracking.progress=false", "trainer.threads=1"]
+COMMON += [f"data.max_validation_samples={NUM_VALIDATION}"]
 LAST_STEPS = 5  # over which training measurements are averaged
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # Student's t
 
@@ -58,6 +62,7 @@ def main() -> None:
     root = options.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
+    write_rows(root)
     balance(root)
     jobs = {
         (recipe, seed): command(recipe, seed, options.steps, root)
@@ -76,12 +81,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds of 6 steps")
     parser.add_argument("--seeds", type=int, help="runs of each recipe, 2 to 10 (default 5)")
-    parser.add_argument("--steps", type=int, help="steps of a run (default 24)")
+    parser.add_argument("--steps", type=int, help="steps of a run (default 20)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one thread")
     parser.add_argument("--root", type=Path, help="where the runs go (default runs/study)")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the table")
     options = parser.parse_args()
-    seeds, steps, root = (2, 6, "runs/study_quick") if options.quick else (5, 24, "runs/study")
+    seeds, steps, root = (2, 6, "runs/study_quick") if options.quick else (5, 20, "runs/study")
     options.seeds, options.steps = options.seeds or seeds, options.steps or steps
     options.root = options.root or Path(root)
     if not 2 <= options.seeds <= 10:
@@ -89,12 +94,24 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def write_rows(root: Path) -> None:
+    """The zoo's train clips, and more questions about clips that none of its models has seen: a clip's hash says to
+    which split it belongs, whatever the seed."""
+    train = SyntheticVideoQuestions(num_pretrain=1600, num_train=NUM_TRAIN).samples("train")
+    held_out = SyntheticVideoQuestions(num_validation=NUM_VALIDATION, seed=1).samples("validation")
+    rows = [
+        {**sample.row, "split": split}
+        for split, corpus in (("train", train), ("validation", held_out))
+        for sample in corpus
+    ]
+    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def balance(root: Path) -> None:
     """The train prompts by the student's pass rates; also makes the zoo's student."""
-    if not (root / BALANCED).exists():
-        subprocess.run(
-            [sys.executable, "-m", "uniopd_mm.balance", f"out={BALANCED}", "threads=1"], cwd=root, check=True
-        )
+    if not (root / "balanced.jsonl").exists():
+        words = [sys.executable, "-m", "uniopd_mm.balance", ROWS, "out=balanced.jsonl", "threads=1"]
+        subprocess.run(words, cwd=root, check=True)
 
 
 def folder(recipe: str, seed: int) -> str:
