@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from uniopd_mm.cli import groups
 from uniopd_mm.tasks.synthetic.clips import write_mp4
 
 ROOT = Path(__file__).parent.parent
@@ -78,10 +79,37 @@ def test_help_lists_the_keys_of_the_readme(folder: Path) -> None:
     assert not [key for key in keys if key not in printed]
 
 
+def test_own_videos_are_balanced_and_learnt_from(folder: Path, checkpoint: str) -> None:
+    (balance,) = [line for line in COMMANDS if "uniopd_mm.balance" in line]
+    (train,) = [line for line in COMMANDS if "data.path=clips/balanced.jsonl" in line]
+    run(balance, folder, f"model.path={checkpoint}", "model.builder=null", "num_rollouts=2")
+    assert (folder / "clips" / "balanced.png").read_bytes().startswith(b"\x89PNG")
+    run(train, folder, *small(checkpoint), "run.name=balanced")
+
+
+def test_several_processes_train_as_shown(folder: Path, checkpoint: str) -> None:
+    (command,) = re.findall(r"`accelerate launch (.*) -m uniopd_mm\.train \.\.\.`", README)
+    flags = command.replace("--num_processes 8", "--num_processes 2")
+    words = f"python -m accelerate.commands.launch {flags} -m uniopd_mm.train data.path=clips/rows.jsonl"
+    own = ["trainer.prompts_per_step=2", "run.name=two"]
+    run(words, folder, *[setting for setting in small(checkpoint) if "prompts_per_step" not in setting], *own)
+    assert (folder / "runs/two/summary.json").exists()
+
+
+def test_recipes_are_those_there_are() -> None:
+    table = README.split("| `recipe=` | |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == set(groups()["recipe"])
+
+
+def small(checkpoint: str) -> list[str]:
+    """Settings of a run on an untrained student and teacher, of one step."""
+    parts = [f"{part}.{key}" for part in ("model", "teacher") for key in (f"path={checkpoint}", "builder=null")]
+    return [*parts, "trainer.steps=1", "trainer.prompts_per_step=1"]
+
+
 def test_own_videos_are_learnt_from_and_the_checkpoint_loads(folder: Path, checkpoint: str) -> None:
-    (command,) = [line for line in COMMANDS if "data.path=" in line and "--cfg" not in line]
-    small = [f"{part}.{key}" for part in ("model", "teacher") for key in (f"path={checkpoint}", "builder=null")]
-    run(command, folder, *small, "trainer.steps=1", "trainer.prompts_per_step=1", "run.name=here")
+    (command,) = [line for line in COMMANDS if line.endswith("task=video_qa data.path=clips/rows.jsonl")]
+    run(command, folder, *small(checkpoint), "run.name=here")
     (report,) = [line for line in INLINE if "uniopd_mm.report" in line]
     run(report.replace("<name>", "here"), folder)
     (python,) = [text for _, _, language, text in BLOCKS if language == "python"]

@@ -41,7 +41,7 @@ def assemble(run: Run, world: World) -> Trainer:
     config, state = run.config, run.state
     check_components(config)
     recipe = build_recipe(config)
-    check_world(config, world)
+    world.from_main(lambda: check_world(config, world))
     task: Task = build(config.task, "task")
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows

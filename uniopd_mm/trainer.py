@@ -15,11 +15,11 @@ from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
-from uniopd_mm.distill.supervision import Recipe, supervise
+from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import save_checkpoint
-from uniopd_mm.learner.learner import Learner
+from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.progress import Progress, RunState, Stopwatch
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
@@ -87,29 +87,21 @@ class Trainer:
             outcomes = [parts.task.grade(r.prompt.sample, text) for r, text in zip(rollouts, responses, strict=True)]
         with clock.lap("score"):
             scores, base = _scores(parts.router, rollouts), _scores(parts.base, rollouts)
+        judged = zip(rollouts, responses, outcomes, scores, base, strict=True)
         trajectories = [
             Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)
-            for rollout, response, outcome, score, base_score in zip(
-                rollouts, responses, outcomes, scores, base, strict=True
-            )
+            for rollout, response, outcome, score, base_score in judged
         ]
         with clock.lap("calibrate"):
-            lesson = supervise(
-                trajectories,
-                parts.recipe,
-                generator=self._generator(number),
-                gather=parts.world.gather,
-                rank=parts.world.rank,
-            )
+            lesson = self._supervised(trajectories, number)
         with clock.lap("update"):
             learned = parts.learner.update(lesson.trajectories)
         with clock.lap("sync"):
             parts.engine.load_weights(parts.learner.named_weights())
+        with clock.lap("measure"):
+            measured = self._measured(lesson, learned)
         parts.tracker.log_rollouts(number, lesson.trajectories, parts.processor.pieces)
-        sums = spread(parts.world.gather((lesson.mine, learned.sums)))
-        margin = parts.recipe.calibration
-        measured = describe(lesson.samples, lesson.supervision, sums, statistic=margin.statistic, delta=margin.delta)
-        return {**measured, **learned.values, "skipped": len(parts.prompts.skipped)}
+        return {**measured, "skipped": len(parts.prompts.skipped)}
 
     def _prompts(self) -> Mapping[int, Prompt]:
         """This process's prompts by their places; a sample that is skipped on the way to them is named at once."""
@@ -134,9 +126,18 @@ class Trainer:
             replace(rollout, group_id=place) for place, group in zip(prompts, groups, strict=True) for rollout in group
         ]
 
-    def _generator(self, number: int) -> torch.Generator:
-        """What balancing draws with in a step, the same on every process."""
-        return torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
+    def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> Lesson:
+        """Calibrated and balanced over all processes, which draw the same random numbers."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
+        world = self.parts.world
+        return supervise(trajectories, self.parts.recipe, generator=generator, gather=world.gather, rank=world.rank)
+
+    def _measured(self, lesson: Lesson, learned: Update) -> Mapping[str, float]:
+        """What the step says of student and teachers, over all processes."""
+        sums = spread(self.parts.world.gather((lesson.mine, learned.sums)))
+        margin = self.parts.recipe.calibration
+        named = describe(lesson.samples, lesson.supervision, sums, statistic=margin.statistic, delta=margin.delta)
+        return {**named, **learned.values}
 
     def _validate(self, number: int) -> Mapping[str, float]:
         """The student's accuracy on held-out questions, every few steps and after the last."""

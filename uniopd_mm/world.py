@@ -4,6 +4,7 @@ Everything that must be the same whatever the number of processes goes through `
 all of them, so that each decides alike. Leaves out: sharded weights (FSDP2), which need a world of their own kind.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -44,9 +45,15 @@ class World:
         return gather_object([item]) if self.size > 1 else [item]
 
     def from_main(self, make: Callable[[], T]) -> T:
-        """What `make` gives on the main process, everywhere."""
-        made = [make() if self.is_main else None]
-        return broadcast_object_list(made)[0] if self.size > 1 else made[0]  # type: ignore[return-value]
+        """What `make` gives on the main process, everywhere; where it raises there, the others end quietly."""
+        made: list[T] = []
+        try:
+            made = [make()] if self.is_main else []
+        finally:
+            everybodys = broadcast_object_list([made])[0] if self.size > 1 else made
+        if not everybodys:
+            sys.exit(2)
+        return everybodys[0]
 
     def sizes(self, num_items: int) -> list[int]:
         """How many of `num_items` each process takes: within one of each other."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from uniopd_mm.distill.advantages import k3
+from uniopd_mm.distill.calibration import distillation_return
 from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 
 
@@ -41,11 +42,11 @@ class Evidence:
 class StepSamples:
     """One entry for each trajectory of a step, over all processes: what statistics are made of.
 
-    `correct`, `incorrect`, `truncated`, `scored` (by a teacher) and `failed` (a teacher did not) are bool[N];
-    `group_ids`, `lengths` (response tokens) and `ruled_out` (tokens the teacher gives no probability) i64[N].
-    `returns` f64[N] is the distillation return G, 0 where there are no scores. `reverse_kl`, `reverse_kl_k3` and
-    `teacher_entropy` f64[N] are sums over a response's scored tokens that are not ruled out. `domains` and `teachers`
-    have N names; a teacher is None where none was asked.
+    `correct`, `incorrect`, `truncated`, `scored` (a teacher's reward of one token at least is finite) and `failed` (a
+    teacher did not score it) are bool[N]; `group_ids`, `lengths` (response tokens) and `ruled_out` (tokens the teacher
+    gives no probability) i64[N]. `returns` f64[N] is the distillation return G, 0 where there are no scores.
+    `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` f64[N] are sums over a response's scored tokens that are not
+    ruled out. `domains` and `teachers` have N names; a teacher is None where none was asked.
     """
 
     group_ids: Tensor
@@ -95,12 +96,13 @@ def line_up(trajectories: Sequence[Trajectory]) -> Evidence:
     )
 
 
-def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, returns: Tensor) -> StepSamples:
-    """This process's trajectories, one entry each; `returns` is f64[N]."""
+def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards: Tensor) -> StepSamples:
+    """This process's trajectories, one entry each, with token rewards f32[N, R]."""
     scores = [trajectory.scores for trajectory in trajectories]
-    scored = torch.tensor([isinstance(entry, TeacherScores) for entry in scores]) & evidence.mask.any(-1)
+    answered = evidence.mask & torch.tensor([isinstance(entry, TeacherScores) for entry in scores])[:, None]
+    rewarded = answered & rewards.isfinite()  # a token that the teacher rules out is no measure of a response
     ratio = torch.zeros_like(evidence.old_logprobs) if evidence.teacher_logprobs is None else evidence.log_ratio
-    told = evidence.mask & scored[:, None] & ratio.isfinite()
+    told = answered & ratio.isfinite()
     log_ratio = ratio.double().masked_fill(~told, 0)
     return StepSamples(
         group_ids=evidence.group_ids,
@@ -109,10 +111,10 @@ def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, returns
         outcome_rewards=evidence.outcome_rewards.double(),
         lengths=_lengths(trajectories),
         truncated=torch.tensor([t.rollout.finish_reason is FinishReason.LENGTH for t in trajectories]),
-        scored=scored,
+        scored=rewarded.any(-1),
         failed=torch.tensor([not trajectory.teachable for trajectory in trajectories]),
-        ruled_out=(evidence.mask & scored[:, None] & ~told).sum(-1),
-        returns=returns.masked_fill(~scored, 0),
+        ruled_out=(answered & ~told).sum(-1),
+        returns=distillation_return(rewards, rewarded).double(),
         reverse_kl=-log_ratio.sum(-1),
         reverse_kl_k3=k3(log_ratio).sum(-1),
         teacher_entropy=_entropy(trajectories).double().masked_fill(~told, 0).sum(-1),

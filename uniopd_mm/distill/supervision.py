@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from uniopd_mm.distill.balancing import balance_outcomes
-from uniopd_mm.distill.calibration import distillation_return, group_mask, margin_mask, margin_shift
+from uniopd_mm.distill.calibration import group_mask, margin_mask, margin_shift
 from uniopd_mm.distill.evidence import Evidence, StepSamples, Supervision, line_up, merged, step_samples
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
@@ -51,9 +51,7 @@ def supervise(
     """What the student is taught of a step's trajectories. `generator` must be in the same state on every process."""
     evidence = line_up(trajectories)
     rewards = recipe.objective.token_rewards(evidence)
-    finite = evidence.mask & rewards.isfinite()  # a token that the teacher rules out is no measure of a response
-    returns = distillation_return(rewards, finite).double()
-    samples, places = merged(gather(step_samples(trajectories, evidence, returns)))
+    samples, places = merged(gather(step_samples(trajectories, evidence, rewards)))
     supervision = calibrate_and_balance(samples, recipe.calibration, recipe.balancing, generator)
     mine = places[rank]
     advantages = recipe.objective.advantages(rewards + supervision.shift[mine, None].float(), evidence)
