@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a run with recipe=uni_opd")
     parser.add_argument("--rows", type=Path, required=True, help="what uniopd_mm.balance wrote")
-    parser.add_argument("--step", type=int, default=4, help="step whose rollouts are drawn")
+    parser.add_argument("--step", type=int, default=12, help="step whose rollouts are drawn")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     options = parser.parse_args()
     groups = mixed_groups(read_rollouts(options.run / "rollouts" / f"step_{options.step}.jsonl"))
@@ -36,7 +36,7 @@ def main() -> None:
     draw_outcomes(outcomes, [line for group in groups for line in group])
     draw_returns(before, groups, calibrated=False)
     draw_returns(after, groups, calibrated=True)
-    after.set_ylim(before.get_ylim())
+    before.set_ylim(after.get_ylim())
     for axes in (difficulty, outcomes, before, after):
         style(axes)
     figure.savefig(options.out, dpi=200, facecolor="white")
@@ -60,7 +60,8 @@ def draw_difficulty(axes: Axes, rows: Path) -> None:
         axes.bar(places, [counts[place] for place in places], width=0.09, color=colour, label=name)
     axes.set_title("offline: medium difficulty\nmore often", fontsize=9)
     axes.set_xlabel("pass rate of the student", fontsize=8)
-    axes.legend(fontsize=7, frameon=False)
+    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
+    axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper center")
 
 
 def draw_outcomes(axes: Axes, lines: Sequence[RolloutLine]) -> None:

@@ -1,7 +1,8 @@
 """Does the recipe pay where the teacher cannot be trusted? Recipes compared on the built-in zoo, several seeds each.
 
 The teacher's likelihood rewards a fluent wrong answer about as much as the right one (experiment=unreliable_teacher).
-Every recipe draws the same number of rollouts from the same student. A run that is there already is not done again.
+Every recipe is trained on the same number of rollouts of the same student; offline balancing has asked it before, once
+for all seeds. A run that is there already is not done again.
 
     python benchmarks/study.py            # about 30 minutes on two cores, and 5 to make the zoo on first use
     python benchmarks/study.py --quick    # about 5 minutes, too few seeds to say much
@@ -47,7 +48,7 @@ class Run:
     """What a finished run measured, as shares."""
 
     before: float
-    teacher: float
+    teacher: float | None
     after: float
     rollouts: float
     consistency: float | None
@@ -121,6 +122,8 @@ def folder(recipe: str, seed: int) -> str:
 def command(recipe: str, seed: int, steps: int, root: Path) -> list[str]:
     """Arguments of the training command; none where the run is done."""
     name = folder(recipe, seed)
+    if (root / name).exists() and f"\n  steps: {steps}\n" not in (root / name / "config.yaml").read_text("utf-8"):
+        raise SystemExit(f"{root / name}: has another number of steps; give another --root")
     if (root / name / "summary.json").exists():
         return []
     if (root / name).exists():
@@ -156,9 +159,9 @@ def read(run: Path) -> Run:
     consistency = [step["order_consistency"] for step in steps[-LAST_STEPS:] if "order_consistency" in step]
     return Run(
         before=summary["accuracy_before"][domain],
-        teacher=summary["teacher_accuracy"][domain],
+        teacher=summary["teacher_accuracy"].get(domain),
         after=summary["accuracy_after"][domain],
-        rollouts=statistics.mean(step["accuracy"] for step in steps[-LAST_STEPS:]),
+        rollouts=statistics.mean(step["accuracy"] for step in steps[-LAST_STEPS:] if "accuracy" in step),
         consistency=statistics.mean(consistency) if consistency else None,
     )
 

@@ -52,6 +52,11 @@ def run(command: str, folder: Path, *appended: str) -> str:
     return done.stdout
 
 
+def test_what_is_linked_is_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link and not link.startswith("#")]
+    assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
 def test_make_targets_exist() -> None:
     targets = [line.split()[1] for line in COMMANDS if line.startswith("make ")]
     assert targets == ["demo", "test"]

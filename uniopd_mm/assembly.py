@@ -12,6 +12,7 @@ from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.distill.recipe import Responses
+from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.loading import load_base, load_student, load_teacher
@@ -20,6 +21,7 @@ from uniopd_mm.recipes import build_recipe
 from uniopd_mm.rollout.gold import GoldResponses
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.runfolder import Run
+from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
@@ -39,18 +41,17 @@ def assemble(run: Run, world: World) -> Trainer:
         UserError: a part cannot be built, or the parts do not fit each other.
     """
     config, state = run.config, run.state
-    check_components(config)
-    recipe = build_recipe(config)
     world.from_main(lambda: check_world(config, world))
+    recipe = build_recipe(config)
     task: Task = build(config.task, "task")
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
     name_skipped(skipped)
     student, processor = load_student(config.model, config.data, run.student)
     needs = recipe.objective.needs
-    teacher = load_teacher(config.teacher, processor, top_k=needs.top_k, keep_hidden=needs.hidden)
+    teacher = _teacher(config, recipe, processor)
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **generates(student, processor))
-    expert = HFRollout(teacher.backbone, processor.vocabulary)
+    expert = HFRollout(teacher.backbone, processor.vocabulary) if teacher else None
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     parts = Parts(
         task=task,
@@ -58,7 +59,7 @@ def assemble(run: Run, world: World) -> Trainer:
         prompts=_prompts(run, processor, train, skipped, world),
         engine=engine,
         writer=_writer(config, engine, expert, processor),
-        router=TeacherRouter({task.domain: teacher}) if needs.teacher else None,
+        router=TeacherRouter({task.domain: teacher}) if teacher and needs.teacher else None,
         base=TeacherRouter({task.domain: load_base(config, processor)}) if needs.base else None,
         recipe=recipe,
         learner=learner,
@@ -135,11 +136,21 @@ def name_skipped(skipped: Sequence[Skip]) -> None:
         warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
 
 
-def _writer(config: TrainConfig, engine: RolloutEngine, expert: RolloutEngine, processor: Processor) -> RolloutEngine:
+def _teacher(config: TrainConfig, recipe: Recipe, student: Processor) -> LocalTeacher | None:
+    """The expert, where it scores or writes anything."""
+    needs = recipe.objective.needs
+    if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
+        return None
+    return load_teacher(config.teacher, student, top_k=needs.top_k, keep_hidden=needs.hidden)
+
+
+def _writer(
+    config: TrainConfig, engine: RolloutEngine, expert: RolloutEngine | None, processor: Processor
+) -> RolloutEngine:
     """Who writes the responses that are learnt from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
-    return expert if config.recipe.responses is Responses.TEACHER else engine
+    return expert if expert and config.recipe.responses is Responses.TEACHER else engine
 
 
 def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
@@ -178,13 +189,14 @@ def _tracker(run: Run, world: World) -> Tracker:
     )
 
 
-def _beginning(parts: Parts, expert: RolloutEngine) -> Progress:
-    """Student and teacher, measured before the first step on the same questions."""
+def _beginning(parts: Parts, expert: RolloutEngine | None) -> Progress:
+    """Student and teacher, if there is one, measured before the first step on the same questions."""
     before = parts.validate(parts.engine, "student before")
-    teacher = parts.validate(expert, "teacher")
+    teacher = parts.validate(expert, "teacher") if expert else None
     name_skipped(before.skipped)
     asked = sum(before.asked.values())
-    note(f"on {asked} held-out questions: student {before.overall:.3f}, teacher {teacher.overall:.3f}")
+    measured = f", teacher {teacher.overall:.3f}" if teacher else ""
+    note(f"on {asked} held-out questions: student {before.overall:.3f}{measured}")
     return Progress(before=before, teacher=teacher)
 
 

@@ -62,10 +62,10 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     ids, values = list(rates.known), torch.tensor(list(rates.known.values()), dtype=torch.float64)
     repeats = balance_difficulty(values, num_bins=config.num_bins, max_repeat=config.max_repeat)
     out, picture = config.files.values()
-    num_rows = write_rows(out, balanced_rows(splits, rates.measured, dict(zip(ids, repeats.tolist(), strict=True))))
     counted = histogram(values, repeats, config.num_bins)
     with replacing(picture) as partial:
         histogram_png(counted, partial)
+    num_rows = write_rows(out, balanced_rows(splits, rates.measured, dict(zip(ids, repeats.tolist(), strict=True))))
     terminal().print(histogram_table(counted))
     note(f"histogram {picture}")
     for line in closing_lines(splits, rates, len(unread), num_rows, out):
@@ -83,8 +83,8 @@ def read_splits(task: Task) -> dict[str, Corpus]:
     for split in ("validation", "test"):
         try:
             splits[split] = task.samples(split)
-        except UserError:
-            continue  # no such split, or nothing in it: train has shown that the rows can be read
+        except UserError as error:
+            note(f"no {split} split is written: {error}")  # mostly there is none: train has shown that rows can be read
     for corpus in splits.values():
         for sample in corpus:
             if not sample.row:
@@ -159,6 +159,7 @@ def _origin(config: BalanceConfig, path: str) -> dict[str, Any]:
         "dtype": config.model.dtype,
         "processor": config.model.processor,
         "task": config.task,
+        "engine": config.rollout.engine,
         "sampling": repr(_sampling(config)),
         "num_rollouts": config.num_rollouts,
     }

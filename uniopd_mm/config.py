@@ -146,7 +146,7 @@ class TrainerConfig:
     eval_every: int = documented("steps between validations; 0: only before and after", 10)
     save_every: int = documented("steps between checkpoints: what a kill can cost at most", 1)
     keep_checkpoints: int = documented("newest checkpoints that stay", 2)
-    threads: int | None = documented("CPU threads; null: one per core", None)
+    threads: int | None = documented("CPU threads of a process; null: one per core, shared with the others", None)
 
 
 @dataclass
@@ -229,7 +229,7 @@ def validate(config: TrainConfig) -> None:
         raise UserError(f"seed={config.seed} must lie between 0 and {2**32 - 1}")
     if len(config.trainer.betas) != 2 or not all(0 <= beta < 1 for beta in config.trainer.betas):
         raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
-    if config.recipe.advantage_clip is not None and config.recipe.advantage_clip <= 0:
+    if config.recipe.advantage_clip is not None and not config.recipe.advantage_clip > 0:
         raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
     _check_recipe(config.recipe)
     if not 0 < config.data.validation_fraction < 1:

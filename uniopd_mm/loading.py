@@ -42,8 +42,11 @@ def load_teacher(expert: TeacherConfig, student: Processor, key: str = "teacher"
 def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:
     """The base model of reward extrapolation: `recipe.base_path`, or the student as it is before its first step."""
     path = config.recipe.base_path or checkpoint(config.model, "model")
-    processor = load_processor(config.model, "recipe.base", path)
-    check_vocabulary(student.vocabulary, processor.vocabulary, path)
+    try:
+        processor: Processor = build(config.model.processor, "model.processor", path=path)
+        check_vocabulary(student.vocabulary, processor.vocabulary, path)
+    except UserError as error:
+        raise UserError(f"recipe.base_path={path}: {error}") from error
     backbone = Backbone(load_model(path, "recipe.base_path"), dtype=config.teacher.dtype)
     return LocalTeacher("base", backbone, processor.vocabulary, max_tokens=config.teacher.max_tokens)
 

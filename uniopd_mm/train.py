@@ -15,6 +15,7 @@ from uniopd_mm.assembly import assemble, check_components
 from uniopd_mm.cli import run_command
 from uniopd_mm.config import TrainConfig, validate
 from uniopd_mm.progress import Progress
+from uniopd_mm.recipes import build_recipe
 from uniopd_mm.report import write_report
 from uniopd_mm.runfolder import Run, give_back, open_run
 from uniopd_mm.tracking.console import note, terminal
@@ -27,11 +28,10 @@ from uniopd_mm.world import World
 def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     """Run a job from its composed configuration to its summary."""
     started = perf_counter()
-    validate(config)
-    check_components(config)
+    world = World()
+    world.from_main(lambda: check(config))
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    world = World()
     terminal().quiet = not world.is_main
     run = world.from_main(lambda: open_run(config, overrides))
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
@@ -48,6 +48,17 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
         trainer.parts.tracker.close()
     if world.is_main:
         _finish(run, trainer, progress, perf_counter() - started)
+
+
+def check(config: TrainConfig) -> None:
+    """All that can be refused before anything is loaded.
+
+    Raises:
+        UserError: names the key, its value and the remedy.
+    """
+    validate(config)
+    check_components(config)
+    build_recipe(config)
 
 
 def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> None:

@@ -213,7 +213,7 @@ class Trajectory:
     """A rollout with everything said about it: its text, its outcome, its teacher's scores.
 
     `scores` is None where the recipe asks no teacher, `base` where it asks no base model. `advantages` f32[R] and
-    `weight`, which scales them (0: left out by balancing or a mask), are what the recipe makes of it all.
+    `weight`, which scales its part of the loss (0: left out by balancing or a mask), are what the recipe makes of it.
     """
 
     rollout: Rollout
@@ -258,7 +258,7 @@ class TeacherTokens:
 class Batch:
     """What the objective sees. `advantages`, `old_logprobs` and `teacher_logprobs` (None where no teacher was asked)
     f32[N, T] are zero outside `tokens.loss_mask`, which is all False for a sample whose teacher failed; `weights`
-    f32[N] scale the advantages, 0 for a sample that was left out; `domains` has N names."""
+    f32[N] scale the samples' losses, 0 for one that was left out; `domains` has N names."""
 
     tokens: TokenBatch
     advantages: Tensor

@@ -7,14 +7,24 @@ all of them, so that each decides alike. Leaves out: sharded weights (FSDP2), wh
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from itertools import pairwise
 from typing import TypeVar, final
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, gather_object
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    InitProcessGroupKwargs,
+    broadcast_object_list,
+    gather_object,
+)
 from torch import nn
 
+from uniopd_mm.types import UserError
+
+PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 T = TypeVar("T")
 
 
@@ -23,9 +33,17 @@ class World:
     """This process among the others."""
 
     def __init__(self) -> None:
-        # A batch without media leaves the vision tower without a gradient.
+        # A batch without media leaves the vision tower without a gradient. Long responses of one process, or a slow
+        # disk of the main one, are no reason to give up.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-        self._accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
+        patience = InitProcessGroupKwargs(timeout=timedelta(hours=2))
+        # `model.dtype` decides what is computed in, whatever the user's accelerate configuration says.
+        self._accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[unused, patience]
+        )
+        if self._accelerator.distributed_type not in PLAIN:
+            kind = self._accelerator.distributed_type.value
+            raise UserError(f"accelerate launch: {kind} is not supported; launch plain data parallelism (--multi_gpu)")
 
     @property
     def rank(self) -> int:

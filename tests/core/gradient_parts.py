@@ -79,6 +79,7 @@ def evidence(rows: Tensor, old: Tensor, **changes: Any) -> Evidence:
         old_logprobs=old[rows],
         teacher_logprobs=TEACHER.logprobs()[rows],
         base_logprobs=BASE.logprobs()[rows],
+        teachable=~nothing,
         correct=nothing,
         incorrect=nothing,
         outcome_rewards=torch.zeros(len(rows)),

@@ -26,7 +26,7 @@ def test_a_step_by_hand() -> None:
     assert {name: value for name, value in values.items() if "/" not in name} == pytest.approx(
         {
             "accuracy": 3 / 6,
-            "reward": 3 / 7,
+            "reward": 3 / 6,
             "response_length": 20 / 7,
             "response_tokens": 20,
             "truncated": 1 / 7,
@@ -136,7 +136,7 @@ def test_means_per_token_are_over_all_tokens() -> None:
     assert not expected.keys() & nobody.keys()
 
 
-COUNTS = {"reward", "response_length", "response_tokens", "truncated", "unknown_outcomes", "teacher_failures"}
+COUNTS = {"response_length", "response_tokens", "truncated", "unknown_outcomes", "teacher_failures"}
 
 
 def test_what_has_no_value_is_left_out() -> None:
@@ -154,7 +154,7 @@ def test_what_has_no_value_is_left_out() -> None:
 
 def test_a_recipe_without_a_teacher_tells_nothing_of_one() -> None:
     values = measured([Row(correct=index > 1, scored=False, teacher=None, kept=index != 2) for index in range(4)])
-    outcomes = {"accuracy", "mixed_prompts", "effective_samples", "dropped"}
+    outcomes = {"accuracy", "reward", "mixed_prompts", "effective_samples", "dropped"}
     assert {name for name in values if not name.startswith("domain/")} == COUNTS | outcomes
     assert (values["effective_samples"], values["dropped"], values["teacher_failures"]) == (3, 0.25, 0)
 

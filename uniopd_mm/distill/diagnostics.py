@@ -3,8 +3,8 @@ each teacher.
 
 Returns are compared with outcomes twice, over scored samples of known outcome (arXiv 2605.03677, section 4):
 `order_consistency` within each prompt's group, and `auc` over all prompts together. Means per token are over all
-tokens, never means of samples' means. Unknown outcomes and failed teachers are counted, and are in no mean. Leaves out
-what the values warn of: see `watch`.
+tokens, never means of samples' means. Unknown outcomes are counted and are in no mean of outcomes, failed teachers in
+none of what teachers say; what the student wrote counts all the same. Leaves out what the values warn of: see `watch`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ def _outcomes(samples: StepSamples) -> Values:
     has_correct, has_incorrect = _groups_with(samples.correct, samples), _groups_with(samples.incorrect, samples)
     return {
         "accuracy": _mean(samples.correct, known),
-        "reward": _quotient(samples.outcome_rewards, num_samples),
+        "reward": _mean(samples.outcome_rewards, known),
         "response_length": _quotient(samples.lengths, num_samples),
         "response_tokens": int(samples.lengths.sum()),
         "truncated": _quotient(samples.truncated, num_samples),

@@ -18,14 +18,15 @@ class Evidence:
     """What a recipe sees of N trajectories, aligned to their responses.
 
     `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where asked for, are zero outside `mask`
-    bool[N, R], which is all False where a teacher failed. `correct` and `incorrect` bool[N], both False where the
-    outcome is unknown; `outcome_rewards` f32[N]; `group_ids` i64[N].
+    bool[N, R], which is all False where a teacher failed: there `teachable` bool[N] is False. `correct` and `incorrect`
+    bool[N], both False where the outcome is unknown; `outcome_rewards` f32[N]; `group_ids` i64[N].
     """
 
     mask: Tensor
     old_logprobs: Tensor
     teacher_logprobs: Tensor | None
     base_logprobs: Tensor | None
+    teachable: Tensor
     correct: Tensor
     incorrect: Tensor
     outcome_rewards: Tensor
@@ -81,14 +82,15 @@ def line_up(trajectories: Sequence[Trajectory]) -> Evidence:
     """A step's trajectories as tensors; at least one."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     outcomes = [trajectory.outcome for trajectory in trajectories]
-    old_logprobs = _padded([rollout.logprobs for rollout in rollouts])
+    drawn = _padded([rollout.logprobs for rollout in rollouts])
     teachable = torch.tensor([trajectory.teachable for trajectory in trajectories])
-    within = torch.arange(old_logprobs.shape[1]) < _lengths(trajectories)[:, None]
+    mask = (torch.arange(drawn.shape[1]) < _lengths(trajectories)[:, None]) & teachable[:, None]
     return Evidence(
-        mask=within & teachable[:, None],
-        old_logprobs=old_logprobs,
+        mask=mask,
+        old_logprobs=drawn.masked_fill(~mask, 0),
         teacher_logprobs=_logprobs(trajectories, [trajectory.scores for trajectory in trajectories]),
         base_logprobs=_logprobs(trajectories, [trajectory.base for trajectory in trajectories]),
+        teachable=teachable,
         correct=torch.tensor([outcome.correct is True for outcome in outcomes]),
         incorrect=torch.tensor([outcome.correct is False for outcome in outcomes]),
         outcome_rewards=torch.tensor([outcome.reward for outcome in outcomes], dtype=torch.float32),

@@ -27,8 +27,10 @@ class ExtrapolatedDistillation:
     scale: float = 1.25
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise UserError(f"recipe.objective.scale={self.scale} must be above 0; 1 is on-policy distillation")
+        if not 0 < self.scale < float("inf"):
+            raise UserError(
+                f"recipe.objective.scale={self.scale} must be a number above 0; 1 is on-policy distillation"
+            )
 
     @property
     def needs(self) -> Needs:

@@ -46,6 +46,6 @@ class GroupRelativePolicy:
 
 
 def group_relative(evidence: Evidence, normalize: bool) -> Tensor:
-    """f32[N]: advantages of known outcomes over their groups."""
-    known = evidence.correct | evidence.incorrect
+    """f32[N]: advantages of known outcomes over their groups; a sample that a teacher failed on is in none."""
+    known = (evidence.correct | evidence.incorrect) & evidence.teachable
     return outcome_advantages(evidence.outcome_rewards, known, evidence.group_ids, normalize=normalize).float()

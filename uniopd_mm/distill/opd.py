@@ -30,7 +30,7 @@ class OnPolicyDistillation:
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """r = log pi_T - log pi_old, f32[N, R]."""
         assert evidence.teacher_logprobs is not None
-        return self.policy.clip(token_rewards(evidence.teacher_logprobs, evidence.old_logprobs))
+        return token_rewards(evidence.teacher_logprobs, evidence.old_logprobs, self.policy.advantage_clip)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards

@@ -30,6 +30,10 @@ class DistillationAndOutcome:
         for name, value in (("distillation", self.distillation), ("outcome", self.outcome)):
             if not 0 <= value < float("inf"):
                 raise UserError(f"recipe.objective.{name}={value} must be a number not below 0; 0 leaves its part out")
+        if self.distillation == self.outcome == 0:
+            raise UserError(
+                "recipe.objective.outcome=0: with distillation=0 nothing is learnt; give one of them a weight"
+            )
 
     @property
     def needs(self) -> Needs:
@@ -38,7 +42,7 @@ class DistillationAndOutcome:
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """r = log pi_T - log pi_old, f32[N, R]."""
         assert evidence.teacher_logprobs is not None
-        return self.policy.clip(token_rewards(evidence.teacher_logprobs, evidence.old_logprobs))
+        return token_rewards(evidence.teacher_logprobs, evidence.old_logprobs, self.policy.advantage_clip)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return self.distillation * rewards + self.outcome * group_relative(evidence, self.normalize)[:, None]

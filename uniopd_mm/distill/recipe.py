@@ -1,4 +1,4 @@
-"""What a recipe can be made of: the choices beside the objective, and which of their combinations are void."""
+"""What a recipe can be made of beside its objective."""
 
 from dataclasses import dataclass
 from enum import StrEnum

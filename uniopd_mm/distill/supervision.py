@@ -67,11 +67,12 @@ def calibrate_and_balance(
     samples: StepSamples, calibration: Calibration, balancing: Balancing, generator: Generator
 ) -> Supervision:
     """Shift and masks of a whole step."""
+    everybody = torch.ones_like(samples.scored)
     if calibration.after_balancing:
-        balanced = _balance(samples, balancing, generator, samples.returns.isfinite())
+        balanced = _balance(samples, balancing, generator, everybody)
         shift, representative = _calibrate(samples, calibration, balanced)
         return Supervision(shift=shift, representative=representative, kept=balanced & representative)
-    shift, representative = _calibrate(samples, calibration, samples.returns.isfinite())
+    shift, representative = _calibrate(samples, calibration, everybody)
     balanced = _balance(samples, balancing, generator, representative)
     return Supervision(shift=shift, representative=representative, kept=balanced & representative)
 
@@ -92,10 +93,12 @@ def _calibrate(samples: StepSamples, plan: Calibration, among: Tensor) -> tuple[
 
 
 def _balance(samples: StepSamples, plan: Balancing, generator: Generator, among: Tensor) -> Tensor:
-    """Samples that stay, bool[N]. Those with a failed teacher take no part anyway and count for no class."""
+    """Samples that stay, bool[N]. Those that a teacher failed on, or ruled out whole, teach nothing: they count for no
+    class."""
     if plan.ratio is None:
         return torch.ones_like(samples.failed)
-    counted = among & ~samples.failed
+    asked = torch.tensor([teacher is not None for teacher in samples.teachers], dtype=torch.bool)
+    counted = among & ~samples.failed & (samples.scored | ~asked)
     return balance_outcomes(
         samples.correct & counted,
         samples.incorrect & counted,

@@ -51,8 +51,8 @@ def _misleading(keys: Sequence[str], auc: float, window: int) -> str:
     return (
         f"supervision is unreliable for {', '.join(named) or 'all samples together'}: the teacher's returns prefer "
         f"incorrect responses to correct ones (mean AUC {auc:.3f} over the last {window} steps; 0.5 is chance). See "
-        f"rollouts/ for what it likes and how answers are graded; then calibrate (recipe=uni_opd), mix in outcomes "
-        f"(recipe=opd_grpo) or take another teacher"
+        f"rollouts/ for what it likes and how answers are graded; then ask for a wider margin "
+        f"(recipe.calibration.delta of recipe=uni_opd), mix in outcomes (recipe=opd_grpo) or take another teacher"
     )
 
 

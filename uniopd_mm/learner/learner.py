@@ -14,6 +14,7 @@ from uniopd_mm.config import TrainerConfig
 from uniopd_mm.data.collate import collate, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.objective import Objective
+from uniopd_mm.distill.recipe import Gradient
 from uniopd_mm.types import Batch, Trajectory
 from uniopd_mm.world import World
 
@@ -56,11 +57,11 @@ class Learner:
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
     def update(self, trajectories: Sequence[Trajectory]) -> Update:
-        """One optimizer step. With a gradient that is not finite, or without a token that takes part, weights,
+        """One optimizer step. With a gradient that is not finite, or without a token that teaches anything, weights,
         moments and schedule stay as they are and `skipped_updates` is 1."""
         parts = by_token_budget([trajectory.rollout.num_tokens for trajectory in trajectories], self.max_tokens)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
-        shares, anybody = self._shares(batches)
+        shares, teaches = self._shares(batches), self._teaches(batches)
         self.student.train(self.student.model.is_gradient_checkpointing)  # it only happens in training mode
         done = [
             self._backward(batch, share, sync=batch is batches[-1])
@@ -68,12 +69,12 @@ class Learner:
         ]
         self.student.eval()
         loss = sum(self.world.gather(sum(loss for loss, _ in done)))
-        rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(anybody)}
+        rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(teaches)}
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
 
-    def _step(self, anybody: bool) -> Mapping[str, float]:
+    def _step(self, teaches: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        applied = bool(norm.isfinite()) and anybody  # AdamW moves weights by decay and momentum at gradient 0 too
+        applied = bool(norm.isfinite()) and teaches  # AdamW moves weights by decay and momentum at gradient 0 too
         if applied:
             self.optimizer.step()
             self.schedule.step()
@@ -93,12 +94,18 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
 
-    def _shares(self, batches: Sequence[Batch]) -> tuple[list[float], bool]:
-        """Each micro-batch's part of the update, adding up to 1 over all processes; and whether any token takes part
-        (else all are 0)."""
+    def _shares(self, batches: Sequence[Batch]) -> list[float]:
+        """Each micro-batch's part of the update, adding up to 1 over all processes; all 0 where no token is in it."""
         counts = [int(self.objective.denominator(batch)) for batch in batches]
         total = sum(self.world.gather(sum(counts)))
-        return [count / max(1, total) for count in counts], total > 0
+        return [count / max(1, total) for count in counts]
+
+    def _teaches(self, batches: Sequence[Batch]) -> bool:
+        """Whether any token, on any process, has a weight and, where advantages count, an advantage."""
+        weighted = [batch.tokens.loss_mask & (batch.weights != 0)[:, None] for batch in batches]
+        if self.objective.needs.gradient is Gradient.ADVANTAGE:
+            weighted = [mask & (batch.advantages != 0) for mask, batch in zip(weighted, batches, strict=True)]
+        return any(self.world.gather(any(bool(mask.any()) for mask in weighted)))
 
     def _backward(self, batch: Batch, share: float, *, sync: bool) -> tuple[float, Mapping[str, Tensor]]:
         """The micro-batch's part of the loss, and its per-sample sums. Only the last of a process waits for the

@@ -26,12 +26,13 @@ class GoldResponses:
 
     def _rollout(self, prompt: Prompt, group: int, sampling: Sampling) -> Rollout:
         assert prompt.sample.demonstration is not None
-        ids = self.processor.encode_response(prompt.sample.demonstration)[: sampling.max_new_tokens]
+        ids = self.processor.encode_response(prompt.sample.demonstration)
+        cut = len(ids) > sampling.max_new_tokens
         return Rollout(
             prompt=prompt,
             group_id=group,
-            response_ids=ids,
-            logprobs=torch.zeros(len(ids)),
-            finish_reason=FinishReason.STOP,
+            response_ids=ids[: sampling.max_new_tokens],
+            logprobs=torch.zeros(min(len(ids), sampling.max_new_tokens)),
+            finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
             policy_step=sampling.policy_step,
         )
