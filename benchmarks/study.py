@@ -63,7 +63,7 @@ def main() -> None:
     root = options.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
-    write_rows(root)
+    write_rows(root, 1 / 3 if options.quick else 1)
     balance(root)
     jobs = {
         (recipe, seed): command(recipe, seed, options.steps, root)
@@ -80,7 +80,9 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 seeds of 6 steps")
+    parser.add_argument(
+        "--quick", action="store_true", help="2 seeds of 6 steps, on a third of the prompts and questions"
+    )
     parser.add_argument("--seeds", type=int, help="runs of each recipe, 2 to 10 (default 5)")
     parser.add_argument("--steps", type=int, help="steps of a run (default 20)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one thread")
@@ -95,15 +97,16 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def write_rows(root: Path) -> None:
+def write_rows(root: Path, share: float) -> None:
     """The zoo's train clips, and more questions about clips that none of its models has seen: a clip's hash says to
-    which split it belongs, whatever the seed."""
+    which split it belongs, whatever the seed. Of both the first `share`."""
     train = SyntheticVideoQuestions(num_pretrain=1600, num_train=NUM_TRAIN).samples("train")
     held_out = SyntheticVideoQuestions(num_validation=NUM_VALIDATION, seed=1).samples("validation")
+    splits = {"train": train, "validation": held_out}
     rows = [
         {**sample.row, "split": split}
-        for split, corpus in (("train", train), ("validation", held_out))
-        for sample in corpus
+        for split, corpus in splits.items()
+        for sample in corpus[: round(share * len(corpus))]
     ]
     (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
