@@ -42,11 +42,13 @@ class Media:
 
     `kind` names a modality that the processor understands ("image", "video"); `source` is a path, encoded bytes or an
     in-memory object of the processor's library; `options` go to its decoder (for a video e.g. fps, video_start).
+    `caption` is what somebody without eyes is told in its place, None for nothing.
     """
 
     kind: str
     source: Any
     options: Mapping[str, Any] = field(default_factory=dict)
+    caption: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

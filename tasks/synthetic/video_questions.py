@@ -18,11 +18,10 @@ from filelock import FileLock
 
 from uniopd_mm.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS, blank, draw, spread, write_mp4
-from uniopd_mm.types import Corpus, Media, Message, Sample, UserError
+from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
+from uniopd_mm.types import Corpus, Media, Message, Sample
 
 SHAPES = ("square", "circle", "triangle")
-WRITTEN = ("pretrain", "train", "validation")
-SPLITS = (*WRITTEN, "habits")
 FPS = 4
 VERSION = 3  # counts changes of what is drawn, so that old files are not taken for new ones
 
@@ -67,14 +66,11 @@ class SyntheticVideoQuestions:
 
     def samples(self, split: str) -> Corpus:
         """See `SampleSource.samples`."""
-        if split not in SPLITS:
-            raise UserError(f"split={split}: the synthetic set has {', '.join(SPLITS)}")
-        written = "pretrain" if split == "habits" else split
+        written = written_split(split)
         folder = made_cache_folder("data", self._name(), written)
         with FileLock(folder.with_suffix(".lock")):
             rows = self._rows(written, folder)
-        share = self.habit if split == "habits" else 0.0
-        return Corpus(samples=tuple(self._sample(row, folder, share) for row in rows))
+        return Corpus(samples=tuple(self._sample(row, folder, split) for row in rows))
 
     def _name(self) -> str:
         drawn = replace(self, habit=0.0)  # what is said of the clips does not change them
@@ -92,24 +88,21 @@ class SyntheticVideoQuestions:
         return [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
 
     def _write(self, split: str, number: int, folder: Path) -> dict[str, str]:
-        rng = random.Random(f"{self.seed}/{split}/{number}")
-        scene = self._scene(KINDS[number % len(KINDS)], rng, split)
+        kind = KINDS[number % len(KINDS)]
+        scene = draw_own(
+            lambda rng: kind(rng, self.num_frames, self.size),
+            lambda scene: scene.frames.tobytes(),
+            split=split,
+            number=number,
+            seed=self.seed,
+        )
         name = f"{number:05d}.mp4"
         write_mp4(scene.frames, folder / name, FPS)
         row = {"id": f"{split}-{number}", "video": name, "question": scene.question, "answer": scene.answer}
         return {**row, "sentence": scene.sentence, "habit": scene.habit}
 
-    def _scene(self, kind: "Kind", rng: random.Random, split: str) -> Scene:
-        """Drawn anew until it is one of the split's own: a clip's hash says to which split it belongs, because two
-        seeds often draw the same pixels."""
-        while True:
-            scene = kind(rng, self.num_frames, self.size)
-            digest = hashlib.sha256(scene.frames.tobytes()).digest()
-            if WRITTEN[int.from_bytes(digest[:8], "big") % len(WRITTEN)] == split:
-                return scene
-
-    def _sample(self, row: dict[str, str], folder: Path, share_of_habits: float) -> Sample:
-        thoughtless = random.Random(f"{self.seed}/habit/{row['id']}").random() < share_of_habits
+    def _sample(self, row: dict[str, str], folder: Path, split: str) -> Sample:
+        thoughtless = is_thoughtless(row["id"], split=split, share=self.habit, seed=self.seed)
         said = row["habit"] if thoughtless else row["answer"]
         video = str((folder / row["video"]).absolute())
         content = (Media(kind="video", source=video), f"{row['question']}\n{self.instruction}")

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
-from uniopd_mm.tasks.synthetic.video_questions import KINDS, WRITTEN, SyntheticVideoQuestions
+from uniopd_mm.tasks.synthetic.problems import WRITTEN
+from uniopd_mm.tasks.synthetic.video_questions import KINDS, SyntheticVideoQuestions
 from uniopd_mm.types import Media, Sample, UserError
 from uniopd_mm.zoo import Schooling, grow
 
