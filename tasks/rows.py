@@ -1,32 +1,24 @@
-"""Reads a user's rows from JSONL or parquet, one at a time, each with the place where a person finds it.
-
-    train.jsonl:17       line 17 of the file, counted from 1
-    train.parquet:row 3  the third row, counted from 1
+"""Makes samples of a source's rows, one at a time, each with the place where a person finds it.
 
 What cannot be used is a `Skip` with its place and reason, never a silent loss. What a row means is the caller's
-`parse`; media is never opened here. Left out: other formats (a CSV or a JSON array is refused with the remedy),
-compressed files, several files at once.
+`parse`; media is never opened here.
 """
 
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
+from PIL import Image
 
+from uniopd_mm.tasks.columns import find, has, matches, picked, shown, top_level
+from uniopd_mm.tasks.files import RawRow
 from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.types import BadSample, Sample, Skip, UserError
-
-NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
-JSONL_SUFFIXES = (".jsonl", ".ndjson")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-ROWS_PER_BATCH = 256
 
 
 def is_absent(value: object) -> bool:
@@ -42,12 +34,15 @@ def is_absent(value: object) -> bool:
 class Row:
     """One row: where it stands, and its fields that say something, under the task's own names.
 
-    `columns` is the user's map from our names to theirs; messages use it to name the column a person sees.
+    `columns` is the user's map from our names to theirs; messages use it to name the column a person sees. `folder` is
+    where relative media paths start, None where nobody said so. `others` are the user's columns that no field reads.
     """
 
     where: str
     fields: Mapping[str, Any]
-    columns: Mapping[str, str]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+    folder: str | None = None
 
     def need(self, name: str) -> Any:
         """The field's value. Raises BadSample where the row has none."""
@@ -75,7 +70,7 @@ class Row:
         """The row's `id`, or a hash of the named fields: no other column, nor the place in the file, changes it."""
         if "id" in self.fields:
             return self.text("id")
-        content = json.dumps(self.standard(names), sort_keys=True, default=str)
+        content = json.dumps(self.standard(names), sort_keys=True, default=_digest)
         return f"row-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def standard(self, names: Collection[str]) -> dict[str, Any]:
@@ -84,152 +79,126 @@ class Row:
 
     def label(self, name: str) -> str:
         """How a message names a field: with the user's own column where it is another one."""
-        theirs = self.columns.get(name, name)
+        theirs = shown(self.columns.get(name, name))
         return name if theirs == name else f"{name} (column {quote(theirs)})"
+
+
+def _digest(value: object) -> str:
+    """Media stand for themselves in few characters; everything else is what it looks like."""
+    content = value.tobytes() if isinstance(value, Image.Image) else value
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a file held: usable samples in file order, the splits that rows declare themselves (by sample id), and
-    everything skipped."""
+    """What a source held: usable samples in its order, the splits that rows declare themselves (by sample id),
+    everything skipped, and how many rows `where` left out."""
 
     path: str
     samples: tuple[Sample, ...]
     declared_splits: Mapping[str, str]
     skipped: tuple[Skip, ...]
+    left_out: int = 0
 
 
 def read_samples(
-    path: str,
-    *,
-    parse: Callable[[Row], tuple[Sample, str | None]],
-    fields: Collection[str],
-    columns: Mapping[str, str] = NO_COLUMNS,
+    source: RowSource, *, parse: Callable[[Row], tuple[Sample, str | None]], fields: Collection[str]
 ) -> Reading:
-    """All usable samples of a file. `parse` makes a sample of a row, with the split it declares if any.
+    """All usable samples of a source. `parse` makes a sample of a row, with the split it declares if any.
 
     A row for which `parse` raises BadSample and a row whose id an earlier usable row has are skipped. `fields` are
-    the names that `columns` may map.
+    the names that `source.columns` may map.
 
     Raises:
-        UserError: the file cannot be read, `columns` names what does not exist, or no row can be used.
+        UserError: the source cannot be read, `columns` names what does not exist, or no row can be used.
     """
-    _check_columns(columns, fields)
+    _check_fields(source.columns, fields)
     samples: dict[str, Sample] = {}
     declared: dict[str, str] = {}
     skipped: list[Skip] = []
-    for row in iter_rows(path, columns):
+    chosen = Chosen(source)
+    for raw in chosen:
         try:
-            sample, split = parse(_usable(row))
+            sample, split = parse(row_of(raw, source.columns, fields))
             _refuse_duplicate(sample, samples)
         except BadSample as bad:
-            skipped.append(Skip(where=row.where, reason=str(bad)))
+            skipped.append(Skip(where=raw.where, reason=str(bad)))
             continue
         samples[sample.sample_id] = sample
         if split is not None:
             declared[sample.sample_id] = split
     if not samples:
-        raise _nothing_usable(path, skipped)
-    return Reading(path=path, samples=tuple(samples.values()), declared_splits=declared, skipped=tuple(skipped))
+        raise _nothing_usable(chosen, skipped)
+    return Reading(
+        path=str(source.path),
+        samples=tuple(samples.values()),
+        declared_splits=declared,
+        skipped=tuple(skipped),
+        left_out=chosen.left_out,
+    )
 
 
-def iter_rows(path: str, columns: Mapping[str, str] = NO_COLUMNS) -> Iterator[Row | Skip]:
-    """The rows of a file in order, streamed; what is no row of fields comes as a Skip.
+class Chosen:
+    """The raw rows of a source that its `where` and `max_rows` choose, to be read once; `left_out` counts the others.
 
     Raises:
-        UserError: the file is missing, a folder, of an unknown kind, unreadable or empty, or after the last row: a
-            column named in `columns` occurred in no row.
+        UserError: they cannot be read, or after the last one: a column named in `columns` occurred in no row.
     """
-    file = _checked_file(path)
-    read = _iter_jsonl if file.suffix.lower() in JSONL_SUFFIXES else _iter_parquet
-    seen: set[str] = set()
-    for where, raw in read(path, file):
-        if isinstance(raw, str):
-            yield Skip(where=where, reason=raw)
-            continue
-        seen.update(raw)
-        yield Row(where=where, fields=_renamed(raw, columns), columns=columns)
+
+    def __init__(self, source: RowSource) -> None:
+        self.source = source
+        self.left_out = 0
+        self.values: Counter[str] = Counter()  # what left-out rows have where `where` looks
+
+    def __iter__(self) -> Iterator[RawRow]:
+        source, num_chosen = self.source, 0
+        unseen, present = set(source.columns), set[str]()
+        for raw in source.raw_rows():
+            if not isinstance(raw.content, str):
+                if not matches(raw.content, source.where):
+                    self._leave_out(raw.content)
+                    continue
+                present.update(raw.content)
+                unseen = {ours for ours in unseen if not has(raw.content, source.columns[ours])}
+            yield raw
+            num_chosen += 1
+            if num_chosen == source.max_rows:
+                break
+        for ours in sorted(unseen) if present else ():
+            named = f"data.columns.{ours}={shown(source.columns[ours])}"
+            raise UserError(f"{named}: no row of {source.path} has this column; it has {', '.join(sorted(present))}")
+
+    def _leave_out(self, content: Mapping[str, Any]) -> None:
+        self.left_out += 1
+        for column in self.source.where:
+            if has(content, column):
+                self.values[f"{column}={quote(find(content, column), 40)}"] += 1
+
+
+def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> Row:
+    """The row under our names. A column of the user's that has a mapped field's name is hidden by that field.
+
+    Raises:
+        BadSample: it is no row of columns.
+    """
+    if isinstance(raw.content, str):
+        raise BadSample(raw.content)
+    mapped = {ours: picked(raw.content, theirs) for ours, theirs in columns.items() if has(raw.content, theirs)}
+    known = {name: raw.content[name] for name in fields if name in raw.content and name not in columns} | mapped
+    read = {*fields, *columns}.union(*(top_level(theirs, raw.content) for theirs in columns.values()))
+    others = {name: value for name, value in raw.content.items() if name not in read}
+    return Row(where=raw.where, fields=_said(known), columns=columns, others=_said(others), folder=raw.folder)
+
+
+def _said(cells: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in cells.items() if not is_absent(value)}
+
+
+def _check_fields(columns: Mapping[str, Any], fields: Collection[str]) -> None:
     for ours, theirs in columns.items():
-        if seen and theirs not in seen:
-            present = ", ".join(sorted(seen))
-            raise UserError(f"columns.{ours}={theirs}: no row of {path} has this column; it has {present}")
-
-
-def _iter_jsonl(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(where, object or the reason why there is none) for every line that is not blank."""
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if line.strip():
-                    yield f"{path}:{number}", _parsed_line(line)
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); check the file") from error
-
-
-def _parsed_line(line: bytes) -> dict[str, Any] | str:
-    try:
-        value = json.loads(line.decode("utf-8"))
-        if b"\\u" in line:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        return f"not valid JSON at column {error.colno}: {error.msg}"
-    except UnicodeError:
-        return "not valid Unicode (the file must be UTF-8, without lone surrogates)"
-    except (ValueError, RecursionError):
-        return "not usable JSON: a number too long or objects nested too deeply"
-    return value if isinstance(value, dict) else f"not an object but {type(value).__name__}"
-
-
-def _iter_parquet(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(where, row as plain Python values) for every row."""
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(file) as table:
-            for batch in table.iter_batches(batch_size=ROWS_PER_BATCH):
-                for raw in batch.to_pylist():
-                    number += 1
-                    yield f"{path}:row {number}", raw
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"data.path={path}: unreadable after row {number} ({reason}); write it again") from error
-
-
-def _checked_file(path: str) -> Path:
-    """Refuses before reading what is no table of rows; a pipe or device would block or never end."""
-    file = Path(path).expanduser()
-    suffixes = JSONL_SUFFIXES + PARQUET_SUFFIXES
-    try:
-        if not file.exists():
-            raise UserError(f"data.path={path}: there is no such file; give a {' or '.join(suffixes)} file")
-        if not file.is_file():
-            raise UserError(f"data.path={path}: not a regular file; give a {' or '.join(suffixes)} file")
-        if file.suffix.lower() not in suffixes:
-            raise UserError(f"data.path={path}: unknown suffix {file.suffix or 'none'}; give {', '.join(suffixes)}")
-        if file.stat().st_size == 0:
-            raise UserError(f"data.path={path}: the file is empty; give a file with rows")
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); check the path") from error
-    return file
-
-
-def _check_columns(columns: Mapping[str, str], fields: Collection[str]) -> None:
-    for ours in columns:
         if ours not in fields:
-            raise UserError(f"columns.{ours}={columns[ours]}: no such field; choose from {', '.join(sorted(fields))}")
-
-
-def _renamed(raw: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Fields under our names; the user's columns stay beside them, except one that has a mapped field's name."""
-    fields = {name: value for name, value in raw.items() if name not in columns}
-    fields |= {ours: raw[theirs] for ours, theirs in columns.items() if theirs in raw}
-    return {name: value for name, value in fields.items() if not is_absent(value)}
-
-
-def _usable(row: Row | Skip) -> Row:
-    if isinstance(row, Skip):
-        raise BadSample(row.reason)
-    return row
+            known = ", ".join(sorted(fields))
+            raise UserError(f"data.columns.{ours}={shown(theirs)}: no such field; choose from {known}")
 
 
 def _refuse_duplicate(sample: Sample, samples: Mapping[str, Sample]) -> None:
@@ -237,8 +206,13 @@ def _refuse_duplicate(sample: Sample, samples: Mapping[str, Sample]) -> None:
         raise BadSample(f"duplicate id {quote(sample.sample_id)}, first at {samples[sample.sample_id].source}")
 
 
-def _nothing_usable(path: str, skipped: list[Skip]) -> UserError:
-    if not skipped:
-        return UserError(f"data.path={path}: the file holds no rows; give a file with rows")
-    first = f"{skipped[0].where}: {skipped[0].reason}"
-    return UserError(f"data.path={path}: none of its {len(skipped)} rows can be used; mend them, first {first}")
+def _nothing_usable(chosen: Chosen, skipped: list[Skip]) -> UserError:
+    path = chosen.source.path
+    if skipped:
+        first = f"{skipped[0].where}: {skipped[0].reason}"
+        return UserError(f"data.path={path}: none of its {len(skipped)} rows can be used; mend them, first {first}")
+    if chosen.left_out:
+        wanted = ", ".join(f"{column}={value}" for column, value in chosen.source.where.items())
+        there = ", ".join(f"{value} ({count})" for value, count in chosen.values.most_common(5)) or "no such column"
+        return UserError(f"data.where: none of the {chosen.left_out} rows of {path} has {wanted}; there is {there}")
+    return UserError(f"data.path={path}: the file holds no rows; give a file with rows")

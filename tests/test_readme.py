@@ -71,7 +71,7 @@ def test_composes_real_models(folder: Path) -> None:
 
 
 def test_columns_are_mapped_as_shown(folder: Path) -> None:
-    (setting,) = re.findall(r"`(\S*task\.columns\S*)`", README)
+    (setting,) = re.findall(r"`(\S*data\.columns\S*)`", README)
     printed = run(f"python -m uniopd_mm.train task=video_qa {setting} --cfg job", folder)
     assert "columns:\n    question: prompt" in printed
 

@@ -29,9 +29,19 @@ def documented(text: str, default: Any = MISSING) -> Any:
 class DataConfig:
     """Which prompts a run learns from."""
 
-    path: str | None = documented("rows to learn from, a .jsonl or .parquet file; null: the task's synthetic set", None)
-    media_root: str | None = documented("folder of relative media paths; null: the folder of data.path", None)
+    path: str | None = documented(
+        "rows to learn from: a .jsonl or .parquet file, a folder or glob of them, hub:OWNER/NAME, or what `datasets` "
+        "saved; null: the task's synthetic set",
+        None,
+    )
+    columns: dict[str, Any] = documented("from the task's names to the rows', as +data.columns.question=prompt", {})
+    where: dict[str, Any] = documented("only rows with these values, as +data.where.ability=math", {})
+    subset: str | None = documented("configuration of a hub data set", None)
+    source_split: str = documented("split of a hub or saved data set that is read, and divided further", "train")
+    streaming: bool = documented("read a hub data set without copying it first", False)
+    media_root: str | None = documented("folder of relative media paths; null: the folder of the rows", None)
     validation_fraction: float = documented("share of rows held out where rows name no split", 0.1)
+    max_rows: int | None = documented("rows that are read at most; null: all", None)
     max_prompt_tokens: int = documented("a prompt with more tokens is skipped and counted", 4096)
     prompt_cache_mb: int = documented("encoded prompts kept in memory, for later epochs and validations", 512)
     max_validation_samples: int = documented("questions of the validation split that are asked, from the front", 320)

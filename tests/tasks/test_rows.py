@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.rows import NO_COLUMNS, Reading, Row, iter_rows, read_samples
+from uniopd_mm.tasks.files import RawRow
+from uniopd_mm.tasks.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.types import Sample, Skip, UserError
 
 GOOD = {"id": "1", "question": "q", "answer": "x"}
@@ -32,7 +34,8 @@ def parse(row: Row) -> tuple[Sample, str | None]:
 
 
 def read(path: Path, **columns: str) -> Reading:
-    return read_samples(str(path), parse=parse, fields=("id", "question", "answer", "pass_rate"), columns=columns)
+    source = RowSource(path=str(path), columns=columns)
+    return read_samples(source, parse=parse, fields=("id", "question", "answer", "pass_rate"))
 
 
 def write_lines(path: Path, *lines: Any) -> Path:
@@ -212,8 +215,8 @@ def test_columns_that_do_not_exist_are_refused(tmp_path: Path) -> None:
 def test_rows_are_streamed(tmp_path: Path) -> None:
     """The first row comes although the file never ends well."""
     path = write_lines(tmp_path / "rows.jsonl", GOOD, "x" * 1000)
-    first = next(iter_rows(str(path)))
-    assert first == Row(where=f"{path}:1", fields=GOOD, columns=NO_COLUMNS)
+    first = next(RowSource(path=str(path)).raw_rows())
+    assert first == RawRow(where=f"{path}:1", content=GOOD, folder=str(tmp_path))
 
 
 JSON_VALUES = st.recursive(

@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from uniopd_mm.interfaces import Task
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Media, Message, Sample, UserError
 
@@ -47,8 +48,10 @@ def write(folder: Path, *rows: Any, name: str = "rows.jsonl") -> str:
     return str(path)
 
 
-def task(path: str | None, **options: Any) -> VideoQaTask:
-    return VideoQaTask(path=path, synthetic=None, **options)
+def task(
+    path: str | None, instruction: str = "Answer in \\boxed{}.", domain: str = "video_qa", **rows: Any
+) -> VideoQaTask:
+    return VideoQaTask(rows=RowSource(path=path, **rows), instruction=instruction, domain=domain)
 
 
 def everything(task: VideoQaTask, splits: tuple[str, ...] = ("train", "validation")) -> list[Sample]:
@@ -122,12 +125,13 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"video": ""}, "no video"),
     ({"video": [""]}, "video must be a path"),
     ({"video": 7}, "video must be a path or paths, got int"),
-    ({"video": {"path": "clips/a.mp4"}}, "video must be a path or paths, got dict"),
+    ({"video": {"file": "clips/a.mp4"}}, "video must be a path or paths, got dict"),
+    ({"video": {"path": "clips/missing.mp4", "bytes": None}}, "video 'clips/missing.mp4'"),
     ({"images": ["no.png"]}, "images 'no.png'"),
     ({"question": None}, "no question"),
     ({"question": ["Which?"]}, "question must be text, got list"),
     ({"answer": None}, "no answer"),
-    ({"answer": ["left"]}, "answer must be text, got list"),
+    ({"answer": ["left", "right"]}, "answer must be text, got list"),
     ({"choices": "left, right"}, "choices must be a list"),
     ({"choices": ["left"]}, "choices must be 2 to 26"),
     ({"choices": ["up", "down"]}, "answer 'left' is none of the choices A, B"),
@@ -236,7 +240,7 @@ class Recorded:
 
 
 def test_without_a_path_the_synthetic_source_is_handed_on() -> None:
-    qa: Task = VideoQaTask(path=None, synthetic=Recorded("left", "red", "2"))
+    qa: Task = VideoQaTask(rows=RowSource(), synthetic=Recorded("left", "red", "2"))
     samples = qa.samples("validation")
     assert [sample.sample_id for sample in samples] == ["validation-left", "validation-red", "validation-2"]
     for sample, right, wrong in zip(samples, ("Left", "the red", "two"), ("right", "blue", "3"), strict=True):
@@ -246,7 +250,7 @@ def test_without_a_path_the_synthetic_source_is_handed_on() -> None:
 
 
 def test_a_path_wins_over_the_synthetic_source(folder: Path) -> None:
-    qa = VideoQaTask(path=write(folder, ROW), synthetic=Recorded("left"))
+    qa = VideoQaTask(rows=RowSource(path=write(folder, ROW)), synthetic=Recorded("left"))
     assert [sample.sample_id for sample in qa.samples("train")] == ["1"]
 
 
@@ -262,7 +266,7 @@ def test_settings_that_cannot_be_are_refused() -> None:
 def test_samples_are_graded_alike_in_another_process(folder: Path) -> None:
     """The choices travel with the sample: a task that read no file grades it."""
     (sample,) = task(write(folder, ROW | {"choices": ["right", "left"]})).samples("train")
-    fresh = VideoQaTask(path=None, synthetic=Recorded())
+    fresh = VideoQaTask(rows=RowSource(), synthetic=Recorded())
     assert fresh.grade(pickle.loads(pickle.dumps(sample)), "B").correct is True
 
 

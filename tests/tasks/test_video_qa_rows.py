@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.tasks.video_qa import VideoQaTask
 
@@ -38,10 +39,10 @@ def test_a_row_is_read_again_in_another_folder(
     else:
         Path("rows.jsonl").write_text(json.dumps(given), encoding="utf-8")
     split = "validation" if "split" in given else "train"
-    options: dict[str, Any] = {"synthetic": None, "validation_fraction": 0}
-    (sample,) = VideoQaTask(path=f"rows.{kind}", columns={"video": "file"}, **options).samples(split)
+    rows = RowSource(path=f"rows.{kind}", columns={"video": "file"}, validation_fraction=0)
+    (sample,) = VideoQaTask(rows=rows).samples(split)
     (other / "rows.jsonl").write_text(json.dumps(sample.row), encoding="utf-8")
-    (again,) = VideoQaTask(path=str(other / "rows.jsonl"), **options).samples(split)
+    (again,) = VideoQaTask(rows=RowSource(path=str(other / "rows.jsonl"), validation_fraction=0)).samples(split)
     assert replace(again, source=sample.source) == sample
 
 
@@ -49,7 +50,7 @@ def test_a_synthetic_row_is_read_again(tmp_path: Path, generator: SyntheticVideo
     samples = generator.samples("train").samples
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(f"{json.dumps(sample.row)}\n" for sample in samples), encoding="utf-8")
-    task = VideoQaTask(path=str(path), synthetic=None, validation_fraction=0)
+    task = VideoQaTask(rows=RowSource(path=str(path), validation_fraction=0))
     for sample, again in zip(samples, task.samples("train"), strict=True):
         assert (again.sample_id, again.messages) == (sample.sample_id, sample.messages)
         assert (again.answer, again.demonstration) == (sample.answer, sample.demonstration)

@@ -1,0 +1,95 @@
+"""How a user's columns get our names.
+
+A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`),
+and a list of theirs collects several columns in one list (`[a0, a1, a2]`). What a value means is left to the caller.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from uniopd_mm.types import UserError
+
+NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
+
+
+def find(raw: Mapping[str, Any], column: str) -> Any:
+    """The value at a column's name, or where its dots lead: into objects by key, into lists by number.
+
+    Raises:
+        KeyError: there is no such place in this row.
+    """
+    if column in raw:
+        return raw[column]
+    value: Any = raw
+    for step in column.split("."):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.lstrip("-").isdecimal() and -len(value) <= int(step) < len(value):
+            value = value[int(step)]
+        else:
+            raise KeyError(column)
+    return value
+
+
+def picked(raw: Mapping[str, Any], theirs: str | list[str]) -> Any:
+    """The value of a column, or those of several in one list without the nulls at its end.
+
+    Raises:
+        KeyError: not one of the columns is there.
+    """
+    if isinstance(theirs, str):
+        return find(raw, theirs)
+    if not any(has(raw, column) for column in theirs):
+        raise KeyError(", ".join(theirs))
+    values = [find(raw, column) if has(raw, column) else None for column in theirs]
+    while values and values[-1] is None:
+        values.pop()
+    return values
+
+
+def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
+    """Whether `picked` finds anything, be it null."""
+    try:
+        picked(raw, theirs)
+    except KeyError:
+        return False
+    return True
+
+
+def top_level(theirs: str | list[str], raw: Mapping[str, Any]) -> set[str]:
+    """The row's own columns that a map's entry reads as a whole."""
+    return {column for column in ([theirs] if isinstance(theirs, str) else theirs) if column in raw}
+
+
+def shown(theirs: str | list[str]) -> str:
+    """Theirs, as a person writes them."""
+    return theirs if isinstance(theirs, str) else f"[{', '.join(theirs)}]"
+
+
+def matches(raw: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
+    """Whether a row has all of the values that `where` asks for; a list asks for one of its values."""
+    for column, wanted in where.items():
+        if not has(raw, column):
+            return False
+        value, choices = find(raw, column), wanted if isinstance(wanted, list) else [wanted]
+        if not any(value == choice or str(value) == str(choice) for choice in choices):
+            return False
+    return True
+
+
+def flattened(where: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested objects as dotted names: what `where.a.b=1` on a command line stands for."""
+    for name, value in where.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def check_columns(columns: Mapping[str, Any]) -> None:
+    """Raises UserError unless every value is a column's name or a list of them."""
+    for ours, theirs in columns.items():
+        names = theirs if isinstance(theirs, list) else [theirs]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise UserError(f"data.columns.{ours}={theirs}: must be a column's name, or a list of names, as [a0,a1]")
