@@ -3,6 +3,7 @@
 Leaves out media, of which only the places are named here.
 """
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -102,3 +103,37 @@ def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
 def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[str]:
     """The text of each id of i64[R] by itself."""
     return [tokenizer.decode([index]) for index in ids.tolist()]
+
+
+# GPT-2's writing of bytes as printable letters: printable Latin-1 stands for itself, the rest follows from U+0100 on.
+_PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_BYTES = {chr(byte): byte for byte in _PRINTABLE}
+_BYTES |= {chr(0x100 + place): byte for place, byte in enumerate(b for b in range(256) if chr(b) not in _BYTES)}
+_HEX_BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how sentencepiece falls back on bytes
+_BLANK = "\u2581"  # how sentencepiece writes a blank
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[bytes]:
+    """The bytes that each id of i64[R] stands for in a response; b"" for special tokens and for ids without a token.
+
+    Byte-level BPE and sentencepiece are known; a blank before a sentencepiece response is no part of it.
+    """
+    special = set(tokenizer.all_special_ids)
+    tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
+    is_byte_level = not any(_BLANK in token for token in tokenizer.tokenize("a b"))
+    read = _byte_level if is_byte_level else _sentencepiece
+    spelt = [
+        b"" if index in special or token is None else read(token)
+        for index, token in zip(ids.tolist(), tokens, strict=True)
+    ]
+    return spelt if is_byte_level or not spelt else [spelt[0].removeprefix(b" "), *spelt[1:]]
+
+
+def _byte_level(token: str) -> bytes:
+    return b"".join(bytes([_BYTES[letter]]) if letter in _BYTES else letter.encode() for letter in token)
+
+
+def _sentencepiece(token: str) -> bytes:
+    if fallback := _HEX_BYTE.fullmatch(token):
+        return bytes.fromhex(fallback[1])
+    return token.replace(_BLANK, " ").encode()

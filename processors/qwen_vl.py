@@ -13,7 +13,15 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoProcessor, Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor
 
-from uniopd_mm.processors.chat import chat_messages, media_of, mendable, response_ids, token_texts, vocabulary_of
+from uniopd_mm.processors.chat import (
+    chat_messages,
+    media_of,
+    mendable,
+    response_ids,
+    token_bytes,
+    token_texts,
+    vocabulary_of,
+)
 from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
 from uniopd_mm.processors.sampling import FrameSampling
@@ -114,6 +122,9 @@ class QwenVLProcessor:
 
     def pieces(self, ids: Tensor) -> list[str]:
         return token_texts(self._stock.tokenizer, ids)
+
+    def token_bytes(self, ids: Tensor) -> list[bytes]:
+        return token_bytes(self._stock.tokenizer, ids)
 
     def save(self, folder: Path) -> None:
         self._stock.save_pretrained(folder)

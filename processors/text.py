@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from uniopd_mm.processors.chat import chat_messages, media_of, mendable, response_ids, token_texts, vocabulary_of
+from uniopd_mm.processors.chat import (
+    chat_messages,
+    media_of,
+    mendable,
+    response_ids,
+    token_bytes,
+    token_texts,
+    vocabulary_of,
+)
 from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
 
 
@@ -62,6 +70,9 @@ class TextProcessor:
 
     def pieces(self, ids: Tensor) -> list[str]:
         return token_texts(self._tokenizer, ids)
+
+    def token_bytes(self, ids: Tensor) -> list[bytes]:
+        return token_bytes(self._tokenizer, ids)
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder)

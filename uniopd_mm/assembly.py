@@ -1,5 +1,6 @@
 """The composition root: from a run's configuration to a trainer that is ready to go."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,27 +8,30 @@ import torch
 from omegaconf import OmegaConf
 
 from uniopd_mm.backbone import Backbone
+from uniopd_mm.checks import teacher_plans
 from uniopd_mm.components import build, check_component
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
+from uniopd_mm.faculty import Faculty, load_faculty
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
-from uniopd_mm.loading import load_base, load_student, load_teacher
+from uniopd_mm.loading import load_base, load_student
+from uniopd_mm.plan import show_teachers
 from uniopd_mm.progress import Progress, restore_rng_state
 from uniopd_mm.recipes import build_recipe
 from uniopd_mm.rollout.gold import GoldResponses
-from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.runfolder import Run
-from uniopd_mm.teachers.local import LocalTeacher
+from uniopd_mm.self_test import lessons
 from uniopd_mm.teachers.router import TeacherRouter
+from uniopd_mm.teachers.routes import Routes
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.console import note, warning
 from uniopd_mm.trainer import Parts, Trainer
-from uniopd_mm.types import Corpus, Skip, UserError
+from uniopd_mm.types import Corpus, Sample, Skip, UserError
 from uniopd_mm.validation import Validator
 from uniopd_mm.world import World
 
@@ -49,27 +53,31 @@ def assemble(run: Run, world: World) -> Trainer:
     name_skipped(skipped)
     student, processor = load_student(config.model, config.data, run.student)
     needs = recipe.objective.needs
-    teacher = _teacher(config, recipe, processor)
+    asked = asked_questions(held_out, config.data.max_validation_samples)
+    faculty = _faculty(config, recipe, processor, train)
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **generates(student, processor))
-    expert = HFRollout(teacher.backbone, processor.vocabulary) if teacher else None
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
+    prompts = _prompts(run, processor, train, skipped, world)
+    if faculty:
+        taught = lessons(faculty, train.samples, processor, config.rollout.max_new_tokens)
+        show_teachers(run.folder, taught, is_main=world.is_main)
     parts = Parts(
         task=task,
         processor=processor,
-        prompts=_prompts(run, processor, train, skipped, world),
+        prompts=prompts,
         engine=engine,
-        writer=_writer(config, engine, expert, processor),
-        router=TeacherRouter({task.domain: teacher}) if teacher and needs.teacher else None,
-        base=TeacherRouter({task.domain: load_base(config, processor)}) if needs.base else None,
+        writer=_writer(config, engine, faculty, processor),
+        router=faculty.router if faculty and needs.teacher else None,
+        base=_base(config, processor) if needs.base else None,
         recipe=recipe,
         learner=learner,
-        validate=_validator(config, task, processor, held_out, world),
+        validate=_validator(config, task, processor, asked, world),
         tracker=_tracker(run, world),
         world=world,
     )
     torch.manual_seed(config.seed)
     if state is None:
-        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, expert))
+        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, faculty))
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
     return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
@@ -85,11 +93,12 @@ def check_components(config: TrainConfig) -> None:
         "task": config.task,
         "model.builder": config.model.builder,
         "model.processor": config.model.processor,
-        "teacher.builder": config.teacher.builder,
-        "teacher.processor": config.teacher.processor,
         "rollout.engine": config.rollout.engine,
         "recipe.objective": config.recipe.objective,
     }
+    for name, plan in teacher_plans(config).items():
+        key = f"teachers.{name}" if config.teachers else "teacher"
+        components |= {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}
     for key, node in components.items():
         if node is not None:
             check_component(node, key)
@@ -136,34 +145,50 @@ def name_skipped(skipped: Sequence[Skip]) -> None:
         warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
 
 
-def _teacher(config: TrainConfig, recipe: Recipe, student: Processor) -> LocalTeacher | None:
-    """The expert, where it scores or writes anything."""
+def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
+    """The held-out samples that validations ask: of each domain the first `limit`, in the corpus' order."""
+    counts = Counter[str]()
+    chosen = []
+    for sample in held_out:
+        counts[sample.domain] += 1
+        if counts[sample.domain] <= limit:
+            chosen.append(sample)
+    return chosen
+
+
+def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, train: Corpus) -> Faculty | None:
+    """The teachers, where they score or write anything."""
     needs = recipe.objective.needs
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
-    return load_teacher(config.teacher, student, top_k=needs.top_k, keep_hidden=needs.hidden)
+    domains = dict.fromkeys(sample.domain for sample in train)
+    return load_faculty(config, student, domains, top_k=needs.top_k, keep_hidden=needs.hidden)
 
 
-def _writer(
-    config: TrainConfig, engine: RolloutEngine, expert: RolloutEngine | None, processor: Processor
-) -> RolloutEngine:
+def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
+    return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
+
+
+def _writer(config: TrainConfig, engine: RolloutEngine, faculty: Faculty | None, processor: Processor) -> RolloutEngine:
     """Who writes the responses that are learnt from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
-    return expert if expert and config.recipe.responses is Responses.TEACHER else engine
+    return faculty.answers if faculty and config.recipe.responses is Responses.TEACHER else engine
 
 
 def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
     state, config = run.state, run.config
-    mixture = Mixture(train.samples, config.seed, state.position if state else 0)
+    mixture = Mixture(train.samples, config.seed, state.mixture if state else None)
     return PromptStream(mixture, processor, config.data.max_prompt_tokens, world, state.skipped if state else skipped)
 
 
-def _validator(config: TrainConfig, task: Task, processor: Processor, held_out: Corpus, world: World) -> Validator:
+def _validator(
+    config: TrainConfig, task: Task, processor: Processor, asked: Sequence[Sample], world: World
+) -> Validator:
     return Validator(
         task=task,
         processor=processor,
-        samples=held_out.samples[: config.data.max_validation_samples],
+        samples=asked,
         max_prompt_tokens=config.data.max_prompt_tokens,
         max_new_tokens=config.rollout.max_new_tokens,
         world=world,
@@ -189,10 +214,10 @@ def _tracker(run: Run, world: World) -> Tracker:
     )
 
 
-def _beginning(parts: Parts, expert: RolloutEngine | None) -> Progress:
-    """Student and teacher, if there is one, measured before the first step on the same questions."""
+def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
+    """Student and teachers, if there are any, measured before the first step on the same questions."""
     before = parts.validate(parts.engine, "student before")
-    teacher = parts.validate(expert, "teacher") if expert else None
+    teacher = parts.validate(faculty.answers, "teacher") if faculty else None
     name_skipped(before.skipped)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""

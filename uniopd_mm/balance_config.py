@@ -7,8 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from uniopd_mm.checks import check_checkpoint
 from uniopd_mm.components import check_component
-from uniopd_mm.config import MISSING, DataConfig, ModelConfig, RolloutConfig, check_checkpoint, documented
+from uniopd_mm.config import MISSING, DataConfig, ModelConfig, RolloutConfig
+from uniopd_mm.config_parts import documented
 from uniopd_mm.types import UserError
 
 

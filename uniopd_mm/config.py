@@ -2,7 +2,7 @@
 
 Hydra composes YAML files and command-line overrides onto these dataclasses, so a misspelt key or a wrong type is
 refused. A field whose YAML has a `_target_` is a component: `build` makes it, after the same check against the
-parameters of the target. Which combinations are impossible is said by `validate`.
+parameters of the target. Which values are impossible is said by `checks`.
 """
 
 from dataclasses import dataclass, field
@@ -10,19 +10,11 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from uniopd_mm.config_parts import MixtureConfig, RoutingConfig, TeacherConfig, documented
 from uniopd_mm.distill.advantages import Correction
 from uniopd_mm.distill.calibration import Direction, Scope, Statistic
 from uniopd_mm.distill.objective import Reduction
 from uniopd_mm.distill.recipe import CalibrationMethod, Gradient, Responses
-from uniopd_mm.types import UserError
-
-
-def documented(text: str, default: Any = MISSING) -> Any:
-    """A field with its documentation, which `--help` prints."""
-    metadata = {"help": text}
-    if isinstance(default, (list, dict)):
-        return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass
@@ -44,7 +36,9 @@ class DataConfig:
     max_rows: int | None = documented("rows that are read at most; null: all", None)
     max_prompt_tokens: int = documented("a prompt with more tokens is skipped and counted", 4096)
     prompt_cache_mb: int = documented("encoded prompts kept in memory, for later epochs and validations", 512)
-    max_validation_samples: int = documented("questions of the validation split that are asked, from the front", 320)
+    max_validation_samples: int = documented(
+        "questions of each domain's validation split that are asked, from the front", 320
+    )
 
 
 @dataclass
@@ -57,18 +51,6 @@ class ModelConfig:
     processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
     dtype: str = documented("compute in float32 or bfloat16; weights stay in float32", "float32")
     gradient_checkpointing: bool = documented("keep no activations of the backbone's layers", False)
-
-
-@dataclass
-class TeacherConfig:
-    """The expert that scores the student's tokens."""
-
-    name: str = documented("what tables and files call it")
-    path: str | None = documented("checkpoint folder or hub name; null where `builder` makes one", None)
-    builder: Any = documented("component that makes a checkpoint on first use", None)
-    processor: dict[str, Any] = documented("component: the expert's own tokenizer, compared with the student's")
-    dtype: str = documented("compute in float32 or bfloat16; weights stay in float32", "float32")
-    max_tokens: int = documented("padded tokens scored at a time", 16384)
 
 
 @dataclass
@@ -185,92 +167,16 @@ class TrainConfig:
 
     task: dict[str, Any] = documented("component: where prompts come from and what a right answer is")
     model: ModelConfig = documented("the student", MISSING)
-    teacher: TeacherConfig = documented("the expert", MISSING)
+    teacher: TeacherConfig = documented("the expert, or what the experts of `teachers` have in common", MISSING)
+    teachers: dict[str, Any] = documented("several experts by name: what each has otherwise than `teacher`", {})
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     rollout: RolloutConfig = documented("how the student answers", MISSING)
     recipe: RecipeConfig = documented("what it is taught", MISSING)
     data: DataConfig = field(default_factory=DataConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     run: RunConfig = field(default_factory=RunConfig)
     zoo: dict[str, Any] = documented("builders that student and teacher of the built-in zoo share", {})
     seed: int = documented("of prompt order and sampling", 0)
     resume: str | None = documented("folder of a run to go on with", None)
-
-
-AT_LEAST_ONE = (
-    "data.max_prompt_tokens",
-    "data.max_validation_samples",
-    "teacher.max_tokens",
-    "rollout.num_samples",
-    "rollout.max_new_tokens",
-    "trainer.steps",
-    "trainer.prompts_per_step",
-    "trainer.tokens_per_microbatch",
-    "trainer.save_every",
-    "trainer.keep_checkpoints",
-)
-ABOVE_ZERO = ("rollout.temperature", "recipe.gate", "trainer.learning_rate", "trainer.max_grad_norm")
-NOT_NEGATIVE = (
-    "data.prompt_cache_mb",
-    "recipe.clip_low",
-    "recipe.clip_high",
-    "trainer.warmup_steps",
-    "trainer.weight_decay",
-    "trainer.eval_every",
-    "tracking.rollouts_every",
-)
-DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
-
-
-def validate(config: TrainConfig) -> None:
-    """Refuse values that cannot work.
-
-    Raises:
-        UserError: names the key, its value and the remedy.
-    """
-    _check_bound(config, AT_LEAST_ONE, "be at least 1", lambda value: value >= 1)
-    _check_bound(config, ABOVE_ZERO, "be above 0", lambda value: value > 0)
-    _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
-    for node, key in ((config.model, "model"), (config.teacher, "teacher")):
-        check_checkpoint(node, key)
-    if config.trainer.threads is not None and config.trainer.threads < 1:
-        raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
-    if not 0 <= config.seed < 2**32:
-        raise UserError(f"seed={config.seed} must lie between 0 and {2**32 - 1}")
-    if len(config.trainer.betas) != 2 or not all(0 <= beta < 1 for beta in config.trainer.betas):
-        raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
-    if config.recipe.advantage_clip is not None and not config.recipe.advantage_clip > 0:
-        raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
-    _check_recipe(config.recipe)
-    if not 0 < config.data.validation_fraction < 1:
-        raise UserError(f"data.validation_fraction={config.data.validation_fraction} must lie between 0 and 1, as 0.1")
-
-
-def _check_recipe(recipe: RecipeConfig) -> None:
-    """Values of the recipe; whether its parts fit each other is said by `recipes.check_recipe`."""
-    calibration, ratio = recipe.calibration, recipe.balancing.ratio
-    if not 0 <= calibration.delta < float("inf"):
-        raise UserError(f"recipe.calibration.delta={calibration.delta} must be a number not below 0, as 0.4")
-    if not 0 <= calibration.min_retain_ratio <= 1:
-        raise UserError(f"recipe.calibration.min_retain_ratio={calibration.min_retain_ratio} must lie between 0 and 1")
-    if ratio is not None and not ratio >= 0:
-        raise UserError(f"recipe.balancing.ratio={ratio} must be 0 to inf correct for each incorrect, or null for none")
-    if not recipe.correction_cap >= 1:
-        raise UserError(f"recipe.correction_cap={recipe.correction_cap} must be at least 1, as 2")
-
-
-def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:
-    for key in keys:
-        section, name = key.split(".")
-        value = getattr(getattr(config, section), name)
-        if not holds(value):
-            raise UserError(f"{key}={value} must {demand}")
-
-
-def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
-    """Raises UserError unless there is one source of weights and a dtype to compute in."""
-    if (node.path is None) == (node.builder is None):
-        remedy = "give one of the two" if node.path is None else f"add {key}.builder=null to use the path"
-        raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")
-    if node.dtype not in DTYPES:
-        raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")

@@ -31,7 +31,8 @@ class Task(SampleSource, Protocol):
     def domain(self) -> str: ...
 
     def grade(self, sample: Sample, response: str) -> Outcome:
-        """Judge a response. Never raises: what cannot be decided is an unknown outcome with its reason."""
+        """Judge a response. Never raises: what cannot be decided is an unknown outcome with its reason. Is called from
+        several threads at once."""
         ...
 
 
@@ -55,6 +56,11 @@ class Processor(Protocol):
 
     def pieces(self, ids: Tensor) -> list[str]:
         """The R texts of i64[R] ids one by one, special tokens included; for people to look at."""
+        ...
+
+    def token_bytes(self, ids: Tensor) -> list[bytes]:
+        """The bytes that each of i64[R] response ids stands for: together the text of `decode`; b"" for special
+        tokens."""
         ...
 
     def save(self, folder: Path) -> None:

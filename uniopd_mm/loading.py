@@ -1,10 +1,9 @@
-"""From a configuration to its checkpoints: the student and the models that score it, with their processors."""
-
-from typing import Any
+"""From a configuration to its checkpoints: the student, and the base model of a recipe, with their processors."""
 
 from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.components import build
-from uniopd_mm.config import DataConfig, ModelConfig, TeacherConfig, TrainConfig
+from uniopd_mm.config import DataConfig, ModelConfig, TrainConfig
+from uniopd_mm.config_parts import TeacherConfig
 from uniopd_mm.data.cache import CachedProcessor
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
@@ -24,19 +23,6 @@ def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None)
     if node.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype), processor
-
-
-def load_teacher(expert: TeacherConfig, student: Processor, key: str = "teacher", **asked: Any) -> LocalTeacher:
-    """The expert under configuration key `key`; what a recipe asks of its scores is passed on.
-
-    Raises:
-        UserError: there is no such checkpoint, or it does not share the student's vocabulary.
-    """
-    path = checkpoint(expert, key)
-    processor = load_processor(expert, key, path)
-    check_vocabulary(student.vocabulary, processor.vocabulary, expert.name)
-    backbone = Backbone(load_model(path, f"{key}.path"), dtype=expert.dtype)
-    return LocalTeacher(expert.name, backbone, processor.vocabulary, max_tokens=expert.max_tokens, **asked)
 
 
 def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:

@@ -19,10 +19,11 @@ from transformers import AutoConfig
 
 from uniopd_mm.cache import made_cache_folder
 from uniopd_mm.data.prompts import encode_all
+from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.tracking.console import progress
 from uniopd_mm.tracking.files import write_durably
-from uniopd_mm.types import Media, Rollout, Sample, Sampling, Skip
+from uniopd_mm.types import Media, Outcome, Rollout, Sample, Sampling, Skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +148,9 @@ class Examiner:
             for prompts, skips in encode_all(self.processor, samples, self.max_prompt_tokens, self.chunk):
                 skipped += skips
                 groups = self.engine.generate(prompts, self.num_rollouts, self.sampling) if prompts else []
-                new = [(group[0].prompt.sample, self._tally(group)) for group in groups]
+                new = [
+                    (group[0].prompt.sample, tally) for group, tally in zip(groups, self._tallies(groups), strict=True)
+                ]
                 tallies.add(new)
                 for _, tally in new:
                     totals.update(correct=tally.correct, asked=self.num_rollouts)
@@ -155,14 +158,20 @@ class Examiner:
                 bar.advance(len(prompts) + len(skips), f"correct {correct:.3f}")
         return skipped
 
-    def _tally(self, group: Sequence[Rollout]) -> Tally:
-        texts = [(rollout.prompt.sample, self.processor.decode(rollout.response_ids)) for rollout in group]
-        outcomes = [self.task.grade(sample, text) for sample, text in texts]
-        counts = Counter(outcome.correct for outcome in outcomes)
-        reasons = [outcome.reason for outcome in outcomes if outcome.correct is None]
-        return Tally(
-            correct=counts[True],
-            incorrect=counts[False],
-            unknown=counts[None],
-            reason=reasons[-1] if reasons else "",
-        )
+    def _tallies(self, groups: Sequence[Sequence[Rollout]]) -> list[Tally]:
+        """One a group."""
+        rollouts = [rollout for group in groups for rollout in group]
+        texts = [self.processor.decode(rollout.response_ids) for rollout in rollouts]
+        outcomes = iter(grade_all(self.task, [rollout.prompt.sample for rollout in rollouts], texts))
+        return [_tally([next(outcomes) for _ in group]) for group in groups]
+
+
+def _tally(outcomes: Sequence[Outcome]) -> Tally:
+    counts = Counter(outcome.correct for outcome in outcomes)
+    reasons = [outcome.reason for outcome in outcomes if outcome.correct is None]
+    return Tally(
+        correct=counts[True],
+        incorrect=counts[False],
+        unknown=counts[None],
+        reason=reasons[-1] if reasons else "",
+    )

@@ -10,6 +10,7 @@ from typing import Any, Self, final
 import numpy as np
 import torch
 
+from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.types import Skip
@@ -53,7 +54,7 @@ class RunState:
     """All that the next step depends on, beside the student's weights."""
 
     progress: Progress
-    position: int
+    mixture: MixtureState
     skipped: tuple[Skip, ...]
     learner: Mapping[str, Any]
     rng: Mapping[str, Any]
@@ -63,7 +64,7 @@ class RunState:
         """The state of a run now."""
         return cls(
             progress=progress,
-            position=prompts.mixture.position,
+            mixture=prompts.mixture.state,
             skipped=tuple(prompts.skipped),
             learner=learner.state_dict(),
             rng=rng_state(),

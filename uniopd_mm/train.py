@@ -12,8 +12,10 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from uniopd_mm.assembly import assemble, check_components
+from uniopd_mm.checks import validate
 from uniopd_mm.cli import run_command
-from uniopd_mm.config import TrainConfig, validate
+from uniopd_mm.config import TrainConfig
+from uniopd_mm.plan import show_budget, show_plan
 from uniopd_mm.progress import Progress
 from uniopd_mm.recipes import build_recipe
 from uniopd_mm.report import write_report
@@ -38,6 +40,8 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     note(f"run {run.folder}")
     try:
         trainer = assemble(run, world)
+        sizes, held_out = trainer.parts.prompts.mixture.sizes, trainer.progress.before.asked
+        show_plan(run.folder, sizes, held_out, trainer.quotas(), is_main=world.is_main)
     except UserError:
         if world.is_main:
             give_back(run)
@@ -67,6 +71,7 @@ def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> N
     earlier = run.state.progress.seconds if run.state else 0.0
     summary = replace(summary, seconds=earlier + elapsed)
     write_summary(run.folder, summary)
+    show_budget(run.folder, tuple(trainer.parts.prompts.mixture.sizes), progress.history)
     terminal().print(summary_table(summary))
     note(f"report {write_report(run.folder)}")
 

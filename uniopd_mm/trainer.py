@@ -13,10 +13,12 @@ import torch
 
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.data.shares import domain_weights, quotas
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
 from uniopd_mm.distill.watch import warnings
+from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import save_checkpoint
 from uniopd_mm.learner.learner import Learner, Update
@@ -66,6 +68,7 @@ class Trainer:
         plan, tracker = self.config.trainer, self.parts.tracker
         for number in range(self.progress.step + 1, plan.steps + 1):
             self.clock = Stopwatch()
+            self.parts.prompts.mixture.set_quotas(self.quotas())
             values = {**self.step(number), **self._validate(number)}
             tracker.log_step(StepMetrics(step=number, values=values, timing=self.clock.timing(values)))
             self.progress = self.progress.after_step(number, values, self.clock.seconds())
@@ -84,7 +87,7 @@ class Trainer:
             rollouts = self._rollouts(prompts, number)
         with clock.lap("grade"):
             responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
-            outcomes = [parts.task.grade(r.prompt.sample, text) for r, text in zip(rollouts, responses, strict=True)]
+            outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
         with clock.lap("score"):
             scores, base = _scores(parts.router, rollouts), _scores(parts.base, rollouts)
         judged = zip(rollouts, responses, outcomes, scores, base, strict=True)
@@ -102,6 +105,14 @@ class Trainer:
             measured = self._measured(lesson, learned)
         parts.tracker.log_rollouts(number, lesson.trajectories, parts.processor.pieces)
         return {**measured, "skipped": len(parts.prompts.skipped)}
+
+    def quotas(self) -> Mapping[str, int]:
+        """How many of the next prompts come from each domain: by plan, and by what the steps so far measured."""
+        mixture, teacher = self.parts.prompts.mixture, self.progress.teacher
+        known = teacher.accuracy if teacher else {}
+        weights = domain_weights(self.config.mixture, mixture.sizes, known, self.progress.history)
+        window = self.config.mixture.window or self.config.trainer.prompts_per_step * len(weights)
+        return quotas(weights, window)
 
     def _prompts(self) -> Mapping[int, Prompt]:
         """This process's prompts by their places; a sample that is skipped on the way to them is named at once."""

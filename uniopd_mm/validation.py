@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from uniopd_mm.data.prompts import encode_all
+from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.tracking.console import progress
 from uniopd_mm.types import Sample, Sampling, Skip, UserError
@@ -64,9 +65,10 @@ class Validator:
         with progress(title, len(samples), transient=True) as bar:
             for prompts, skips in encode_all(self.processor, samples, self.max_prompt_tokens, self.chunk):
                 skipped += skips
-                for (rollout,) in engine.generate(prompts, 1, sampling) if prompts else ():
-                    sample = rollout.prompt.sample
-                    outcome = self.task.grade(sample, self.processor.decode(rollout.response_ids))
+                answers = [rollout for (rollout,) in engine.generate(prompts, 1, sampling)] if prompts else []
+                asked_now = [rollout.prompt.sample for rollout in answers]
+                texts = [self.processor.decode(rollout.response_ids) for rollout in answers]
+                for sample, outcome in zip(asked_now, grade_all(self.task, asked_now, texts), strict=True):
                     asked[sample.domain] += 1
                     correct[sample.domain] += outcome.correct is True
                     unknown += outcome.correct is None

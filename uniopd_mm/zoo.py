@@ -22,8 +22,8 @@ from filelock import FileLock
 from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.cache import made_cache_folder
 from uniopd_mm.data.collate import collate_rollouts, to_device
-from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import encode
+from uniopd_mm.data.walk import Walk
 from uniopd_mm.interfaces import Processor, SampleSource
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.tracking.console import Bar, progress
@@ -103,7 +103,7 @@ class School:
     schooling: Schooling
     lessons: Sequence[Rollout]
     exam: Sequence[Prompt]
-    order: Mixture = field(repr=False)
+    order: Walk = field(repr=False)
 
     @cached_property
     def engine(self) -> HFRollout:
@@ -163,7 +163,7 @@ def _school(backbone: Backbone, processor: Processor, schooling: Schooling, samp
         schooling=schooling,
         lessons=rollouts[schooling.num_checked :],
         exam=[rollout.prompt for rollout in rollouts[: schooling.num_checked]],
-        order=Mixture(samples[schooling.num_checked :], schooling.seed),
+        order=Walk(samples[schooling.num_checked :], schooling.seed),
     )
 
 

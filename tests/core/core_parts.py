@@ -1,10 +1,15 @@
 """Records made by hand, and the naive forms that the core is compared with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from uniopd_mm.config_parts import RoutingConfig
+from uniopd_mm.interfaces import Teacher
+from uniopd_mm.teachers.router import TeacherRouter
+from uniopd_mm.teachers.routes import build_routes
 from uniopd_mm.types import (
     FinishReason,
     Message,
@@ -49,6 +54,11 @@ def rollout(of: Prompt, response: list[int], logprobs: list[float] | None = None
 def scored(of: Rollout, logprobs: list[float] | Tensor) -> TeacherScores:
     values = torch.as_tensor(logprobs, dtype=torch.float32)
     return TeacherScores(teacher="t", token_ids=of.response_ids, logprobs=values)
+
+
+def routed(teachers: Mapping[str, Teacher]) -> TeacherRouter:
+    """Each teacher teaches the domain it stands under."""
+    return TeacherRouter(teachers, build_routes(RoutingConfig(), tuple(teachers), tuple(teachers)))
 
 
 def trajectory(of: Rollout, scores: object, correct: bool | None = True) -> Trajectory:

@@ -19,6 +19,7 @@ class Row:
     value: float = 0.0
     correct: bool | None = True
     group: int = 0
+    prompt_length: int = 3
     length: int = 4
     ruled_out: int = 0
     scored: bool = True
@@ -45,6 +46,7 @@ def step(rows: Sequence[Row]) -> tuple[StepSamples, Supervision]:
         correct=torch.tensor([outcome is True for outcome in outcomes], dtype=torch.bool),
         incorrect=torch.tensor([outcome is False for outcome in outcomes], dtype=torch.bool),
         outcome_rewards=torch.tensor([float(outcome is True) for outcome in outcomes], dtype=torch.float64),
+        prompt_lengths=column(rows, "prompt_length", torch.int64),
         lengths=column(rows, "length", torch.int64),
         truncated=column(rows, "truncated", torch.bool),
         scored=column(rows, "scored", torch.bool),

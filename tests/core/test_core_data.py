@@ -11,8 +11,9 @@ from torch import Tensor
 
 from uniopd_mm.data.collate import align, collate, collate_rollouts, left_padded
 from uniopd_mm.data.microbatch import by_token_budget
-from uniopd_mm.data.mixture import Mixture
+from uniopd_mm.data.mixture import Mixture, MixtureState
 from uniopd_mm.data.prompts import PromptStream, encode_all
+from uniopd_mm.data.walk import Walk
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.types import Failure, Media, Message, Prompt, Sample, UserError
 from uniopd_mm.world import World
@@ -102,22 +103,22 @@ def numbered(num: int) -> list[Sample]:
     return [sample(str(number)) for number in range(num)]
 
 
-def drawn(mixture: Mixture, num: int) -> list[str]:
-    return [mixture.next().sample_id for _ in range(num)]
+def drawn(walk: Walk, num: int) -> list[str]:
+    return [walk.next().sample_id for _ in range(num)]
 
 
 def test_every_sample_comes_once_an_epoch_in_another_order() -> None:
-    mixture = Mixture(numbered(7), seed=3)
-    epochs = [drawn(mixture, 7) for _ in range(4)]
+    walk = Walk(numbered(7), seed=3)
+    epochs = [drawn(walk, 7) for _ in range(4)]
     assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) > 1 and mixture.epoch == 4
-    assert drawn(Mixture(numbered(7), seed=4), 7) != epochs[0]
+    assert len({tuple(epoch) for epoch in epochs}) > 1 and walk.epoch == 4
+    assert drawn(Walk(numbered(7), seed=4), 7) != epochs[0]
 
 
 @given(st.integers(1, 6), st.integers(0, 20), st.integers(0, 5))
 def test_the_position_alone_brings_an_order_back(num: int, position: int, seed: int) -> None:
-    whole = drawn(Mixture(numbered(num), seed), position + 8)
-    assert drawn(Mixture(numbered(num), seed, position), 8) == whole[position:]
+    whole = drawn(Walk(numbered(num), seed), position + 8)
+    assert drawn(Walk(numbered(num), seed, position), 8) == whole[position:]
 
 
 def broken(sample_id: str) -> Sample:
@@ -134,7 +135,8 @@ def broken(sample_id: str) -> Sample:
 def stream(
     samples: Sequence[Sample], processor: QwenVLProcessor, max_prompt_tokens: int = 500, position: int = 0
 ) -> PromptStream:
-    return PromptStream(Mixture(samples, 0, position), processor, max_prompt_tokens, World())
+    state = MixtureState(positions={entry.domain: position for entry in samples})
+    return PromptStream(Mixture(samples, 0, state), processor, max_prompt_tokens, World())
 
 
 def test_bad_samples_are_skipped_counted_once_and_named(
@@ -150,7 +152,7 @@ def test_bad_samples_are_skipped_counted_once_and_named(
 @pytest.mark.parametrize("position", range(9))
 def test_one_usable_sample_is_found_wherever_the_walk_begins(processor: QwenVLProcessor, position: int) -> None:
     """First in one epoch and last in the next, it is 2(n - 1) draws away."""
-    prompts = stream([broken("1"), broken("2"), sample("good")], processor, position=position)
+    prompts = stream([broken("1"), broken("2"), sample("good", domain="video_qa")], processor, position=position)
     assert len(prompts.next(4)) == 4
 
 

@@ -25,6 +25,8 @@ def test_a_step_by_hand() -> None:
     values = measured(BY_HAND)
     assert {name: value for name, value in values.items() if "/" not in name} == pytest.approx(
         {
+            "prompts": 2,
+            "prompt_tokens": 6,
             "accuracy": 3 / 6,
             "reward": 3 / 6,
             "response_length": 20 / 7,
@@ -136,7 +138,15 @@ def test_means_per_token_are_over_all_tokens() -> None:
     assert not expected.keys() & nobody.keys()
 
 
-COUNTS = {"response_length", "response_tokens", "truncated", "unknown_outcomes", "teacher_failures"}
+COUNTS = {
+    "prompts",
+    "prompt_tokens",
+    "response_length",
+    "response_tokens",
+    "truncated",
+    "unknown_outcomes",
+    "teacher_failures",
+}
 
 
 def test_what_has_no_value_is_left_out() -> None:
@@ -171,10 +181,14 @@ def test_domains_and_teachers_are_told_apart_and_always() -> None:
     both = measured([*math, *code])
     for name, values in measured(math).items():
         kind, _, rest = name.partition("/")
+        if name.endswith("token_share"):
+            continue
         assert both[name if rest else f"domain/math/{kind}"] == values
         assert both[name if rest else f"teacher/expert/{kind}"] == values
     assert both["domain/math/auc"] == 1.0 and both["teacher/coder/auc"] == 0.0 and both["auc"] == 0.5
     assert both["domain/code/response_length"] == 9.0
+    assert (both["domain/code/prompts"], both["prompts"], both["domain/code/prompt_tokens"]) == (1, 2, 3)
+    assert both["domain/code/token_share"] == 18 / (18 + 3 * 4) and "token_share" not in both
     assert both["teacher/expert/teacher_failures"] == 1 and both["teacher/coder/teacher_failures"] == 0
 
 

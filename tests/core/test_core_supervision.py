@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from core_parts import rollout, scored, trajectory
+from core_parts import rollout, routed, scored, trajectory
 from supervision_parts import EVEN, MASK, NONE, SHIFT, advantages, answer, finite, learner, lesson, measured, weights
 
 from uniopd_mm.backbone import Backbone
@@ -16,7 +16,6 @@ from uniopd_mm.distill.calibration import Direction, Scope
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
-from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores
 
 # Returns 0.125 and 0.5: the margin of -0.375 is 1 short of 0.625.
@@ -146,7 +145,7 @@ class Broken:
 
 def test_nan_from_a_teacher_is_a_failure_and_reaches_no_weight(backbone: Backbone, prompts: list[Prompt]) -> None:
     rollouts = [rollout(prompts[index // 2], [30, 31, 32, 33], group_id=index // 2) for index in range(4)]
-    scores = TeacherRouter({"video_qa": Broken()}).score(rollouts)
+    scores = routed({"video_qa": Broken()}).score(rollouts)
     assert [isinstance(entry, Failure) for entry in scores] == [False, True, False, True]
     rows = [
         trajectory(one, entry, correct=number < 1)

@@ -7,14 +7,13 @@ from typing import final
 
 import pytest
 import torch
-from core_parts import plain_logits, prompt, rollout, sampling, scored
+from core_parts import plain_logits, prompt, rollout, routed, sampling, scored
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
-from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores, UserError, Vocabulary
 
 
@@ -49,7 +48,7 @@ def test_a_response_of_zero_tokens_has_zero_scores(
     backbone: Backbone, processor: QwenVLProcessor, rollouts: list[Rollout]
 ) -> None:
     empty = rollout(rollouts[0].prompt, [])
-    router = TeacherRouter({"video_qa": LocalTeacher("expert", backbone, processor.vocabulary)})
+    router = routed({"video_qa": LocalTeacher("expert", backbone, processor.vocabulary)})
     alone, (beside, first) = router.score([empty]), router.score([empty, rollouts[0]])
     for scores in (alone[0], beside):
         assert isinstance(scores, TeacherScores) and len(scores.logprobs) == len(scores.token_ids) == 0
@@ -113,7 +112,7 @@ class Table:
 
 def only(scores: TeacherScores, **changes: object) -> TeacherScores | Failure:
     one = rollout(prompt([1, 2]), [5, 6, 7])
-    return TeacherRouter({"d": Table("t", lambda _: replace(scores, **changes))}).score([one])[0]
+    return routed({"d": Table("t", lambda _: replace(scores, **changes))}).score([one])[0]
 
 
 def test_scores_of_other_tokens_become_failures() -> None:
@@ -136,14 +135,15 @@ def test_each_domain_goes_to_its_teacher_and_comes_back_in_order() -> None:
         "b": Table("second", lambda one: Failure(teacher="second", reason="down")),
     }
     sent = [rollout(prompt([1], domain=domain), [token]) for domain, token in (("b", 4), ("a", 5), ("b", 6), ("a", 7))]
-    scores = TeacherRouter(teachers).score(sent)
+    scores = routed(teachers).score(sent)
     assert [entry.teacher for entry in scores] == ["second", "first", "second", "first"]
     assert [int(entry.token_ids) for entry in scores if isinstance(entry, TeacherScores)] == [5, 7]
 
 
 def test_a_domain_without_a_teacher_names_those_there_are() -> None:
-    router = TeacherRouter({"chart": Table("t", lambda one: scored(one, [-1.0]))})
-    with pytest.raises(UserError, match=r"'math'.*chart"):
+    table = Table("t", lambda one: scored(one, [-1.0]))
+    router = routed({"chart": table, "code": table})
+    with pytest.raises(UserError, match=r"'math'.*chart, code"):
         router.score([rollout(prompt([1], domain="math"), [2])])
 
 

@@ -8,7 +8,8 @@ from job_parts import composed
 from uniopd_mm.assembly import check_components
 from uniopd_mm.cli import CONFIGS, groups
 from uniopd_mm.components import build
-from uniopd_mm.config import TrainConfig, validate
+from uniopd_mm.checks import validate
+from uniopd_mm.config import TrainConfig
 from uniopd_mm.distill.objective import Reduction
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.video_qa import VideoQaTask

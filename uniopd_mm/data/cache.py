@@ -49,6 +49,9 @@ class CachedProcessor:
     def pieces(self, ids: Tensor) -> list[str]:
         return self.processor.pieces(ids)
 
+    def token_bytes(self, ids: Tensor) -> list[bytes]:
+        return self.processor.token_bytes(ids)
+
     def save(self, folder: Path) -> None:
         self.processor.save(folder)
 

@@ -1,47 +1,70 @@
-"""The order in which prompts are drawn: every sample once an epoch, shuffled anew from the seed in each.
+"""Which sample comes next, out of several domains that each hold their share.
 
-The place in that order is one number, `position`, which is all a resumed run needs. Leaves out: several domains.
+Domains take turns by smooth weighted round robin: at each draw every domain's credit grows by its quota, the domain
+with the most credit is drawn and pays the sum of all quotas. From credits of 0, that many draws hold every quota
+exactly, spread evenly, and leave credits of 0. Within a domain samples come as `Walk` has them. The state is a few
+whole numbers, which is all a resumed run needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
-import torch
-
+from uniopd_mm.data.walk import Walk
 from uniopd_mm.types import Sample
 
 
 @final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixtureState:
+    """By domain: samples drawn so far, and credits."""
+
+    positions: Mapping[str, int] = field(default_factory=dict)
+    credits: Mapping[str, int] = field(default_factory=dict)
+
+
+@final
 class Mixture:
-    """An endless, reproducible walk through a corpus.
+    """An endless, reproducible sequence of samples.
 
     Args:
-        samples: at least one.
+        samples: of all domains, at least one.
         seed: of the shuffles.
-        position: samples drawn so far.
+        state: where to go on.
     """
 
-    def __init__(self, samples: Sequence[Sample], seed: int, position: int = 0) -> None:
-        if not samples:
-            raise ValueError("a mixture needs at least one sample")
-        self.samples = samples
-        self.seed = seed
-        self.position = position
-        self._order = self._shuffled(self.epoch)
+    def __init__(self, samples: Sequence[Sample], seed: int, state: MixtureState | None = None) -> None:
+        state = state or MixtureState()
+        by_domain: dict[str, list[Sample]] = {}
+        for sample in samples:
+            by_domain.setdefault(sample.domain, []).append(sample)
+        self._walks = {name: Walk(own, seed, state.positions.get(name, 0)) for name, own in by_domain.items()}
+        self._credits = {name: state.credits.get(name, 0) for name in by_domain}
+        self._quotas = dict.fromkeys(by_domain, 1)
 
     @property
-    def epoch(self) -> int:
-        """Full passes so far."""
-        return self.position // len(self.samples)
+    def sizes(self) -> Mapping[str, int]:
+        """Samples of each domain, in the order of their first ones."""
+        return {name: len(walk.samples) for name, walk in self._walks.items()}
 
-    def next(self) -> Sample:
-        """The sample at `position`, which moves on by one."""
-        offset = self.position % len(self.samples)
-        if offset == 0:
-            self._order = self._shuffled(self.epoch)
-        self.position += 1
-        return self.samples[self._order[offset]]
+    @property
+    def state(self) -> MixtureState:
+        positions = {name: walk.position for name, walk in self._walks.items()}
+        return MixtureState(positions=positions, credits=dict(self._credits))
 
-    def _shuffled(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(len(self.samples), generator=generator).tolist()
+    def set_quotas(self, quotas: Mapping[str, int]) -> None:
+        """How often each domain is drawn from now on, relative to the others; all domains, each above 0."""
+        assert quotas.keys() == self._quotas.keys() and min(quotas.values()) > 0
+        self._quotas = dict(quotas)
+
+    def next_domain(self) -> str:
+        """Whose turn it is."""
+        for name, quota in self._quotas.items():
+            self._credits[name] += quota
+        chosen = max(self._credits, key=lambda name: self._credits[name])  # of equals the first
+        self._credits[chosen] -= sum(self._quotas.values())
+        return chosen
+
+    def next_of(self, domain: str) -> Sample:
+        """The domain's next sample."""
+        return self._walks[domain].next()

@@ -55,11 +55,15 @@ def describe(
         ValueError: unknown statistic, delta negative or not finite.
     """
     step = _Part(samples=samples, supervision=supervision, sums=sums)
+    num_tokens = int(samples.lengths.sum())
     parts = {"": step, **_parts(step, "domain", samples.domains), **_parts(step, "teacher", samples.teachers)}
     return {
         f"{prefix}{name}": value
         for prefix, part in parts.items()
-        for name, value in _values(part, statistic, delta).items()
+        for name, value in {
+            **_values(part, statistic, delta),
+            **(_token_share(part, num_tokens) if prefix else {}),
+        }.items()
         if value is not None
     }
 
@@ -97,6 +101,7 @@ def _rows(record: Record, chosen: Tensor) -> Record:
 
 def _values(part: _Part, statistic: str, delta: float) -> Values:
     return {
+        **_prompts(part.samples),
         **_outcomes(part.samples),
         **_divergence(part.samples),
         **_order(part.samples),
@@ -104,6 +109,18 @@ def _values(part: _Part, statistic: str, delta: float) -> Values:
         **_selection(part.samples, part.supervision),
         **_per_token(part.sums),
     }
+
+
+def _token_share(part: _Part, num_tokens: int) -> Values:
+    """The part of the step's response tokens that these samples have."""
+    return {"token_share": _quotient(part.samples.lengths, num_tokens)}
+
+
+def _prompts(samples: StepSamples) -> Values:
+    """Prompts and their tokens, each counted once however many rollouts it has."""
+    groups, num_groups = units_of(samples.group_ids, Scope.GROUP)
+    longest = torch.zeros(num_groups, dtype=torch.int64).scatter_reduce(0, groups, samples.prompt_lengths, "amax")
+    return {"prompts": num_groups, "prompt_tokens": int(longest.sum())}
 
 
 def _outcomes(samples: StepSamples) -> Values:

@@ -44,7 +44,8 @@ class StepSamples:
     """One entry for each trajectory of a step, over all processes: what statistics are made of.
 
     `correct`, `incorrect`, `truncated`, `scored` (a teacher's reward of one token at least is finite) and `failed` (a
-    teacher did not score it) are bool[N]; `group_ids`, `lengths` (response tokens) and `ruled_out` (tokens the teacher
+    teacher did not score it) are bool[N]; `group_ids`, `prompt_lengths` and `lengths` (prompt
+    and response tokens) and `ruled_out` (tokens the teacher
     gives no probability) i64[N]. `returns` f64[N] is the distillation return G, 0 where there are no scores.
     `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` f64[N] are sums over a response's scored tokens that are not
     ruled out. `domains` and `teachers` have N names; a teacher is None where none was asked.
@@ -54,6 +55,7 @@ class StepSamples:
     correct: Tensor
     incorrect: Tensor
     outcome_rewards: Tensor
+    prompt_lengths: Tensor
     lengths: Tensor
     truncated: Tensor
     scored: Tensor
@@ -111,6 +113,7 @@ def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards
         correct=evidence.correct,
         incorrect=evidence.incorrect,
         outcome_rewards=evidence.outcome_rewards.double(),
+        prompt_lengths=torch.tensor([len(trajectory.rollout.prompt.token_ids) for trajectory in trajectories]),
         lengths=_lengths(trajectories),
         truncated=torch.tensor([t.rollout.finish_reason is FinishReason.LENGTH for t in trajectories]),
         scored=rewarded.any(-1),

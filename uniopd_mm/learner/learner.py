@@ -15,7 +15,7 @@ from uniopd_mm.data.collate import collate, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.recipe import Gradient
-from uniopd_mm.types import Batch, Trajectory
+from uniopd_mm.types import Batch, TeacherScores, Trajectory
 from uniopd_mm.world import World
 
 
@@ -59,7 +59,7 @@ class Learner:
     def update(self, trajectories: Sequence[Trajectory]) -> Update:
         """One optimizer step. With a gradient that is not finite, or without a token that teaches anything, weights,
         moments and schedule stay as they are and `skipped_updates` is 1."""
-        parts = by_token_budget([trajectory.rollout.num_tokens for trajectory in trajectories], self.max_tokens)
+        parts = self._parts(trajectories)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
         shares, teaches = self._shares(batches), self._teaches(batches)
         self.student.train(self.student.model.is_gradient_checkpointing)  # it only happens in training mode
@@ -71,6 +71,20 @@ class Learner:
         loss = sum(self.world.gather(sum(loss for loss, _ in done)))
         rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(teaches)}
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
+
+    def _parts(self, trajectories: Sequence[Trajectory]) -> list[list[int]]:
+        """Indices of micro-batches. Whole distributions of different teachers come from different output embeddings,
+        and each micro-batch has one."""
+        heads = [t.scores.head if isinstance(t.scores, TeacherScores) else None for t in trajectories]
+        anybodys = next((head for head in heads if head is not None), None)  # where a failure may stand as well
+        by_head: dict[int, list[int]] = {}
+        for index, head in enumerate(heads):
+            by_head.setdefault(id(anybodys if head is None else head), []).append(index)
+        return [
+            [own[place] for place in part]
+            for own in by_head.values()
+            for part in by_token_budget([trajectories[index].rollout.num_tokens for index in own], self.max_tokens)
+        ]
 
     def _step(self, teaches: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)

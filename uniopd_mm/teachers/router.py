@@ -1,4 +1,5 @@
-"""Which teacher scores which rollout, and the check that what came back speaks of what was sent."""
+"""Sends every rollout to its teachers, checks that what came back speaks of what was sent, and puts several teachers'
+scores of one rollout together."""
 
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -6,44 +7,58 @@ from typing import final
 import torch
 
 from uniopd_mm.interfaces import Teacher
-from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError
+from uniopd_mm.teachers.routes import Routes
+from uniopd_mm.types import Failure, Rollout, TeacherScores
 
 
 @final
 class TeacherRouter:
-    """Sends each rollout to the expert of its prompt's domain.
+    """The teachers of a run as one.
 
     Args:
-        teachers: by domain.
+        teachers: by name.
+        routes: who teaches what.
     """
 
-    def __init__(self, teachers: Mapping[str, Teacher]) -> None:
+    def __init__(self, teachers: Mapping[str, Teacher], routes: Routes) -> None:
         self.teachers = teachers
+        self.routes = routes
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """One entry per rollout, in order; scores of other tokens than the sampled ones become failures.
 
         Raises:
-            UserError: a domain without a teacher.
+            UserError: a rollout that nobody teaches.
         """
-        scores: dict[int, TeacherScores | Failure] = {}
-        for domain, indices in self._by_domain(rollouts).items():
+        weights = [self.routes.of(rollout.prompt.sample) for rollout in rollouts]
+        scores: list[dict[str, TeacherScores | Failure]] = [{} for _ in rollouts]
+        for name, teacher in self.teachers.items():
+            indices = [index for index, wanted in enumerate(weights) if name in wanted]
             chosen = [rollouts[index] for index in indices]
-            answers = self._teacher(domain).score(chosen)
-            scores |= {i: verified(r, s) for i, r, s in zip(indices, chosen, answers, strict=True)}
-        return [scores[index] for index in range(len(rollouts))]
+            for index, rollout, answer in zip(indices, chosen, teacher.score(chosen) if chosen else (), strict=True):
+                scores[index][name] = verified(rollout, answer)
+        return [combined(answers, wanted) for answers, wanted in zip(scores, weights, strict=True)]
 
-    def _by_domain(self, rollouts: Sequence[Rollout]) -> Mapping[str, list[int]]:
-        groups: dict[str, list[int]] = {}
-        for index, rollout in enumerate(rollouts):
-            groups.setdefault(rollout.prompt.sample.domain, []).append(index)
-        return groups
 
-    def _teacher(self, domain: str) -> Teacher:
-        if domain not in self.teachers:
-            known = ", ".join(sorted(self.teachers))
-            raise UserError(f"teacher: no teacher for domain {domain!r}; the configured domains are {known}")
-        return self.teachers[domain]
+def combined(scores: Mapping[str, TeacherScores | Failure], weights: Mapping[str, float]) -> TeacherScores | Failure:
+    """Scores of one response by several teachers: the weighted mean of their log-probs, whose reward is the weighted
+    mean of their rewards and whose gradient is that of sum_k w_k KL(pi || pi_k). Of distributions only the mean
+    entropy is kept. One that failed fails all: the others' mean would be another objective."""
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    answers: list[TeacherScores] = []
+    for answer in scores.values():
+        if isinstance(answer, Failure):
+            return answer
+        answers.append(answer)
+    shares = torch.tensor([weights[name] for name in scores])
+    entropies = [answer.entropy for answer in answers if answer.entropy is not None]
+    return TeacherScores(
+        teacher="+".join(answer.teacher for answer in answers),
+        token_ids=answers[0].token_ids,
+        logprobs=shares @ torch.stack([answer.logprobs for answer in answers]),
+        entropy=shares @ torch.stack(entropies) if len(entropies) == len(answers) else None,
+    )
 
 
 def verified(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores | Failure:

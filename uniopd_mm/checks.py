@@ -1,0 +1,140 @@
+"""Values of a configuration that cannot work, refused with the key, the value and the remedy.
+
+Which parts of a recipe fit each other is said by `recipes.check_recipe`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
+from uniopd_mm.config_parts import MediaFor, MixtureConfig, Reads, TeacherConfig
+from uniopd_mm.types import UserError
+
+AT_LEAST_ONE = (
+    "data.max_prompt_tokens",
+    "data.max_validation_samples",
+    "rollout.num_samples",
+    "rollout.max_new_tokens",
+    "trainer.steps",
+    "trainer.prompts_per_step",
+    "trainer.tokens_per_microbatch",
+    "trainer.save_every",
+    "trainer.keep_checkpoints",
+)
+ABOVE_ZERO = ("rollout.temperature", "recipe.gate", "trainer.learning_rate", "trainer.max_grad_norm")
+NOT_NEGATIVE = (
+    "data.prompt_cache_mb",
+    "recipe.clip_low",
+    "recipe.clip_high",
+    "trainer.warmup_steps",
+    "trainer.weight_decay",
+    "trainer.eval_every",
+    "tracking.rollouts_every",
+)
+DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
+
+
+def validate(config: TrainConfig) -> None:
+    """Refuse values that cannot work.
+
+    Raises:
+        UserError: names the key, its value and the remedy.
+    """
+    _check_bound(config, AT_LEAST_ONE, "be at least 1", lambda value: value >= 1)
+    _check_bound(config, ABOVE_ZERO, "be above 0", lambda value: value > 0)
+    _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
+    check_checkpoint(config.model, "model")
+    for name, plan in teacher_plans(config).items():
+        _check_teacher(plan, f"teachers.{name}" if config.teachers else "teacher")
+    _check_mixture(config.mixture)
+    if config.trainer.threads is not None and config.trainer.threads < 1:
+        raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"seed={config.seed} must lie between 0 and {2**32 - 1}")
+    if len(config.trainer.betas) != 2 or not all(0 <= beta < 1 for beta in config.trainer.betas):
+        raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
+    if config.recipe.advantage_clip is not None and not config.recipe.advantage_clip > 0:
+        raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
+    _check_recipe(config.recipe)
+    if not 0 < config.data.validation_fraction < 1:
+        raise UserError(f"data.validation_fraction={config.data.validation_fraction} must lie between 0 and 1, as 0.1")
+
+
+def _check_recipe(recipe: RecipeConfig) -> None:
+    """Values of the recipe; whether its parts fit each other is said by `recipes.check_recipe`."""
+    calibration, ratio = recipe.calibration, recipe.balancing.ratio
+    if not 0 <= calibration.delta < float("inf"):
+        raise UserError(f"recipe.calibration.delta={calibration.delta} must be a number not below 0, as 0.4")
+    if not 0 <= calibration.min_retain_ratio <= 1:
+        raise UserError(f"recipe.calibration.min_retain_ratio={calibration.min_retain_ratio} must lie between 0 and 1")
+    if ratio is not None and not ratio >= 0:
+        raise UserError(f"recipe.balancing.ratio={ratio} must be 0 to inf correct for each incorrect, or null for none")
+    if not recipe.correction_cap >= 1:
+        raise UserError(f"recipe.correction_cap={recipe.correction_cap} must be at least 1, as 2")
+
+
+def teacher_plans(config: TrainConfig) -> dict[str, TeacherConfig]:
+    """Every teacher by name: `teacher` itself, or where there are `teachers`, each of them with what it has otherwise.
+    An entry that says where its weights come from says it alone.
+
+    Raises:
+        UserError: an entry with an unknown key or a wrong type.
+    """
+    if not config.teachers:
+        return {config.teacher.name: config.teacher}
+    return {str(name): _plan(config.teacher, str(name), entry) for name, entry in config.teachers.items()}
+
+
+def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
+    key = f"teachers.{name}"
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{key}={entry}: must be an object, as {key}.path=FOLDER")
+    sources = {"path": None, "builder": None} if {"path", "builder"} & set(entry) else {}
+    try:
+        base = OmegaConf.structured(common)
+        base.merge_with({"name": name, **sources, **entry})
+        return OmegaConf.to_object(base)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}: {str(error).splitlines()[0]}; --help lists what `teacher` has") from error
+
+
+def _check_teacher(plan: TeacherConfig, key: str) -> None:
+    check_checkpoint(plan, key)
+    if plan.max_tokens < 1:
+        raise UserError(f"{key}.max_tokens={plan.max_tokens} must be at least 1")
+    if plan.reads is Reads.IDS and plan.media is not MediaFor.AS_IS:
+        raise UserError(
+            f"{key}.media={plan.media.name}: with {key}.reads=IDS it reads the student's own prompt; set reads=TOKENS "
+            "or TEXT for a prompt of its own"
+        )
+
+
+def _check_mixture(mixture: MixtureConfig) -> None:
+    if not mixture.temperature > 0:
+        raise UserError(f"mixture.temperature={mixture.temperature} must be above 0, as 2")
+    if not 0 < mixture.floor <= 1:
+        raise UserError(f"mixture.floor={mixture.floor} must lie above 0 and at most 1, as 0.1")
+    if mixture.recent < 1:
+        raise UserError(f"mixture.recent={mixture.recent} must be at least 1")
+    if mixture.window is not None and mixture.window < 1:
+        raise UserError(f"mixture.window={mixture.window} must be at least 1, or null")
+
+
+def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:
+    for key in keys:
+        section, name = key.split(".")
+        value = getattr(getattr(config, section), name)
+        if not holds(value):
+            raise UserError(f"{key}={value} must {demand}")
+
+
+def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
+    """Raises UserError unless there is one source of weights and a dtype to compute in."""
+    if (node.path is None) == (node.builder is None):
+        remedy = "give one of the two" if node.path is None else f"add {key}.builder=null to use the path"
+        raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")
+    if node.dtype not in DTYPES:
+        raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")

@@ -1,0 +1,91 @@
+"""What a run is going to do, and did, as tables on the console and files in its folder: who teaches what
+(teachers.json), how often each domain is drawn (mixture.json), and what it had of the training in the end
+(mixture_budget.json)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from uniopd_mm.data.shares import History
+from uniopd_mm.self_test import Lesson
+from uniopd_mm.tracking.console import terminal
+from uniopd_mm.tracking.tables import table_of, write_table
+
+
+def show_teachers(folder: Path, taught: Sequence[Lesson], *, is_main: bool) -> None:
+    """Who teaches what, and how each teacher's self-test went."""
+    rows = [
+        {
+            "teacher": lesson.teacher,
+            "teaches": ", ".join(f"{domain} {count:g}" for domain, count in lesson.prompts.items()) or "nothing",
+            "reads": _reading(lesson),
+            "self-test": _self_test(lesson),
+        }
+        for lesson in taught
+    ]
+    terminal().print(table_of("teachers, and how many train prompts they teach", rows, left=tuple(rows[0])))
+    if is_main:
+        write_table(folder, "teachers", [asdict(lesson) for lesson in taught])
+
+
+def _reading(lesson: Lesson) -> str:
+    return lesson.reads if lesson.media == "as_is" else f"{lesson.reads}, media: {lesson.media}"
+
+
+def _self_test(lesson: Lesson) -> str:
+    test = lesson.self_test
+    if test is None:
+        return "no prompt to test it on"
+    answer = " ".join(test.answer.split())
+    shown = answer if len(answer) <= 40 else f"{answer[:39]}…"
+    return f"{shown!r} {test.logprob:.3f} nats/token, scored within {test.difference:.0e}"
+
+
+def show_plan(
+    folder: Path, train: Mapping[str, int], held_out: Mapping[str, int], quotas: Mapping[str, int], *, is_main: bool
+) -> None:
+    """How many prompts each domain has and how often it is drawn: `quotas` of each window of prompts. All by domain."""
+    window = sum(quotas.values())
+    records = [
+        {
+            "domain": domain,
+            "train": count,
+            "held_out": held_out.get(domain, 0),
+            "quota": quotas[domain],
+            "window": window,
+            "share": quotas[domain] / window,
+        }
+        for domain, count in train.items()
+    ]
+    if len(records) > 1:
+        rows = [
+            {
+                "domain": str(record["domain"]),
+                "train prompts": str(record["train"]),
+                "held out": str(record["held_out"]),
+                f"of {window} prompts": str(record["quota"]),
+                "share": f"{100 * record['quota'] / window:.1f} %",  # type: ignore[operator]
+            }
+            for record in records
+        ]
+        terminal().print(table_of("mixture: how often each domain is drawn", rows, left=("domain",)))
+    if is_main:
+        write_table(folder, "mixture", records)
+
+
+def show_budget(folder: Path, domains: Sequence[str], history: History) -> None:
+    """What each domain had of the training, in prompts and tokens."""
+    names = ("prompts", "prompt_tokens", "response_tokens")
+    sums = {
+        domain: {name: sum(int(step.get(f"domain/{domain}/{name}", 0)) for step in history) for name in names}
+        for domain in domains
+    }
+    totals = {name: max(1, sum(counts[name] for counts in sums.values())) for name in names}
+    rows = [
+        {"domain": domain}
+        | {name.replace("_", " "): f"{counts[name]:,} ({100 * counts[name] / totals[name]:.1f} %)" for name in names}
+        for domain, counts in sums.items()
+    ]
+    if len(rows) > 1:
+        terminal().print(table_of("mixture: what each domain had of the training", rows, left=("domain",)))
+    write_table(folder, "mixture_budget", [{"domain": domain, **counts} for domain, counts in sums.items()])

@@ -1,0 +1,127 @@
+"""Before the first step: can each teacher be believed? And who teaches what, in numbers.
+
+A teacher answers one of its prompts greedily, and then scores that answer as it will score the student's: every token
+must be the one it likes best, with the log-prob it had when it was written, and twice the same. A checkpoint whose
+weights were lost on the way to the device, or a processor that reads prompts otherwise, fails here and not in the loss.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import torch
+
+from uniopd_mm.faculty import Faculty, Member
+from uniopd_mm.interfaces import Processor
+from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Sampling, TeacherScores, UserError
+
+TOLERANCE = {"float32": 1e-2, "bfloat16": 0.5}  # nats; written with a cache of keys and values, scored without
+UNIFORM = 0.999  # share of the largest entropy there is; a trained model is far below it
+TRIES = 20  # samples that are looked through for one that can be read
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfTest:
+    """A teacher's answer to one of its prompts, the mean log-prob of its tokens [nats], and the largest difference
+    between writing and scoring one of them."""
+
+    sample_id: str
+    answer: str
+    logprob: float
+    difference: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """What one teacher teaches: prompts by domain, counted by their weights, and its self-test (None where it has no
+    prompt)."""
+
+    teacher: str
+    path: str
+    reads: str
+    media: str
+    prompts: Mapping[str, float]
+    self_test: SelfTest | None
+
+
+def lessons(faculty: Faculty, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> list[Lesson]:
+    """One entry for each teacher, tested.
+
+    Raises:
+        UserError: a sample that nobody teaches, or a teacher that fails its test.
+    """
+    prompts: dict[str, Counter[str]] = {name: Counter() for name in faculty.members}
+    own: dict[str, list[Sample]] = {name: [] for name in faculty.members}
+    for sample in samples:
+        for name, weight in faculty.routes.of(sample).items():
+            prompts[name][sample.domain] += weight  # type: ignore[assignment]
+            own[name].append(sample)
+    return [
+        Lesson(
+            teacher=name,
+            path=str(member.plan.path or "made here"),
+            reads=member.plan.reads.value,
+            media=member.plan.media.value,
+            prompts=dict(prompts[name]),
+            self_test=self_test(member, own[name], student, max_new_tokens) if own[name] else None,
+        )
+        for name, member in faculty.members.items()
+    ]
+
+
+def self_test(member: Member, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> SelfTest:
+    """Test the teacher on the first of its samples that can be read.
+
+    Raises:
+        UserError: none can, or writing and scoring disagree.
+    """
+    name, prompt = member.local.name, _readable(member, samples[:TRIES], student)
+    vocabulary = replace(member.processor.vocabulary, banned_ids=())  # its plain distribution, as it is scored
+    sampling = Sampling(temperature=0, max_new_tokens=max_new_tokens, seed=0, policy_step=0)
+    (rollout,) = HFRollout(member.local.backbone, vocabulary).generate([prompt], 1, sampling)[0]
+    first, second = member.local.score([rollout, rollout])
+    if isinstance(first, Failure) or isinstance(second, Failure):
+        raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
+    difference = (first.logprobs - rollout.logprobs).abs().max().item()
+    text = member.processor.decode(rollout.response_ids)
+    _check(member, rollout, first, second, difference, text)
+    return SelfTest(
+        sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
+    )
+
+
+def _check(
+    member: Member, rollout: Rollout, first: TeacherScores, second: TeacherScores, difference: float, text: str
+) -> None:
+    name, limit = member.local.name, TOLERANCE[member.plan.dtype]
+    remedy = "check that the checkpoint is whole and the processor is its own"
+    if difference > limit:
+        raise UserError(
+            f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {remedy}"
+        )
+    if not torch.equal(first.logprobs, second.logprobs):
+        raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {remedy}")
+    assert first.entropy is not None
+    if first.entropy.mean().item() > UNIFORM * log(member.local.backbone.vocab_size):
+        raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {remedy}")
+
+
+def _readable(member: Member, samples: Sequence[Sample], student: Processor) -> Prompt:
+    """The teacher's prompt of the first sample that it, and the student, can read."""
+    reason = ""
+    for sample in samples:
+        try:
+            prompt = student.encode(sample)
+            return member.prompts.of(sample) if member.prompts else prompt
+        except BadSample as error:
+            reason = f"{sample.source}: {error}"
+    raise UserError(
+        f"teacher={member.local.name}: none of the first {len(samples)} samples can be read, the last: {reason}; a "
+        "teacher without eyes takes media=CAPTION or media=NOTHING"
+    )
+
+
+def _reason(scores: TeacherScores | Failure) -> str:
+    return scores.reason if isinstance(scores, Failure) else ""
