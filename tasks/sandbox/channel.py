@@ -1,0 +1,95 @@
+"""The grader's end of a warden: starts it, sends frames, waits no longer than it must, and ends it."""
+
+import json
+import os
+import select
+import struct
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, final
+
+from uniopd_mm.tasks.sandbox.limits import SandboxFault
+
+_PATIENCE = 30.0  # seconds that a warden may take on top of the program's wall time
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@final
+class Channel:
+    """A warden with one job. Raises OSError where it cannot be started."""
+
+    def __init__(self, command: Sequence[str], job: Mapping[str, Any]) -> None:
+        self._command = command
+        self._job = job
+
+    def __enter__(self) -> "Channel":
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_ENVIRONMENT,
+            cwd="/",
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._send(self._job)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The warden ends when its input does, and what it runs ends with it."""
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def ask(self, text: str, wall_seconds: float) -> dict[str, Any]:
+        """The answer to one input. Raises SandboxFault where there is none."""
+        deadline = time.monotonic() + wall_seconds + _PATIENCE
+        self._send(text)
+        size = struct.unpack("<Q", self._read(8, deadline))[0]
+        answer = json.loads(self._read(size, deadline))
+        if "fault" in answer:
+            raise SandboxFault(answer["fault"])
+        return answer
+
+    def _send(self, content: Any) -> None:
+        body = json.dumps(content).encode()
+        view = memoryview(struct.pack("<Q", len(body)) + body)
+        assert self._process.stdin is not None
+        try:
+            while view:
+                view = view[self._process.stdin.write(view) :]
+        except BrokenPipeError:
+            raise SandboxFault(self._last_words()) from None
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        parts = bytearray()
+        while len(parts) < size:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise SandboxFault("the sandbox does not answer")
+            part = os.read(descriptor, min(size - len(parts), 1 << 20))
+            if not part:
+                raise SandboxFault(self._last_words())
+            parts += part
+        return bytes(parts)
+
+    def _last_words(self) -> str:
+        assert self._process.stderr is not None
+        poll = select.poll()
+        poll.register(self._process.stderr, select.POLLIN)
+        words = os.read(self._process.stderr.fileno(), 1 << 16) if poll.poll(1000) else b""
+        lines = words.decode("utf-8", "replace").strip().splitlines()
+        return f"the sandbox ended: {lines[-1][:200] if lines else 'no message'}"

@@ -1,0 +1,187 @@
+"""Programs on this machine, as strictly apart from it as the machine can do.
+
+    namespaces  Process, network, mount and IPC namespaces made by the warden: the program is alone, without a
+                network, and sees a file system that holds the interpreter's library and an empty folder in memory.
+                Nothing outlives it, because the kernel ends a process namespace with its first process.
+    bubblewrap  The same view, made by `bwrap`, for users to whom the kernel refuses namespaces and who have a `bwrap`
+                that may make them. Processes that are left over are found and ended.
+    rlimits     No namespaces. Under root the program has a user of its own. Landlock (Linux 5.13) refuses every file
+                but the library and the folder, which lies on the machine's disk and is removed afterwards. Names and
+                sizes of other files can be seen, and so can the list of processes. Left-over processes are found and
+                ended.
+
+At every level: CPU and wall time, memory, output and files are limited; environment and descriptors of the grader do
+not reach the program; capabilities are gone; and a seccomp filter refuses sockets, signals to others, tracing and, with
+`Limits.processes` 1, other processes (on x86-64 and AArch64). A level is used only after a program that tried to
+write, to signal and to connect was refused on this very machine. What none of them does: hide the clock and the
+processor, or withstand a hole in the kernel.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, final
+
+import uniopd_mm
+from uniopd_mm.tasks.sandbox.channel import Channel
+from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
+from uniopd_mm.tasks.sandbox.probe import check_apart
+from uniopd_mm.types import UserError
+
+
+class Level(StrEnum):
+    """How programs are kept apart, strongest first."""
+
+    NAMESPACES = "namespaces"
+    BUBBLEWRAP = "bubblewrap"
+    RLIMITS = "rlimits"
+
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from uniopd_mm.tasks.sandbox.inside.warden import main; main()"
+_CODE = "/code"  # where bubblewrap shows the warden's source
+
+
+@final
+class LocalSandbox:
+    """A Sandbox on this machine.
+
+    Args:
+        level: one level to use, or None for the strongest that works.
+        max_running: programs that run at the same time; by default one per processor core.
+        packages: installed packages that programs can import beside the standard library.
+    """
+
+    def __init__(
+        self, *, level: str | None = None, max_running: int | None = None, packages: Sequence[str] = ("numpy",)
+    ) -> None:
+        if level is not None and level not in list(Level):
+            raise UserError(f"sandbox.level={level}: no such level; choose from {', '.join(Level)}")
+        if max_running is not None and max_running < 1:
+            raise UserError(f"sandbox.max_running={max_running}: must be 1 or more")
+        self._wanted = tuple(Level) if level is None else (Level(level),)
+        self._free = threading.BoundedSemaphore(max_running or len(os.sched_getaffinity(0)))
+        self._packages = tuple(_package_folder(name) for name in packages)
+        self._level: Level | None = None
+        self._choosing = threading.Lock()
+
+    @property
+    def level(self) -> str:
+        """The level in use: see this file's docstring for what it guarantees.
+
+        Raises:
+            UserError: none works on this machine.
+        """
+        with self._choosing:
+            if self._level is None:
+                self._level = self._strongest()
+            return self._level
+
+    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Iterator[Run]:
+        """See `Sandbox.runs`. Waits until a core is free, and holds it until the iterator is closed."""
+        level = Level(self.level)
+        with self._free:
+            yield from self._runs(level, source, inputs, limits)
+
+    def _strongest(self) -> Level:
+        reasons = []
+        for level in self._wanted:
+            try:
+                check_apart(functools.partial(self._first_run, level))
+            except SandboxFault as fault:
+                reasons.append(f"{level} ({fault})")
+            else:
+                return level
+        raise UserError(
+            f"sandbox: programs cannot be kept apart on this machine: {'; '.join(reasons)}; install bubblewrap, "
+            "run under Linux 5.13 or later, or use a remote sandbox"
+        )
+
+    def _first_run(self, level: Level, source: str) -> Run:
+        with contextlib.closing(self._runs(level, source, [""], Limits())) as runs:
+            return next(runs)
+
+    def _runs(self, level: Level, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
+        folder = tempfile.mkdtemp(prefix="uniopd-sandbox-")
+        try:
+            os.chmod(folder, 0o711)  # a user who is not ours passes through it to the program's folder
+            job = self._job(level, folder) | {"source": source, "limits": asdict(limits)}
+            with Channel(self._command(level, folder), job) as channel:
+                for text in inputs:
+                    yield _run_of(channel.ask(text, limits.wall_seconds))
+        except OSError as error:
+            raise SandboxFault(f"the sandbox cannot start: {error}") from error
+        finally:
+            _remove(folder)
+
+    def _job(self, level: Level, folder: str) -> dict[str, Any]:
+        parents = [str(package.parent) for package in self._packages]
+        return {
+            "level": level,
+            "folder": "/box" if level is Level.BUBBLEWRAP else folder,
+            "readable": self._readable(),
+            "libraries": list(dict.fromkeys([*_standard_library(), *parents])),
+        }
+
+    def _readable(self) -> list[str]:
+        """What a program may read: shared libraries, the standard library and the packages."""
+        shared = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"]
+        packages = [str(path) for package in self._packages for path in (package, Path(f"{package}.libs"))]
+        wanted = [*shared, os.path.join(sys.base_prefix, "lib"), *_standard_library(), *packages]
+        return list(dict.fromkeys(path for path in wanted if os.path.exists(path)))
+
+    def _command(self, level: Level, folder: str) -> list[str]:
+        python = os.path.realpath(sys.executable)
+        code = Path(uniopd_mm.__file__).parent
+        start = [python, "-I", "-S", "-B", "-X", "utf8", "-c", _START]
+        if level is not Level.BUBBLEWRAP:
+            return [*start, str(code.parent)]
+        shown = [python, *self._readable()]
+        binds = [part for path in shown for part in ("--ro-bind", path, path)]
+        for name in ("__init__.py", "tasks/__init__.py", "tasks/sandbox"):
+            binds += ["--ro-bind", str((code / name).resolve()), f"{_CODE}/uniopd_mm/{name}"]
+        options = ["--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
+        return [shutil.which("bwrap") or "bwrap", *options, "--tmpfs", "/box", *binds, "--", *start, _CODE]
+
+
+def _standard_library() -> list[str]:
+    library = os.path.dirname(os.path.realpath(os.__file__))
+    return [library, os.path.join(library, "lib-dynload")]
+
+
+def _package_folder(name: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"sandbox.packages: there is no installed package {name}; install it or leave it out")
+    return Path(next(iter(spec.submodule_search_locations))).resolve()
+
+
+def _run_of(answer: dict[str, Any]) -> Run:
+    return Run(
+        status=Status(answer["status"]),
+        exit_code=answer["exit_code"],
+        stdout=answer["stdout"],
+        stderr=answer["stderr"],
+        seconds=answer["seconds"],
+    )
+
+
+def _remove(folder: str) -> None:
+    """Also what rmtree cannot remove: folders nested a thousand deep, or closed to their owner."""
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, folder], capture_output=True, check=False)
