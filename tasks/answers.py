@@ -81,6 +81,28 @@ def final_answer(response: str) -> FinalAnswer | None:
     return FinalAnswer(form=Form.PLAIN, readings=_distinct([text, text.splitlines()[-1]]))
 
 
+def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
+    """The readings as they stand, then as `unwrapped`, with and without a full stop at their end: for graders that
+    compare characters, where a wrapper would count as an error."""
+    stopless = (unwrapped(reading.rstrip(".")).rstrip(".") for reading in final.readings)
+    return _distinct([*final.readings, *map(unwrapped, final.readings), *stopless])
+
+
+_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
+_STYLED = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it))\s*\{([^{}]*)\}")
+_ESCAPED = re.compile(r"\\([%$&#_])|\{([,.])\}")
+
+
+def unwrapped(text: str) -> str:
+    r"""The text without emphasis, quotes, mathematics delimiters and LaTeX styles: "1,000" for "$\text{1{,}000}$"."""
+    text = text.replace("**", "").replace("`", "").strip()
+    for opening, closing in _DELIMITERS:
+        if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            text = text[len(opening) : -len(closing)].strip()
+    text = _ESCAPED.sub(r"\1\2", text)
+    return _STYLED.sub(r"\1", text).strip()
+
+
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 
 
