@@ -142,7 +142,7 @@ class LocalSandbox:
     def _command(self, level: Level, folder: str) -> list[str]:
         python = os.path.realpath(sys.executable)
         code = Path(uniopd_mm.__file__).parent
-        start = [python, "-I", "-S", "-B", "-X", "utf8", "-c", _START]
+        start = [python, "-I", "-S", "-X", "utf8", "-c", _START]
         if level is not Level.BUBBLEWRAP:
             return [*start, str(code.parent)]
         shown = [python, *self._readable()]

@@ -1,20 +1,21 @@
 """From the fork to the program's first line: streams, folder, rights and limits of one run."""
 
+import atexit
 import os
 import signal
 import sys
+import threading
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from uniopd_mm.tasks.sandbox.inside import confine
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """What the runs of one program have in common. `apart` says whether this process makes namespaces for each;
-    `user` is who the program runs as, None for whoever runs this process."""
+    `user` is who the program runs as, None for whoever runs this process. (No dataclass: to import those takes as long
+    as all the rest of a warden.)"""
 
     source: str
     apart: bool
@@ -40,15 +41,44 @@ class Launch:
 
     def numbered(self, number: int) -> "Launch":
         """Folders on the machine's own disk stay until the warden has ended, so each run has another one."""
-        return self if self.apart else replace(self, folder=f"{self.folder}-{number}")
+        return self if self.apart else self._replace(folder=f"{self.folder}-{number}")
 
-    def run_program(self) -> None:
-        """Run the program as `__main__` of this process; its exceptions and exits are the process's own."""
+    def run_program(self) -> NoReturn:
+        """Run the program as `__main__` of this process, and end as an interpreter does, but without taking apart
+        every module: in a forked process that copies all their memory, and takes longer than most programs."""
         confine.purge_modules("uniopd_mm")
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
         sys.argv = ["program.py"]
-        exec(compile(self.source, "program.py", "exec"), main.__dict__)
+        code = 0
+        try:
+            exec(compile(self.source, "program.py", "exec"), main.__dict__)
+        except SystemExit as end:
+            code = _exit_code(end.code)
+        except BaseException as error:  # noqa: BLE001 - the program's own, whatever it is
+            sys.__excepthook__(type(error), error, error.__traceback__)
+            code = 1
+        os._exit(code | _finish())
+
+
+def _exit_code(value: object) -> int:
+    """As Python ends: a text is printed, and an error."""
+    if value is None or isinstance(value, int):
+        return (value or 0) & 0xFF
+    print(value, file=sys.stderr)
+    return 1
+
+
+def _finish() -> int:
+    """Wait for threads, run what was registered, and write out what was printed. 1 where that cannot be done."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 - the program may have put anything in their place
+        return 1
+    return 0
 
 
 def fork_program(launch: Launch, text: str, namespace: int | None) -> tuple[int, tuple[int, int]]:

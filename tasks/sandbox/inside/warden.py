@@ -10,6 +10,7 @@ inputs, and sends back what came out. Frames on its stdin and stdout are 8 bytes
 It ends when its stdin ends, and takes a program that is still running with it.
 """
 
+import gc
 import json
 import os
 import select
@@ -41,6 +42,7 @@ def main() -> None:
     except OSError as error:
         _send(replies, {"fault": f"{job['level']}: {error}"})
         return
+    gc.freeze()  # a collection in a child would touch, and so copy, all that is here
     number = 0
     while (text := _receive(requests)) is not None:
         number += 1
