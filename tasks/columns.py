@@ -1,9 +1,11 @@
 """How a user's columns get our names.
 
-A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`),
-and a list of theirs collects several columns in one list (`[a0, a1, a2]`). What a value means is left to the caller.
+A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`), be
+part of a text (`videos/{video_id}.mp4`), and a list of theirs collects several columns in one list (`[a0, a1, a2]`).
+What a value means is left to the caller.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -33,19 +35,28 @@ def find(raw: Mapping[str, Any], column: str) -> Any:
 
 
 def picked(raw: Mapping[str, Any], theirs: str | list[str]) -> Any:
-    """The value of a column, or those of several in one list without the nulls at its end.
+    """The value of a column, a text around columns, or the values of several in one list without the nulls at its end.
 
     Raises:
         KeyError: not one of the columns is there.
     """
     if isinstance(theirs, str):
-        return find(raw, theirs)
+        return _filled(raw, theirs) if _PLACE.search(theirs) else find(raw, theirs)
     if not any(has(raw, column) for column in theirs):
         raise KeyError(", ".join(theirs))
     values = [find(raw, column) if has(raw, column) else None for column in theirs]
     while values and values[-1] is None:
         values.pop()
     return values
+
+
+_PLACE = re.compile(r"\{([^{}]+)\}")
+
+
+def _filled(raw: Mapping[str, Any], text: str) -> str | None:
+    """The text with its columns' values, None where one of them is null."""
+    values = {name: find(raw, name) for name in _PLACE.findall(text)}
+    return None if None in values.values() else _PLACE.sub(lambda place: str(values[place[1]]), text)
 
 
 def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
@@ -59,7 +70,8 @@ def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
 
 def top_level(theirs: str | list[str], raw: Mapping[str, Any]) -> set[str]:
     """The row's own columns that a map's entry reads as a whole."""
-    return {column for column in ([theirs] if isinstance(theirs, str) else theirs) if column in raw}
+    entries = [theirs] if isinstance(theirs, str) else theirs
+    return {column for entry in entries for column in (_PLACE.findall(entry) or [entry]) if column in raw}
 
 
 def shown(theirs: str | list[str]) -> str:

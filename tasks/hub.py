@@ -1,6 +1,9 @@
 """Raw rows from data sets of the `datasets` library: on the hub, in a folder with the hub's layout, or saved by it.
 
-    OWNER/NAME:train:17  the 17th row of that split, counted from 1
+    hub:OWNER/NAME                  a data set of the hub
+    hub:OWNER/NAME/FOLDER/*.parquet some of its files
+    hub:FOLDER, hub:FOLDER/FILE     the same in a copy
+    OWNER/NAME:train:17             the 17th row of that split, counted from 1
 
 Rows come out of Arrow tables, so that images and videos stay the bytes or paths that are stored. Left out: data sets
 that are made by a script, which the library itself no longer runs.
@@ -23,19 +26,33 @@ def is_saved(path: str) -> bool:
 
 
 def read_hub(path: str, *, subset: str | None, split: str, streaming: bool) -> Iterator[RawRow]:
-    """The rows of one split of `hub:OWNER/NAME`, or of `hub:FOLDER` with the same files.
+    """The rows of one split; of several subsets one after the other ("a+b").
 
     Raises:
         UserError: no such data set, subset or split, it cannot be reached, or it is damaged.
     """
     import datasets  # a second to import, which only those pay who need it
 
-    name = os.path.expanduser(path.removeprefix(HUB))
-    try:
-        table = datasets.load_dataset(name, name=subset, split=split, streaming=streaming)
-    except Exception as error:  # data from outside: the library lets errors of its many file readers through
-        raise _refused(path, subset, split, error) from error
-    return _rows(table, f"{path.removeprefix(HUB)}:{split}", path, name if os.path.isdir(name) else None)
+    name, files = _located(os.path.expanduser(path.removeprefix(HUB)))
+    folder = name if os.path.isdir(name) else None
+    for part in subset.split("+") if subset else [None]:
+        try:
+            table = datasets.load_dataset(name, name=part, split=split, data_files=files, streaming=streaming)
+        except Exception as error:  # data from outside: the library lets errors of its many file readers through
+            raise _refused(path, part, split, error) from error
+        place = ":".join(filter(None, (path.removeprefix(HUB), part, split)))
+        yield from _rows(table, place, path, folder)
+
+
+def _located(name: str) -> tuple[str, str | None]:
+    """(data set, which of its files), the latter None for all that belong to the split."""
+    if os.path.isfile(name):
+        return os.path.dirname(name) or ".", os.path.basename(name)
+    owner, _, rest = name.partition("/")
+    data_set, _, files = rest.partition("/")
+    if files and not os.path.isdir(name) and not os.path.isabs(name):
+        return f"{owner}/{data_set}", files
+    return name, None
 
 
 def read_saved(path: str, *, split: str) -> Iterator[RawRow]:
@@ -76,8 +93,9 @@ def _refused(path: str, subset: str | None, split: str, error: Exception) -> Use
     import datasets
 
     said = _line(error)
-    name = path.removeprefix(HUB)
-    copy = f"copy it with `hf download {name} --repo-type dataset --local-dir FOLDER` and give data.path=hub:FOLDER"
+    name, files = _located(path.removeprefix(HUB))
+    given = f"hub:FOLDER/{files}" if files else "hub:FOLDER"
+    copy = f"copy it with `hf download {name} --repo-type dataset --local-dir FOLDER` and give data.path={given}"
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         return UserError(f"data.path={path}: {said}; check the name, or log in with `hf auth login`")
     if "BuilderConfig" in said or "Config name is missing" in said:

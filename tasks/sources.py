@@ -9,8 +9,8 @@ What a row means is said by the adapter.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from uniopd_mm.tasks.columns import check_columns, flattened
@@ -28,10 +28,11 @@ class RowSource:
 
     Args:
         path: see above; None where there are none.
-        columns: from the task's names to the rows' own: a column, a place inside one (`reward_model.ground_truth`), or
-            a list of columns (`[a0, a1]`).
+        columns: from the task's names to the rows' own: a column, a place inside one (`reward_model.ground_truth`),
+            a text around columns (`videos/{video_id}.mp4`), or a list of columns (`[a0, a1]`).
         where: only rows whose columns have these values; a list stands for one of its values.
-        subset: configuration name of a hub data set.
+        ignore: columns that are not kept. Every other one is, in the samples' metadata.
+        subset: configuration name of a hub data set; several as "a+b".
         source_split: which split of a hub or saved data set is read. It is divided further, see `validation_fraction`.
         streaming: read a hub data set without copying it first.
         media_root: folder of relative media paths; by default the one that the row's file is in.
@@ -42,6 +43,7 @@ class RowSource:
     path: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    ignore: Sequence[str] = ()
     subset: str | None = None
     source_split: str = SOURCE_SPLIT
     streaming: bool = False
@@ -72,7 +74,12 @@ class RowSource:
             rows = read_saved(self.path, split=self.source_split)
         else:
             rows = read_files(self.path)
-        return (RawRow(where=row.where, content=row.content, folder=root or row.folder) for row in rows)
+        return (replace(row, content=self._kept(row.content), folder=root or row.folder) for row in rows)
+
+    def _kept(self, content: Mapping[str, Any] | str) -> Mapping[str, Any] | str:
+        if isinstance(content, str):
+            return content
+        return {name: value for name, value in content.items() if name not in self.ignore}
 
     def _media_folder(self) -> str | None:
         if self.media_root is None:

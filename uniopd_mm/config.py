@@ -22,13 +22,13 @@ class DataConfig:
     """Which prompts a run learns from."""
 
     path: str | None = documented(
-        "rows to learn from: a .jsonl or .parquet file, a folder or glob of them, hub:OWNER/NAME, or what `datasets` "
-        "saved; null: the task's synthetic set",
+        "rows: a .jsonl or .parquet file, a folder or glob, a saved data set, hub:OWNER/NAME; null: the synthetic set",
         None,
     )
     columns: dict[str, Any] = documented("from the task's names to the rows', as +data.columns.question=prompt", {})
     where: dict[str, Any] = documented("only rows with these values, as +data.where.ability=math", {})
-    subset: str | None = documented("configuration of a hub data set", None)
+    ignore: list[str] = documented("columns that are not kept, where they are large, as [r1_solution_1]", [])
+    subset: str | None = documented("configuration of a hub data set; several: a+b", None)
     source_split: str = documented("split of a hub or saved data set that is read, and divided further", "train")
     streaming: bool = documented("read a hub data set without copying it first", False)
     media_root: str | None = documented("folder of relative media paths; null: the folder of the rows", None)
