@@ -23,6 +23,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from uniopd_mm import resolvers
 from uniopd_mm.types import UserError
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -35,6 +36,7 @@ def run_command(function: Callable[[Any, Sequence[str]], None], schema: type, na
         print(help_text(schema, name))
         return
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    resolvers.register()
     logging.getLogger("hydra").addHandler(logging.NullHandler())  # its errors are raised too, and told in one line
     threading.excepthook = _thread_failed
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them and exiting with 1

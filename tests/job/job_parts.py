@@ -23,6 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from uniopd_mm import resolvers
 from uniopd_mm.cli import CONFIGS
 from uniopd_mm.config import TrainConfig
 
@@ -119,6 +120,7 @@ def _command(command: str, arguments: list[str], folder: str, environment: dict[
 def composed(*overrides: str) -> TrainConfig:
     """What the command composes from these arguments."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    resolvers.register()
     with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
         config: Any = OmegaConf.to_object(compose("train", list(overrides)))
     assert isinstance(config, TrainConfig)

@@ -1,0 +1,30 @@
+"""Several synthetic sets as one, for a model that is to know something of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import final
+
+from uniopd_mm.interfaces import SampleSource
+from uniopd_mm.types import Corpus
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SyntheticMixture:
+    """Samples of the sources by turns, so that any number from the front has about as many of each.
+
+    Args:
+        sources: by a name of the user's choice.
+    """
+
+    sources: Mapping[str, SampleSource]
+
+    def samples(self, split: str) -> Corpus:
+        """See `SampleSource.samples`."""
+        corpora = [source.samples(split) for source in self.sources.values()]
+        turns = chain.from_iterable(zip_longest(*(corpus.samples for corpus in corpora)))
+        return Corpus(
+            samples=tuple(sample for sample in turns if sample is not None),
+            skipped=tuple(chain.from_iterable(corpus.skipped for corpus in corpora)),
+        )

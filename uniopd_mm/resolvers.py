@@ -1,0 +1,29 @@
+"""What configurations may compute: the values of an experiment with real checkpoints when it is rehearsed with the zoo.
+
+    data.path: ${real:'hub:zwhe99/DeepMath-103K'}    null where the student is made by a builder (model=tiny)
+    teacher.builder: ${stand_in:zoo.expert}          that node there, null with a real student
+
+So `experiment=NAME trainer.steps=2 model=tiny` runs every part of an experiment on synthetic samples in a minute.
+"""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf."""
+    OmegaConf.register_new_resolver("real", _real, replace=True)
+    OmegaConf.register_new_resolver("stand_in", _stand_in, replace=True)
+
+
+def _real(value: Any, *, _root_: DictConfig) -> Any:
+    return None if _is_rehearsal(_root_) else value
+
+
+def _stand_in(key: str, *, _root_: DictConfig) -> Any:
+    return OmegaConf.select(_root_, key) if _is_rehearsal(_root_) else None
+
+
+def _is_rehearsal(root: DictConfig) -> bool:
+    return OmegaConf.select(root, "model.builder") is not None
