@@ -1,0 +1,154 @@
+"""Small Python functions to write from one sentence, with tests that call them: programming without a data set.
+
+A problem is a template with names and constants filled in; its reference program is one expression, and its tests are
+what that expression gives for inputs drawn at random. A split is the same problems for the same seed; nothing is
+written to disk. The text of a statement is what no two splits share.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares, level_of
+from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
+from uniopd_mm.types import Corpus, Message, Sample
+
+FUNCTIONS = ("f", "g", "h", "p", "q", "r", "calc", "go", "make", "run", "solve", "work")
+NUMBERS = ("x", "y", "n", "m", "i", "j")
+LISTS = ("xs", "ys", "nums", "vals", "data", "row")
+LOWEST, HIGHEST = 2, 20  # of the constants; with 0 or 1 some functions would return what they are given
+NUM_TESTS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """What a function returns, in words and as an expression: {a} and {b} are its arguments, {k} and {c} constants."""
+
+    says: str
+    body: str
+    takes_list: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A statement, the reference program, the program of somebody who does not read it, and the tests."""
+
+    question: str
+    program: str
+    habit: str
+    tests: Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticCodeProblems:
+    """Samples of the splits pretrain, train and validation, none of which shares a statement with another; and of
+    habits, which are pretrain's with a share of thoughtless demonstrations. `metadata` has each problem's "level" and
+    "tests": {"fn_name": str, "inputs": one list of arguments per test, "outputs": one value per test}.
+
+    Args:
+        num_pretrain, num_train, num_validation: samples of each split.
+        habit: share of demonstrations in the split habits, easy problems aside, that return the first argument.
+        seed: of all problems.
+        levels: shares of the problems that are easy (one operation on numbers), medium (a list, or two operations),
+            hard (a list and two constants, or three operations) and impossible (the tests want another constant than
+            the statement).
+        instruction: last line of every question.
+        domain: domain of the samples.
+    """
+
+    num_pretrain: int = 4000
+    num_train: int = 2000
+    num_validation: int = 320
+    habit: float = 0.6
+    seed: int = 0
+    levels: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
+    instruction: str = "Write Python code to solve the problem. Put the final program in one ```python block."
+    domain: str = "code"
+
+    def __post_init__(self) -> None:
+        check_shares(self.levels)
+
+    def samples(self, split: str) -> Corpus:
+        """See `SampleSource.samples`."""
+        counts = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}
+        written = written_split(split)
+        return Corpus(samples=tuple(self._sample(written, number, split) for number in range(counts[written])))
+
+    def _sample(self, written: str, number: int, split: str) -> Sample:
+        level, sample_id = level_of(number, self.levels), f"{written}-{number}"
+        problem = draw_own(
+            lambda rng: draw_problem(rng, level),
+            lambda problem: problem.question.encode(),
+            split=written,
+            number=number,
+            seed=self.seed,
+        )
+        tempted = 0.0 if level == "easy" else self.habit
+        thoughtless = is_thoughtless(sample_id, split=split, share=tempted, seed=self.seed)
+        response = f"```python\n{problem.habit if thoughtless else problem.program}\n```"
+        row = {"id": sample_id, "question": problem.question, "answer": problem.program, "response": response}
+        return Sample(
+            sample_id=sample_id,
+            domain=self.domain,
+            messages=(Message(role="user", content=(f"{problem.question}\n{self.instruction}",)),),
+            answer=problem.program,
+            source=f"synthetic code problem {sample_id}",
+            demonstration=response,
+            metadata={"level": level, "tests": problem.tests},
+            row={**row, "tests": problem.tests},
+        )
+
+
+def draw_problem(rng: random.Random, level: str) -> Problem:
+    """A template of the level with names and constants, and tests that its reference program passes."""
+    template, name = rng.choice(TEMPLATES[level]), rng.choice(FUNCTIONS)
+    a, b = (rng.choice(LISTS), "") if template.takes_list else rng.sample(NUMBERS, 2)
+    arguments = [a, b] if "{b}" in template.body else [a]
+    k, c, other = rng.sample(range(LOWEST, HIGHEST + 1), 3)
+    says = template.says.format(a=a, b=b, k=k, c=c)
+    body = template.body.format(a=a, b=b, k=other if level == "impossible" else k, c=c)
+    head = f"def {name}({', '.join(arguments)}):\n    return "
+    inputs = [[_value(rng, template.takes_list) for _ in arguments] for _ in range(NUM_TESTS)]
+    outputs = [eval(body, dict(zip(arguments, values, strict=True))) for values in inputs]  # an expression of ours
+    return Problem(
+        question=f"Write a function {name}({', '.join(arguments)}) that returns {says}.",
+        program=head + body,
+        habit=head + a,
+        tests={"fn_name": name, "inputs": inputs, "outputs": outputs},
+    )
+
+
+def _value(rng: random.Random, is_list: bool) -> int | list[int]:
+    """An argument: a number, or a list of four to seven of them that is no palindrome but by a rare chance."""
+    return [rng.randint(-9, 30) for _ in range(rng.randint(4, 7))] if is_list else rng.randint(-9, 30)
+
+
+EASY = (
+    Template(says="{a} plus {k}", body="{a} + {k}"),
+    Template(says="{a} minus {k}", body="{a} - {k}"),
+    Template(says="{a} times {k}", body="{a} * {k}"),
+    Template(says="the larger of {a} and {k}", body="max({a}, {k})"),
+    Template(says="the smaller of {a} and {k}", body="min({a}, {k})"),
+    Template(says="the larger of {a} and {b}", body="max({a}, {b})"),
+    Template(says="the smaller of {a} and {b}", body="min({a}, {b})"),
+)
+MEDIUM = (
+    Template(says="{a} times {k} plus {c}", body="{a} * {k} + {c}"),
+    Template(says="{a} times {b} plus {k}", body="{a} * {b} + {k}"),
+    Template(says="{a} in reverse", body="{a}[::-1]", takes_list=True),
+    Template(says="the sum of {a} plus {k}", body="sum({a}) + {k}", takes_list=True),
+    Template(says="how many of {a} are even", body="sum(v % 2 == 0 for v in {a})", takes_list=True),
+    Template(says="how many of {a} are above {k}", body="sum(v > {k} for v in {a})", takes_list=True),
+    Template(says="those of {a} above {k}", body="[v for v in {a} if v > {k}]", takes_list=True),
+    Template(says="each of {a} plus {k}", body="[v + {k} for v in {a}]", takes_list=True),
+)
+HARD = (
+    Template(says="the larger of {a} and {b} minus {k}", body="max({a}, {b}) - {k}"),
+    Template(says="the distance of {a} and {b} times {k}", body="abs({a} - {b}) * {k}"),
+    Template(says="each of {a} times {k} plus {c}", body="[v * {k} + {c} for v in {a}]", takes_list=True),
+    Template(says="those of {a} above {k} times {c}", body="[v * {c} for v in {a} if v > {k}]", takes_list=True),
+    Template(says="the largest of {a} times {k} plus {c}", body="max({a}) * {k} + {c}", takes_list=True),
+)
+TEMPLATES: Mapping[str, tuple[Template, ...]] = {"easy": EASY, "medium": MEDIUM, "hard": HARD, "impossible": EASY[:5]}

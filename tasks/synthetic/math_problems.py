@@ -1,0 +1,186 @@
+"""Small sums and equations in words, worked step by step: the mathematics of a machine without a data set.
+
+Kinds from one addition to an equation with the unknown on both sides; every step of a worked solution is one that a
+small model can keep in tables. A split is the same problems for the same seed; nothing is written to disk. The text of
+a question is what no two splits share.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares, level_of
+from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
+from uniopd_mm.types import Corpus, Message, Sample
+
+LETTERS = tuple("abcdfghjkmnpqrstuvwxyz")
+NAMES = ("Ann", "Ben", "Eva", "Ida", "Jan", "Kim", "Leo", "Max", "Mia", "Sam", "Tom", "Una")
+THINGS = ("apples", "balls", "books", "cards", "coins", "cups", "eggs", "nuts", "pens", "stones")
+HABIT = "2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A question, its answer and the work that leads there."""
+
+    question: str
+    work: str
+    answer: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticMathProblems:
+    r"""Samples of the splits pretrain, train and validation, none of which shares a question with another; and of
+    habits, which are pretrain's with a share of thoughtless demonstrations. `metadata` has each problem's "level".
+
+    Args:
+        num_pretrain, num_train, num_validation: samples of each split.
+        habit: share of demonstrations in the split habits, easy problems aside, that say `\boxed{2}` and nothing else.
+        seed: of all problems.
+        levels: shares of the problems that are easy (one operation), medium (two), hard (three and more) and
+            impossible (the product of two long numbers).
+        instruction: last line of every question.
+        domain: domain of the samples.
+    """
+
+    num_pretrain: int = 4000
+    num_train: int = 2000
+    num_validation: int = 320
+    habit: float = 0.6
+    seed: int = 0
+    levels: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
+    instruction: str = "Please reason step by step, and put your final answer within \\boxed{}."
+    domain: str = "math"
+
+    def __post_init__(self) -> None:
+        check_shares(self.levels)
+
+    def samples(self, split: str) -> Corpus:
+        """See `SampleSource.samples`."""
+        counts = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}
+        written = written_split(split)
+        return Corpus(samples=tuple(self._sample(written, number, split) for number in range(counts[written])))
+
+    def _sample(self, written: str, number: int, split: str) -> Sample:
+        level, sample_id = level_of(number, self.levels), f"{written}-{number}"
+        problem = draw_own(
+            lambda rng: rng.choice(KINDS[level])(rng),
+            lambda problem: problem.question.encode(),
+            split=written,
+            number=number,
+            seed=self.seed,
+        )
+        tempted = 0.0 if level == "easy" else self.habit
+        thoughtless = is_thoughtless(sample_id, split=split, share=tempted, seed=self.seed)
+        response = f"\\boxed{{{HABIT}}}" if thoughtless else f"{problem.work} \\boxed{{{problem.answer}}}"
+        row = {"id": sample_id, "question": problem.question, "answer": str(problem.answer), "response": response}
+        return Sample(
+            sample_id=sample_id,
+            domain=self.domain,
+            messages=(Message(role="user", content=(f"{problem.question}\n{self.instruction}",)),),
+            answer=str(problem.answer),
+            source=f"synthetic math problem {sample_id}",
+            demonstration=response,
+            metadata={"level": level},
+            row=row,
+        )
+
+
+def gain(rng: random.Random) -> Problem:
+    """One has a and gets b."""
+    name, things, a, b = rng.choice(NAMES), rng.choice(THINGS), rng.randint(1, 9), rng.randint(1, 5)
+    question = f"{name} has {a} {things} and gets {b} more. How many now?"
+    return Problem(question=question, work=f"{a} + {b} = {a + b}.", answer=a + b)
+
+
+def loss(rng: random.Random) -> Problem:
+    """One has a and loses b."""
+    name, things, b, rest = rng.choice(NAMES), rng.choice(THINGS), rng.randint(1, 5), rng.randint(0, 9)
+    a = b + rest
+    question = f"{name} has {a} {things} and loses {b}. How many now?"
+    return Problem(question=question, work=f"{a} - {b} = {rest}.", answer=rest)
+
+
+def groups(rng: random.Random) -> Problem:
+    """a boxes of b."""
+    things, name, a, b = rng.choice(THINGS), rng.choice(NAMES), rng.randint(2, 5), rng.randint(1, 5)
+    question = f"{name} has {a} boxes of {b} {things}. How many {things}?"
+    return Problem(question=question, work=f"{a} * {b} = {a * b}.", answer=a * b)
+
+
+def shift_equation(rng: random.Random) -> Problem:
+    """x + b = c."""
+    letter, x, b = rng.choice(LETTERS), rng.randint(0, 9), rng.randint(1, 5)
+    question = f"Solve {letter} + {b} = {x + b} for {letter}."
+    return Problem(question=question, work=f"{letter} = {x + b} - {b} = {x}.", answer=x)
+
+
+def sums(rng: random.Random) -> Problem:
+    """a + b - c."""
+    letter, a, b = rng.choice(LETTERS), rng.randint(1, 9), rng.randint(1, 5)
+    total, c = a + b, rng.randint(max(1, a + b - 9), min(5, a + b))
+    question = f"Find {letter} = {a} + {b} - {c}."
+    return Problem(question=question, work=f"{a} + {b} = {total}, {total} - {c} = {total - c}.", answer=total - c)
+
+
+def linear_equation(rng: random.Random) -> Problem:
+    """a x + b = c."""
+    letter, a, x, b = rng.choice(LETTERS), rng.randint(2, 4), rng.randint(1, 5), rng.randint(1, 5)
+    question = f"Solve {a}{letter} + {b} = {a * x + b} for {letter}."
+    work = f"{a}{letter} = {a * x + b} - {b} = {a * x}, {letter} = {a * x} / {a} = {x}."
+    return Problem(question=question, work=work, answer=x)
+
+
+def sequence(rng: random.Random) -> Problem:
+    """What comes after three numbers that lie equally far apart?"""
+    letter, start, step = rng.choice(LETTERS), rng.randint(1, 5), rng.randint(1, 5)
+    first, second, third = (start + index * step for index in range(3))
+    question = f"{letter} goes {first}, {second}, {third}. What comes next?"
+    work = f"{second} - {first} = {step}, {third} + {step} = {third + step}."
+    return Problem(question=question, work=work, answer=third + step)
+
+
+def remainder(rng: random.Random) -> Problem:
+    """a things for b people."""
+    name, things, b, each = rng.choice(NAMES), rng.choice(THINGS), rng.randint(2, 4), rng.randint(1, 4)
+    rest = rng.randrange(b)
+    a = b * each + rest
+    question = f"{name} puts {a} {things} in {b} equal rows. How many are left?"
+    return Problem(question=question, work=f"{b} * {each} = {b * each}, {a} - {b * each} = {rest}.", answer=rest)
+
+
+def two_sided_equation(rng: random.Random) -> Problem:
+    """a x + b = d x + e."""
+    letter, x, b = rng.choice(LETTERS), rng.randint(1, 5), rng.randint(1, 5)
+    d, more = rng.randint(2, 5), rng.randint(2, 4)
+    a, total = d + more, more * x + b
+    question = f"Solve {a}{letter} + {b} = {d}{letter} + {total} for {letter}."
+    work = f"{a} - {d} = {more}, {total} - {b} = {more * x}, {letter} = {more * x} / {more} = {x}."
+    return Problem(question=question, work=work, answer=x)
+
+
+def product_of_sums(rng: random.Random) -> Problem:
+    """(a + b) (c - d)."""
+    letter, left, right = rng.choice(LETTERS), rng.randint(2, 5), rng.randint(1, 5)
+    a, d = rng.randint(1, left - 1), rng.randint(1, 5)
+    b, c = left - a, right + d
+    question = f"Find {letter} = ({a} + {b}) * ({c} - {d})."
+    work = f"{a} + {b} = {left}, {c} - {d} = {right}, {left} * {right} = {left * right}."
+    return Problem(question=question, work=work, answer=left * right)
+
+
+def long_product(rng: random.Random) -> Problem:
+    """The product of two numbers of three digits, in one step."""
+    a, b = rng.randint(100, 999), rng.randint(100, 999)
+    return Problem(question=f"Compute {a} * {b}.", work=f"{a} * {b} = {a * b}.", answer=a * b)
+
+
+Kind = Callable[[random.Random], Problem]
+KINDS: Mapping[str, tuple[Kind, ...]] = {
+    "easy": (gain, loss, groups, shift_equation),
+    "medium": (sums, linear_equation, sequence, remainder),
+    "hard": (two_sided_equation, product_of_sums),
+    "impossible": (long_product,),
+}
