@@ -39,12 +39,12 @@ def read_sample(
     *,
     domain: str,
     instruction: str,
-    answer: str,
+    answer: str | None,
     choices: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] = NO_COLUMNS,
     fields: Collection[str] = FIELDS,
 ) -> tuple[Sample, str | None]:
-    """The sample of a row, given its answer, and the split that the row declares.
+    """The sample of a row, given its answer (None where tests take its place), and the split that the row declares.
 
     Raises:
         BadSample: the row cannot be used.
