@@ -89,7 +89,7 @@ def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
 
 
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
-_STYLED = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it))\s*\{([^{}]*)\}")
+_STYLED = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt))\s*\{([^{}]*)\}")
 _ESCAPED = re.compile(r"\\([%$&#_])|\{([,.])\}")
 
 
@@ -138,15 +138,16 @@ def last_tagged(text: str) -> str | None:
 
 
 _STATED = re.compile(
-    r"""\b(?:answer|option|choice)\b[\s"'”)]*(?:\b(?:is|are)\b|\b(?:would|should|must|will)\s+be\b|[:=])[\s:]*""",
-    re.IGNORECASE,
+    r"""(?<!\bthis\s)(?<!\bthat\s)(?<!\bother\s)(?<!\beach\s)(?<!\bwhich\s)(?<!\bno\s)\b(?:answer|option|choice)\b
+    [\s"'”)]*(?:\b(?:is|are)\b|\b(?:would|should|must|will)\s+be\b|[:=]|(?<=\s)[-–—](?=\s))[\s:]*""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_SENTENCE_END = re.compile(r"[.!?;] |,? (?:because|since)\b")
+_SENTENCE_END = re.compile(r"[.!?;] |,? (?:because|since|rather than|instead of)\b|, not ")
 
 
 def last_stated(text: str) -> tuple[str, ...]:
-    """What follows the last "answer is": the rest of the line and, where shorter, its first sentence. () where there
-    is none."""
+    """What follows the last "answer is": the rest of the line and, where shorter, its first sentence without reasons
+    and what it rules out ("because …", "rather than …"). () where there is none; "this option is …" states nothing."""
     text = text.replace("**", "").replace("`", "").strip()
     starts = [match.end() for match in _STATED.finditer(text) if match.end() < len(text)]
     if not starts:
@@ -192,7 +193,7 @@ _BEFORE_NFKC = str.maketrans(
 )
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r" \1/\2 "),
-    (re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it))\b|\\[,;:! ()\[\]]"), " "),
+    (re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt))\b|\\[,;:! ()\[\]]"), " "),
     (re.compile(r"['’‘]|\.(?![0-9])"), ""),
     (re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])"), " "),
     (re.compile(r"[\s,;:!?\"“”()\[\]{}`|~_*#$€£\\]+"), " "),

@@ -1,8 +1,9 @@
 r"""Multiple choice: reads a row's choices and its right one, and which choice a response takes.
 
 Labels are A, B, C … for a list, the user's own keys for an object. A response takes a choice by its label ("B", "(b)",
-"B.", "Option B", "B is correct"), by its text, or by both ("B. red"). A label wins over an equal text. A word is no
-label: "China" is not C, and "A dog" is the choice whose text is "dog", or none.
+"B.", "Option B", "B is correct because …", "A is wrong, so B"), by its text ("red", "It is red"), or by both
+("B. red"). A label wins over an equal text. A word is no label: "China" is not C, and "A dog" is the choice whose text
+is "dog", or none. Full-width letters are letters; look-alikes of other alphabets are not.
 
 A response that ends on several different choices ("A or B", "A. red" where red is B) is incorrect, not unknown: it
 has not answered, and hedging must not escape the wrong outcomes. Of several \boxed{} the last one counts.
@@ -96,19 +97,33 @@ def grade_choice(response: str, reference: str | None, choices: Any) -> Outcome:
     return right(f"{shown} is {expected}") if taken == {expected} else wrong(f"{shown} is not {expected}")
 
 
-_WRAPPING = " \t\n\"'`*$“”‘’{}"
-_LATEX = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it))\b|\\[()\[\]]|[{}]")
-_IS_CORRECT = re.compile(r" is (?:the )?(?:correct|right|best)(?: (?:answer|option|choice))?[.!]*$", re.IGNORECASE)
+_WRAPPING = " \t\n\"'`*_$“”‘’{}"
+_LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt))\b|\\[()\[\]]|[{}]")
+_IS_CORRECT = re.compile(
+    r" is (?:(?:the )?(?:correct|right|best)(?: (?:answer|option|choice|one))?|the answer)[.!]*$", re.IGNORECASE
+)
+_BULLET = re.compile(r"[-•>#]+\s+(?=[^\s\d])")
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0f\ufeff]")
+# Full-width letters and marks, as Chinese and Japanese keyboards write them.
+_FULL_WIDTH = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"。": ".", "、": ", "})
 _FILLERS = frozenset(
     {"and", "or", "either", "both", "option", "options", "choice", "choices", "letter", "answer", "so", "thus", "hence"}
-    | {"therefore", "it", "it's", "is", "i", "choose", "pick", "think"}
+    | {"therefore", "it", "it's", "is", "the", "my", "correct", "i", "we", "i'd", "would", "go", "with", "choose"}
+    | {"pick", "select", "say", "think", "believe", "definitely", "clearly", "probably", "most", "likely", "sure"}
 )
+_IT_IS = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?"
+    r"(?:(?:i|we) (?:choose|pick|select|(?:think|believe)(?: it is)?)|it is|it['’]s) ",
+    re.IGNORECASE,
+)
+_CONCLUSION = re.compile(r"[,.;\n] ?(?:so|thus|hence|therefore),? (?P<rest>[^,.;\n]+[.!]?)$", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s,/&|+]+")
 
 
 def chosen_labels(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     """The labels of all choices that a final answer takes; empty where it is none of them."""
-    text = _cleaned(text)
+    cleaned = _cleaned(text)
+    text = _IS_CORRECT.sub("", cleaned).strip(_WRAPPING)
     if (label := _bare(text)) in choices:
         return frozenset({label})
     label, mark, rest = _split_label(text, choices)
@@ -123,7 +138,24 @@ def chosen_labels(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     words = [word for word in map(_bare, _SEPARATORS.split(text)) if word.lower() not in _FILLERS]
     if words and all(word in choices for word in words):
         return frozenset(words)
-    return frozenset() if mark == " " else named | _added_labels(mark, rest, choices)
+    if named and mark != " ":
+        return named | _added_labels(mark, rest, choices)
+    return _labels_in_sentence(cleaned, choices)
+
+
+def _labels_in_sentence(text: str, choices: Mapping[str, str]) -> frozenset[str]:
+    """Labels of a sentence about one choice: "B is correct because …", "It is red", "A is wrong, so B", "B.red"."""
+    stands_first, claims = _label_patterns(tuple(choices))
+    if claims.match(text) or (stands_first.search(text) and not text.endswith("?")):
+        return frozenset(match["label"] for match in claims.finditer(text))
+    if (said := _IT_IS.match(text)) and (quoted := _labels_of_text(text[said.end() :], choices)):
+        return quoted
+    if concluded := _CONCLUSION.search(text):
+        label = _bare(concluded["rest"])
+        return frozenset({label}) if label in choices else _labels_of_text(concluded["rest"], choices)
+    label, _, rest = text.replace(":", ".", 1).partition(".")
+    label = _bare(label)
+    return frozenset({label}) & _labels_of_text(rest, choices) if label.isalpha() else frozenset()
 
 
 def _split_label(text: str, choices: Mapping[str, str]) -> tuple[str, str, str]:
@@ -142,28 +174,42 @@ def _added_labels(mark: str, rest: str, choices: Mapping[str, str]) -> frozenset
 @lru_cache(maxsize=256)
 def _leading_label(labels: tuple[str, ...]) -> re.Pattern[str]:
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
-    mark = r"[)\]][.:,]?\s?|[.:,]\s|\s?-\s|\n| "
+    mark = r"[)\]][.:,]?\s?|[.:,]\s|\s?[-–—]\s|\n| (?:because|since)\s(?=\S)| "
     pattern = rf"(?:(?:option|choice|answer) )?[(\[]?(?P<label>{label})(?P<mark>{mark})(?P<rest>.*)"
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
+@lru_cache(maxsize=256)
+def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Two patterns of "B is correct", of capital labels: where it begins a sentence, and anywhere."""
+    label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    right = r"(?:the )?(?:correct|right|best|answer)(?=[.,;!\n]|$| (?:answer|option|choice|one|because|since)\b)"
+    claim = rf"(?:(?i:the )?(?i:option|choice|answer) )?(?<![^\W_])[(\[]?(?P<label>{label})[)\]]? is {right}"
+    return re.compile(rf"(?:[.!;\n] ?|(?i:\b(?:so|thus|hence|therefore)),? ){claim}"), re.compile(claim)
+
+
 def _labels_of_text(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     """Labels of the choices with this text: those that differ in case alone, else those that normalise alike."""
-    same = frozenset(label for label, choice in choices.items() if choice.casefold() == text.casefold())
+    visible = {label: _visible(choice) for label, choice in choices.items()}
+    same = frozenset(label for label, choice in visible.items() if choice.casefold() == text.casefold())
     wanted = normalise(text)
-    return same or frozenset(label for label, choice in choices.items() if wanted and normalise(choice) == wanted)
+    return same or frozenset(label for label, choice in visible.items() if wanted and normalise(choice) == wanted)
 
 
 def _cleaned(text: str) -> str:
-    """Without emphasis and LaTeX wrappers; runs of blanks become one, line ends stay."""
-    text = _LATEX.sub(" ", text).replace("**", "").strip(_WRAPPING)
+    """Without emphasis, bullets, LaTeX wrappers and what cannot be seen; runs of blanks become one, line ends stay."""
+    text = _LATEX.sub(" ", _visible(text)).replace("**", "").strip(_WRAPPING)
     lines = (" ".join(line.split()) for line in text.splitlines())
     text = "\n".join(line for line in lines if line)
-    return _IS_CORRECT.sub("", text).strip(_WRAPPING)
+    return text[bullet.end() :] if (bullet := _BULLET.match(text)) else text
+
+
+def _visible(text: str) -> str:
+    return _INVISIBLE.sub("", text).translate(_FULL_WIDTH)
 
 
 def _bare(word: str) -> str:
-    return word.strip("()[].,:;!* ").upper()
+    return word.strip("()[].,:;!*_ \"'“”‘’$").upper()
 
 
 def _check_choice(label: str, text: Any) -> None:
