@@ -5,14 +5,16 @@ share of held-out ones is answered as shown, and keeps the checkpoint in the use
 made it. What comes out is an ordinary checkpoint folder. Leaves out everything a serious pre-training does.
 """
 
+import builtins
 import hashlib
 import inspect
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, final
 
 import torch
@@ -231,7 +233,19 @@ def _key(
     base: str | None,
 ) -> str:
     """A hash of the parts' parameters, the code they are of, and the libraries that run it."""
-    sources = [inspect.getsource(inspect.getmodule(type(part))) for part in (generator, architecture) if part]  # type: ignore[arg-type]
+    sources = sorted({inspect.getsource(module) for part in (generator, architecture) for module in _modules(part)})
     made_of = [name, generator, schooling, processor, architecture, base, torch.__version__, transformers.__version__]
     text = "\n".join([*map(repr, made_of), *sources, inspect.getsource(inspect.getmodule(grow))])  # type: ignore[arg-type]
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _modules(part: object) -> set[ModuleType]:
+    """The modules of a part's class, and of the parts that it is made of."""
+    if isinstance(part, Mapping):
+        return {module for entry in part.values() for module in _modules(entry)}
+    own = inspect.getmodule(type(part))
+    nested = [getattr(part, entry.name) for entry in fields(part)] if is_dataclass(part) else []
+    further = {
+        module for entry in nested if is_dataclass(entry) or isinstance(entry, Mapping) for module in _modules(entry)
+    }
+    return further if own is None or own is builtins else further | {own}
