@@ -116,9 +116,11 @@ _BLANK = "\u2581"  # how sentencepiece writes a blank
 def token_bytes(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[bytes]:
     """The bytes that each id of i64[R] stands for in a response; b"" for special tokens and for ids without a token.
 
-    Byte-level BPE and sentencepiece are known; a blank before a sentencepiece response is no part of it.
+    Byte-level BPE and sentencepiece are known; the blank that sentencepiece puts before
+    a text is no part of it.
     """
-    special = set(tokenizer.all_special_ids)
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= set(tokenizer.all_special_ids)
     tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
     is_byte_level = not any(_BLANK in token for token in tokenizer.tokenize("a b"))
     read = _byte_level if is_byte_level else _sentencepiece
@@ -126,11 +128,21 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[bytes]:
         b"" if index in special or token is None else read(token)
         for index, token in zip(ids.tolist(), tokens, strict=True)
     ]
-    return spelt if is_byte_level or not spelt else [spelt[0].removeprefix(b" "), *spelt[1:]]
+    return spelt if is_byte_level else _without_blank(spelt, tokenizer.decode(ids.tolist(), skip_special_tokens=True))
+
+
+def _without_blank(spelt: list[bytes], text: str) -> list[bytes]:
+    """Without the first blank, if the tokenizer leaves it out of the text."""
+    joined = b"".join(spelt)
+    if len(joined) - len(joined.lstrip(b" ")) == len(text) - len(text.lstrip(" ")):
+        return spelt
+    first = next(place for place, piece in enumerate(spelt) if piece)
+    return [*spelt[:first], spelt[first].removeprefix(b" "), *spelt[first + 1 :]]
 
 
 def _byte_level(token: str) -> bytes:
-    return b"".join(bytes([_BYTES[letter]]) if letter in _BYTES else letter.encode() for letter in token)
+    known = all(letter in _BYTES for letter in token)
+    return bytes(_BYTES[letter] for letter in token) if known else token.encode()  # an added one stands for itself
 
 
 def _sentencepiece(token: str) -> bytes:

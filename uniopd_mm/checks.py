@@ -4,6 +4,7 @@ Which parts of a recipe fit each other is said by `recipes.check_recipe`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -78,7 +79,7 @@ def _check_recipe(recipe: RecipeConfig) -> None:
 
 def teacher_plans(config: TrainConfig) -> dict[str, TeacherConfig]:
     """Every teacher by name: `teacher` itself, or where there are `teachers`, each of them with what it has otherwise.
-    An entry that says where its weights come from says it alone.
+    An entry that says where its weights come from, or whose its processor is, says it alone.
 
     Raises:
         UserError: an entry with an unknown key or a wrong type.
@@ -92,10 +93,13 @@ def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
     key = f"teachers.{name}"
     if not isinstance(entry, Mapping):
         raise UserError(f"{key}={entry}: must be an object, as {key}.path=FOLDER")
-    sources = {"path": None, "builder": None} if {"path", "builder"} & set(entry) else {}
+    if {"path", "builder"} & set(entry):
+        common = replace(common, path=None, builder=None)
+    if isinstance(entry.get("processor"), Mapping) and "_target_" in entry["processor"]:
+        common = replace(common, processor={})  # another class, which has other parameters
     try:
         base = OmegaConf.structured(common)
-        base.merge_with({"name": name, **sources, **entry})
+        base.merge_with({"name": name, **entry})
         return OmegaConf.to_object(base)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {str(error).splitlines()[0]}; --help lists what `teacher` has") from error

@@ -18,6 +18,7 @@ from uniopd_mm.teachers.own_prompt import OwnPrompt, OwnPromptTeacher
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.teachers.routes import Routes, build_routes
 from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation, Translation
+from uniopd_mm.types import UserError
 
 
 @final
@@ -62,11 +63,29 @@ def load_faculty(config: TrainConfig, student: Processor, domains: Iterable[str]
     routes = build_routes(config.routing, tuple(plans), domains)  # before anything is loaded
     weights: dict[tuple[str, str], Backbone] = {}
     keys = {name: f"teachers.{name}" if config.teachers else "teacher" for name in plans}
+    if any(asked.values()):
+        _check_distributions({keys[name]: plan for name, plan in plans.items()}, routes)
     members = {
         name: _member(name, plan, keys[name], student, config.data.prompt_cache_mb, weights, asked)
         for name, plan in plans.items()
     }
     return Faculty(members=members, routes=routes)
+
+
+def _check_distributions(plans: Mapping[str, TeacherConfig], routes: Routes) -> None:
+    """Distributions, whole or of the likeliest tokens, are over the student's own ids, and of one teacher."""
+    for key, plan in plans.items():
+        if plan.reads is not Reads.IDS:
+            raise UserError(
+                f"{key}.reads={plan.reads.name}: the recipe compares distributions over the student's own ids, and of "
+                "these nothing can be translated; set reads=IDS, or choose recipe=opd"
+            )
+    for weights in (*routes.domains.values(), *(rule.teachers for rule in routes.rules)):
+        if len(weights) > 1:
+            raise UserError(
+                f"routing: {' and '.join(weights)} teach the same prompts, and the recipe compares distributions with "
+                "one teacher's; give each prompt one teacher, or choose recipe=opd"
+            )
 
 
 def _member(

@@ -1,8 +1,8 @@
 """Before the first step: can each teacher be believed? And who teaches what, in numbers.
 
 A teacher answers one of its prompts greedily, and then scores that answer as it will score the student's: every token
-must be the one it likes best, with the log-prob it had when it was written, and twice the same. A checkpoint whose
-weights were lost on the way to the device, or a processor that reads prompts otherwise, fails here and not in the loss.
+must have the log-prob it had when it was written, and twice the same. A checkpoint whose weights were lost on the way
+to the device, or which scores a prompt otherwise than it reads it, fails here and not in the loss.
 """
 
 from collections import Counter
@@ -97,7 +97,7 @@ def _check(
 ) -> None:
     name, limit = member.local.name, TOLERANCE[member.plan.dtype]
     remedy = "check that the checkpoint is whole and the processor is its own"
-    if difference > limit:
+    if not difference <= limit:  # NaN is not
         raise UserError(
             f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {remedy}"
         )

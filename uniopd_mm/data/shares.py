@@ -11,7 +11,7 @@ History = Sequence[Mapping[str, float]]  # what the steps measured, oldest first
 def domain_weights(
     plan: MixtureConfig, sizes: Mapping[str, int], teacher: Mapping[str, float | None], history: History
 ) -> dict[str, float]:
-    """The weight of each domain, not normalised; every one above 0.
+    """The weight of each domain, not normalised.
 
     Args:
         sizes: train samples of each domain.
@@ -24,7 +24,7 @@ def domain_weights(
     methods: Mapping[Shares, Callable[[str], float]] = {
         Shares.PROPORTION: lambda domain: float(sizes[domain]),
         Shares.UNIFORM: lambda domain: 1.0,
-        Shares.TEMPERATURE: lambda domain: sizes[domain] ** (1 / plan.temperature),
+        Shares.TEMPERATURE: lambda domain: (sizes[domain] / max(sizes.values())) ** (1 / plan.temperature),
         Shares.WEIGHTS: lambda domain: plan.weights[domain],
         Shares.ADAPTIVE: lambda domain: max(plan.floor, _gap(domain, teacher.get(domain), history[-plan.recent :])),
     }
@@ -52,8 +52,9 @@ def _check_weights(weights: Mapping[str, float], sizes: Mapping[str, int]) -> No
 
 
 def quotas(weights: Mapping[str, float], window: int) -> dict[str, int]:
-    """Whole numbers that add up to `window`, each at least 1 and as near to its share as that allows: every domain has
-    its share rounded down, and the largest remainders the rest (Hamilton's method).
+    """Whole numbers that add up to `window`, each at least 1: a domain whose share is less has 1, and the others share
+    what that leaves by their weights. Each has its share rounded down, and the largest remainders the rest (Hamilton's
+    method).
 
     quotas({"a": 2, "b": 1}, 10) == {"a": 7, "b": 3}
 
@@ -64,10 +65,12 @@ def quotas(weights: Mapping[str, float], window: int) -> dict[str, int]:
         raise UserError(f"mixture.window={window} is less than the {len(weights)} domains; raise it, or leave it null")
     total = sum(weights.values())
     exact = {name: weight / total * window for name, weight in weights.items()}
-    whole = {name: max(1, int(share)) for name, share in exact.items()}
-    for name in sorted(exact, key=lambda name: whole[name] - exact[name])[: max(0, window - sum(whole.values()))]:
+    least = {name: 1 for name, share in exact.items() if share < 1}
+    if 0 < len(least) < len(weights):
+        others = {name: weight for name, weight in weights.items() if name not in least}
+        chosen = {**least, **quotas(others, window - len(least))}
+        return {name: chosen[name] for name in weights}
+    whole = {name: max(1, int(share)) for name, share in exact.items()}  # 0.9999 of 1 where all are equal
+    for name in sorted(exact, key=lambda name: whole[name] - exact[name])[: window - sum(whole.values())]:
         whole[name] += 1
-    while (over := sum(whole.values()) - window) > 0:  # the least, which were raised to 1, are paid for by the largest
-        largest = max(whole, key=lambda name: whole[name])
-        whole[largest] -= min(over, whole[largest] - 1)
     return whole

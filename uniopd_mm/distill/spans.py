@@ -29,14 +29,14 @@ def aligned_logprobs(student: Tensor, teacher: Tensor, student_bytes: Tensor, te
     assert int(student_bytes.sum()) == int(teacher_bytes.sum()), "the tokens do not spell the same text"
     ends, others = student_bytes.cumsum(0), teacher_bytes.cumsum(0)
     common = torch.unique(ends[torch.isin(ends, others)])
-    mine, theirs = _span(ends, student_bytes, common), _span(others, teacher_bytes, common)
+    mine, theirs = _span(ends, common), _span(others, common)
     num_spans = max(1, len(common))
     surplus = _sums(teacher, theirs, num_spans) - _sums(student, mine, num_spans)
     counts = torch.bincount(mine, minlength=num_spans).clamp(min=1)
     return (student.double() + (surplus / counts)[mine]).to(student.dtype)
 
 
-def _span(ends: Tensor, lengths: Tensor, common: Tensor) -> Tensor:
+def _span(ends: Tensor, common: Tensor) -> Tensor:
     """The span of each token, i64: that of its last byte."""
     return torch.searchsorted(common, ends).clamp(max=max(0, len(common) - 1))
 

@@ -61,9 +61,4 @@ class OwnPromptTeacher:
             return Failure(teacher=self.name, reason=str(error))
 
     def _told(self, rollout: Rollout, own: Rollout, answer: TeacherScores | Failure) -> TeacherScores | Failure:
-        if isinstance(answer, Failure):
-            return answer
-        try:
-            return self.translation.scores(rollout, own.response_ids, answer)
-        except Untranslatable as error:
-            return Failure(teacher=self.name, reason=str(error))
+        return answer if isinstance(answer, Failure) else self.translation.scores(rollout, own.response_ids, answer)

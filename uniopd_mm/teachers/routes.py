@@ -82,7 +82,7 @@ def weights_of(value: object, teachers: Sequence[str], where: str) -> Weights:
     Raises:
         UserError: an unknown teacher, or a weight that is not above 0.
     """
-    weights = value if isinstance(value, Mapping) else {value: 1.0}
+    weights = value if isinstance(value, Mapping) else {str(value): 1.0}
     for name, weight in weights.items():
         if name not in teachers:
             raise UserError(f"{where}={name}: no such teacher; there are {', '.join(teachers)}")

@@ -33,7 +33,7 @@ class Translation(Protocol):
         ...
 
     def scores(self, rollout: Rollout, response: Tensor, scores: TeacherScores) -> TeacherScores:
-        """`scores` of the teacher's ids `response` as scores of the student's ids. Raises Untranslatable."""
+        """`scores` of the teacher's ids `response` as scores of the student's ids."""
         ...
 
     def written(self, response: Tensor) -> Tensor:
@@ -124,30 +124,34 @@ class TextTranslation:
     teacher: Processor
 
     def response(self, rollout: Rollout) -> Tensor:
+        """Raises Untranslatable where the two do not spell the same bytes: a token cut inside a character, or a text
+        that spells a special token of the teacher's."""
         ids = self.teacher.encode_response(self.student.decode(rollout.response_ids))
-        return ids if rollout.finish_reason is FinishReason.STOP else ids[:-1]
+        ids = ids if rollout.finish_reason is FinishReason.STOP else ids[:-1]
+        if b"".join(self.student.token_bytes(rollout.response_ids)) != b"".join(self.teacher.token_bytes(ids)):
+            raise Untranslatable("the response's bytes are no text that the teacher can be given")
+        return ids
 
     def written(self, response: Tensor) -> Tensor:
         ids = self.student.encode_response(self.teacher.decode(response))
+        if torch.isin(ids, torch.tensor(self.student.vocabulary.banned_ids)).any():
+            raise Untranslatable("the answer spells a token that the student reads as the place of a medium")
         stopped = len(response) and int(response[-1]) in self.teacher.vocabulary.stop_ids
         return ids if stopped else ids[:-1]
 
     def scores(self, rollout: Rollout, response: Tensor, scores: TeacherScores) -> TeacherScores:
-        """Raises Untranslatable where the two do not spell the same bytes (a token cut inside a character)."""
-        mine = self.student.token_bytes(rollout.response_ids)
-        theirs = self.teacher.token_bytes(response)
-        if b"".join(mine) != b"".join(theirs):
-            raise Untranslatable("the response's bytes are no text that the teacher can be given")
         if not torch.equal(scores.token_ids, response):
             return scores  # of other ids than were sent: for the router to refuse
         ended = rollout.finish_reason is FinishReason.STOP
-        logprobs = aligned_logprobs(rollout.logprobs, scores.logprobs, _lengths(mine, ended), _lengths(theirs, ended))
+        mine = _lengths(self.student.token_bytes(rollout.response_ids), ended)
+        theirs = _lengths(self.teacher.token_bytes(response), ended)
+        logprobs = aligned_logprobs(rollout.logprobs, scores.logprobs, mine, theirs)
         return TeacherScores(teacher=scores.teacher, token_ids=rollout.response_ids, logprobs=logprobs)
 
 
 def _lengths(pieces: list[bytes], ended: bool) -> Tensor:
-    """Bytes of each token; an end-of-turn token, which spells nothing, counts as one byte of its own."""
+    """Bytes of each token; an end of turn counts as one byte more, so that it is a span of its own."""
     lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
     if ended and len(lengths):
-        lengths[-1] = 1
+        lengths[-1] += 1
     return lengths
