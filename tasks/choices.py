@@ -117,6 +117,13 @@ _IT_IS = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"[,.;\n] ?(?:so|thus|hence|therefore),? (?P<rest>[^,.;\n]+[.!]?)$", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"[\s,.;/)\]]*"
+    r"(?:(?:or|and|but|perhaps|maybe|possibly|else|also|either|it is|it's|option|choice|answer|the)\b[\s,(\[]*"
+    r"|[;/&|]\s*)+"
+    r"(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _SEPARATORS = re.compile(r"[\s,/&|+]+")
 
 
@@ -139,7 +146,7 @@ def chosen_labels(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     if words and all(word in choices for word in words):
         return frozenset(words)
     if named and mark != " ":
-        return named | _added_labels(mark, rest, choices)
+        return named | _added_labels(mark, rest, choices) | _further_labels(rest, choices.get(label, ""), choices)
     return _labels_in_sentence(cleaned, choices)
 
 
@@ -147,8 +154,11 @@ def _labels_in_sentence(text: str, choices: Mapping[str, str]) -> frozenset[str]
     """Labels of a sentence about one choice: "B is correct because …", "It is red", "A is wrong, so B", "B.red"."""
     stands_first, claims = _label_patterns(tuple(choices))
     if claims.match(text) or (stands_first.search(text) and not text.endswith("?")):
-        return frozenset(match["label"] for match in claims.finditer(text))
-    if (said := _IT_IS.match(text)) and (quoted := _labels_of_text(text[said.end() :], choices)):
+        found = list(claims.finditer(text))
+        after = text[found[0].end() :]
+        return frozenset(match["label"] for match in found) | _further_labels(after, "", choices)
+    # The A of "I think A; red" would pass for an article.
+    if (said := _IT_IS.match(text)) and ";" not in text and (quoted := _labels_of_text(text[said.end() :], choices)):
         return quoted
     if concluded := _CONCLUSION.search(text):
         label = _bare(concluded["rest"])
@@ -167,14 +177,29 @@ def _split_label(text: str, choices: Mapping[str, str]) -> tuple[str, str, str]:
 def _added_labels(mark: str, rest: str, choices: Mapping[str, str]) -> frozenset[str]:
     """Further labels where the text after the first one goes on listing them: "B, or perhaps C"."""
     words = [word.strip("().,:") for word in _SEPARATORS.split(rest)]
-    goes_on = words[0].lower() in {"or", "and"} or (mark.startswith(",") and words[0] in choices)
+    goes_on = words[0].lower() in {"or", "and"} or (mark.startswith((",", ";", "),", ");")) and words[0] in choices)
     return frozenset(word for word in words if goes_on and word in choices)
+
+
+def _further_labels(rest: str, own: str, choices: Mapping[str, str]) -> frozenset[str]:
+    """What the text after a label, and after the choice's own text, offers besides: "A. red or B", "A, perhaps B"."""
+    rest = rest[len(own) :] if own and rest.casefold().startswith(own.casefold()) else rest
+    if not (match := _GOES_ON.match(rest)):
+        return frozenset()
+    offered = match["rest"]
+    if (alone := offered.strip("()[].,:;!* ")) in choices:
+        return frozenset({alone})
+    label, mark, _ = _split_label(offered, choices)
+    if label and offered.lstrip("([").startswith(label) and mark != " ":
+        return frozenset({label})
+    claim = _label_patterns(tuple(choices))[1].match(offered)
+    return frozenset({claim["label"]}) if claim else _labels_of_text(offered, choices)
 
 
 @lru_cache(maxsize=256)
 def _leading_label(labels: tuple[str, ...]) -> re.Pattern[str]:
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
-    mark = r"[)\]][.:,]?\s?|[.:,]\s|\s?[-–—]\s|\n| (?:because|since)\s(?=\S)| "
+    mark = r"[)\]][.:,;]?\s?|[.:,;]\s|\s?[-–—]\s|\n| (?:because|since)\s(?=\S)| "
     pattern = rf"(?:(?:option|choice|answer) )?[(\[]?(?P<label>{label})(?P<mark>{mark})(?P<rest>.*)"
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
@@ -185,7 +210,7 @@ def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patter
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
     right = r"(?:the )?(?:correct|right|best|answer)(?=[.,;!\n]|$| (?:answer|option|choice|one|because|since)\b)"
     claim = rf"(?:(?i:the )?(?i:option|choice|answer) )?(?<![^\W_])[(\[]?(?P<label>{label})[)\]]? is {right}"
-    return re.compile(rf"(?:[.!;\n] ?|(?i:\b(?:so|thus|hence|therefore)),? ){claim}"), re.compile(claim)
+    return re.compile(rf"(?:[.!\n] ?|(?i:\b(?:so|thus|hence|therefore)),? ){claim}"), re.compile(claim)
 
 
 def _labels_of_text(text: str, choices: Mapping[str, str]) -> frozenset[str]:

@@ -53,6 +53,8 @@ TAKES_B = [
     "The sky is blue.\nB is correct.", "The sky is blue, so B is correct.", "A is wrong, so B", "A is wrong, so B.",
     "The sky is blue; therefore, (B)", "The sky is shown, so blue.", "It is not red. Hence B.",
     "B because the sky is blue",
+    "B. blue and A is behind", "B. blue and a car", "B. The car is blue or so", "B. It is a blue car",
+    "B, and the car moves",
     "B since it is", "B, because the sky is", "B. The sky is.", "B: the sky", "B\n\nExplanation: A is wrong.",
     "B.\n\nIt is.",
     "I'd go with B", "I would choose B", "I select B", "We choose B.", "I believe B", "Probably B", "Most likely B.",
@@ -89,6 +91,13 @@ TAKES_NONE = [
 ]  # fmt: skip
 
 SEVERAL = [
+    "A; blue", "A; B. blue", "(A); B. blue", "Option A; C", r"\boxed{(A); blue}", "A, perhaps B", "A. red or B",
+    "A. red or B. blue", "A, perhaps green",
+    "A. red, or (B)", "(A), or blue",
+    "**A**, maybe it is B",
+    "A. red; it is B", "A is correct, perhaps (B)", "A. red / **C**", "Option B is correct, or C is correct",
+    "B. It is red.",
+    "The answer is A. red, perhaps B.", "A. red and B is correct", "C. green or else option A",
     "A or B", "A and B", "A, B", "A; B", "A|B", "A/B", "A + B", "A & B", "A B C", "A, B, and C", "Both A and B",
     "Either B or C",
     "B or C", "(A), (B)", "I think A or B", "Probably A or B", "Most likely B or C", "A\nB", "Ａ or B", "A、B",
