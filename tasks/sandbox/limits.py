@@ -1,6 +1,6 @@
 """What a sandbox is asked and what it answers: limits, a finished run, and the seam between graders and sandboxes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -52,9 +52,9 @@ class Run:
 class Sandbox(Protocol):
     """Anything that runs a Python program. Safe to call from several threads."""
 
-    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Iterator[Run]:
+    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         """One run of the program for each text on its standard input, in order, each in a process of its own and an
-        empty folder. Lazy: a caller that has seen enough closes the iterator, and nothing more is run.
+        empty folder. Lazy: a caller that has seen enough closes the generator, and nothing more is run.
 
         Raises:
             SandboxFault: the sandbox failed, not the program.

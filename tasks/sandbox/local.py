@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -86,7 +86,7 @@ class LocalSandbox:
                 self._level = self._strongest()
             return self._level
 
-    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Iterator[Run]:
+    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         """See `Sandbox.runs`. Waits until a core is free, and holds it until the iterator is closed."""
         level = Level(self.level)
         with self._free:

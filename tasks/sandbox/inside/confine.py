@@ -112,7 +112,7 @@ def drop_rights(
     folder: str, *, readable: Sequence[str], listed: Sequence[str], user: int | None, processes: bool
 ) -> None:
     """From here on nothing but the folder can be written, where the kernel can say so."""
-    rules = file_rules(writable=folder, readable=(*readable, *_DEVICES), listed=listed)
+    rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)

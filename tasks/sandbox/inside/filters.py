@@ -110,9 +110,10 @@ _FIRST_VERSION = (1 << 13) - 1
 _REFER, _TRUNCATE = 1 << 13, 1 << 14  # versions 2 and 3
 
 
-def file_rules(*, writable: str, readable: Sequence[str], listed: Sequence[str]) -> int | None:
-    """A ruleset that refuses every file but those beneath these paths, for `kernel.landlock_enforce`; of `listed`
-    folders only names are shown. None where the kernel has no Landlock."""
+def file_rules(*, folder: str, readable: Sequence[str], listed: Sequence[str], devices: Sequence[str]) -> int | None:
+    """A ruleset that refuses every file but those beneath these paths, for `kernel.landlock_enforce`: the program's
+    folder, what it may read, folders of which it may see the names, and devices. None where the kernel has no
+    Landlock."""
     version = kernel.landlock_version()
     if not version:
         return None
@@ -121,12 +122,15 @@ def file_rules(*, writable: str, readable: Sequence[str], listed: Sequence[str])
     scoped = 3 if version >= 6 else 0  # abstract sockets and signals stay inside
     sizes = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = kernel.landlock_ruleset(struct.pack("QQQ", handled, network, scoped)[:sizes])
-    kernel.landlock_allow(ruleset, writable, handled)
+    kernel.landlock_allow(ruleset, folder, handled)
     for path in readable:
         if os.path.exists(path):
-            folder = os.path.isdir(path)
-            kernel.landlock_allow(ruleset, path, _READ_FILE | _EXECUTE | (_READ_DIR if folder else 0))
+            names = _READ_DIR if os.path.isdir(path) else 0
+            kernel.landlock_allow(ruleset, path, _READ_FILE | _EXECUTE | names)
     for path in listed:
         if os.path.isdir(path):
             kernel.landlock_allow(ruleset, path, _READ_DIR)
+    for path in devices:
+        if os.path.exists(path):
+            kernel.landlock_allow(ruleset, path, _READ_FILE | _WRITE)
     return ruleset
