@@ -11,6 +11,7 @@ Any other column goes to the sample's metadata, except encoded media.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from uniopd_mm.tasks.answers import last_boxed, last_tagged
@@ -164,20 +165,29 @@ def _in_place(text: str, media: tuple[Media, ...]) -> Iterator[str | Media]:
         follows_medium = True
 
 
+class _EncodedMedia(Exception):
+    """Bytes are inside, which neither JSON nor metadata should carry."""
+
+
 def _plain_cells(cells: Mapping[str, Any]) -> dict[str, Any]:
     """What JSON can hold of the cells: those with bytes inside are left out, dates and the like become text."""
-    return {name: _plain(cell) for name, cell in cells.items() if not _has_bytes(cell)}
+    plain = {}
+    for name, cell in cells.items():
+        with suppress(_EncodedMedia):
+            plain[name] = _plain(cell)
+    return plain
 
 
-def _has_bytes(cell: Any) -> bool:
-    if isinstance(cell, Mapping):
-        return any(map(_has_bytes, cell.values()))
-    return any(map(_has_bytes, cell)) if isinstance(cell, list | tuple) else isinstance(cell, bytes)
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
 
 
 def _plain(cell: Any) -> Any:
-    if isinstance(cell, Mapping):
+    if type(cell) in _AS_THEY_ARE:
+        return cell
+    if isinstance(cell, dict):
         return {str(name): _plain(value) for name, value in cell.items()}
-    if isinstance(cell, list | tuple):
+    if isinstance(cell, (list, tuple)):
         return [_plain(value) for value in cell]
-    return cell if cell is None or isinstance(cell, bool | int | float | str) else str(cell)
+    if isinstance(cell, bytes):
+        raise _EncodedMedia
+    return str(cell)
