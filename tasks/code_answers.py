@@ -189,8 +189,12 @@ def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: 
     if len(answers) != len(calls):
         return wrong(f"ended with {len(answers)} of {len(calls)} values")
     verdict = _drive(_test_request("replay", problem) | {"answers": answers}, sandbox, Limits())
-    if verdict.status is Status.OK:
+    if verdict.status is Status.OK and "passed" in verdict.stdout:
         return right(f"all tests ({len(calls)} calls)")
+    if verdict.exit_code == code_driver.UNFORESEEN:
+        raise _Untestable("the calls they make depend on the answers")
+    if verdict.status is Status.OK:
+        return wrong("tests: they ended early")
     if verdict.status is Status.ERROR:
         raised = next((answer["raised"] for answer in answers if "raised" in answer), None)
         return wrong(f"tests: {_failure(verdict)}{f' after {raised}' if raised else ''}")

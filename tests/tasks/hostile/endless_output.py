@@ -1,0 +1,6 @@
+# mode: stdin
+# ruff: noqa
+"""Prints without end."""
+
+while True:
+    print("7" * 1000)

