@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -75,13 +76,19 @@ def help_text(schema: type, name: str) -> str:
         f"python -m uniopd_mm.{name} [GROUP=CHOICE ...] [KEY=VALUE ...] [--cfg job] [--config-dir DIR] [--multirun]",
         "",
         "Groups (a choice is a YAML file in uniopd_mm/configs or in --config-dir):",
-        *(f"  {group:10} {', '.join(choices)}" for group, choices in groups().items() if group in chosen(name)),
+        *(_group_lines(group, choices) for group, choices in groups().items() if group in chosen(name)),
         "",
         "Keys (with their values before a group's YAML is applied; --cfg job prints what comes out):",
     ]
     for key, entry in documented_keys(schema):
         lines.append(f"  {key + '=' + _default(entry):44} {entry.metadata['help']}")
     return "\n".join(lines)
+
+
+def _group_lines(group: str, choices: Sequence[str]) -> str:
+    return textwrap.fill(
+        ", ".join(choices), 110, initial_indent=f"  {group:10} ", subsequent_indent=" " * 13, break_on_hyphens=False
+    )
 
 
 def chosen(name: str) -> set[str]:

@@ -12,6 +12,7 @@ from balance_parts import K, balanced, kept, lay_out, read, row, write
 from job_parts import run, start, summary
 from PIL import Image
 
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Sample
 
@@ -143,7 +144,7 @@ def test_a_run_learns_from_what_was_written(tmp_path: Path, student: list[str], 
     """From another folder, without a column map or a media root."""
     named = {"question": "frage", "video": "datei", "id": "nummer"}
     rows = [{named.get(n, n): v for n, v in row(k, pass_rate=0.5 if k < 2 else 0.0).items()} for k in range(12)]
-    columns = [f"+task.columns.{ours}={theirs}" for ours, theirs in named.items()]
+    columns = [f"+data.columns.{ours}={theirs}" for ours, theirs in named.items()]
     balanced([*student, *columns, *write(tmp_path, *rows), "data.validation_fraction=0.3"], tmp_path)
     written = read(tmp_path / "balanced" / "out.jsonl")
     assert any("#" in entry["id"] for entry in written)
@@ -162,7 +163,7 @@ def test_the_synthetic_set_can_be_balanced(tmp_path: Path, student: list[str], s
     sizes = ["task.synthetic.num_pretrain=24", "task.synthetic.num_train=12", "task.synthetic.num_validation=8"]
     balanced([*student, *sizes, "out=out.jsonl"], tmp_path)
     written = read(tmp_path / "out.jsonl")
-    task = VideoQaTask(path=str(tmp_path / "out.jsonl"), synthetic=None)
+    task = VideoQaTask(rows=RowSource(path=str(tmp_path / "out.jsonl")))
     train = {sample.sample_id: sample for sample in task.samples("train")}
     assert len(task.samples("validation")) == 8
     assert not task.samples("train").skipped

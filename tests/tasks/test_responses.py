@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from uniopd_mm.tasks.answers import grade_open, normalise
 from uniopd_mm.tasks.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Sample
 
@@ -100,7 +101,7 @@ def test_grading_a_choice_never_raises(response: str, reference: str | None, cho
 def test_the_task_never_raises_whatever_the_sample_holds(response: str, answer: str | None, choices: Any) -> None:
     metadata = {CHOICES: choices}
     sample = Sample(sample_id="1", domain="d", messages=(), answer=answer, source="made", metadata=metadata)
-    outcome = VideoQaTask(path=None, synthetic=Nothing()).grade(sample, response)
+    outcome = VideoQaTask(rows=RowSource(), synthetic=Nothing()).grade(sample, response)
     assert outcome.reward == (1.0 if outcome.correct else 0.0)
     assert outcome.reason
 
