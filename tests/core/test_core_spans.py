@@ -21,8 +21,8 @@ def aligned(student: list[float], teacher: list[float], mine: list[int], theirs:
 
 
 def naive(student: list[float], teacher: list[float], mine: list[int], theirs: list[int]) -> list[float]:
-    """Byte by byte: a span ends after a byte that ends a token of both; a token stands in the span of its last byte, one
-    without a byte in that of the byte before it."""
+    """Byte by byte: a span ends after a byte that ends a token of both; a token stands in the span of its last byte,
+    one without a byte in that of the byte before it."""
     ends, others = ends_of(mine), ends_of(theirs)
     span_of_byte, span = [], 0
     for byte in range(sum(mine)):
@@ -65,7 +65,7 @@ def test_the_miniature_of_the_docstring() -> None:
 
 
 def test_spans_of_one_token_and_several_by_hand() -> None:
-    """ab|c|de beside a|b|cde: the first span has one token of the student's, the second two; c -2, de -4 get -1 each."""
+    """ab|c|de beside a|b|cde: of the second span's reward of -2, c and de get -1 each."""
     found = aligned([-1.0, -2.0, -4.0], [-0.25, -0.5, -8.0], [2, 1, 2], [1, 1, 3])
     torch.testing.assert_close(found, torch.tensor([-0.75, -3.0, -5.0]))
 
