@@ -6,7 +6,8 @@ r"""Whether the final answer of a response is the reference, for mathematics: eq
     5, 5\text{ cm} for 5 cm                     5 m for 5 cm: units need not be given, and are not converted
     x=2 \text{ or } x=1 for 1, 2                1 for 1, 2; 1 or 2 for 1: all values, and no others
     (1, 2), "1, 2" for (1, 2)                   (2, 1) for (1, 2); [1, 2) for (1, 2)
-    \sqrt{8}, \{5\}, x=5, 5 for 2\sqrt2, 5 …    x=5 for y=5
+    \sqrt{8}, \sqrt{2}+\sqrt{2} for 2\sqrt{2}   1.414 for \sqrt{2}
+    x = 2 + 3 = 5, a + b = 5 for 5              x = 5 for y = 5: what stands behind the last = counts
     (B), B, "B. 12" for B                       B or C for B
 
 The final answer is that of `answers.final_answer`; of several \boxed{} the last one counts. Numbers are compared as

@@ -5,7 +5,6 @@ as right and wrong is decided here.
 """
 
 import re
-import time
 from fractions import Fraction
 from typing import final
 
@@ -90,16 +89,15 @@ class Comparison:
 
     def _algebra(self, expected: str, given: str) -> bool:
         """Raises Undecided."""
-        began = time.monotonic()
         try:
             if self._left <= 0:
                 raise TimeUp
-            verdict = shared_pool().compare(expected, given, self._left)
+            verdict, seconds = shared_pool().compare(expected, given, self._left)
         except TimeUp as error:
             raise Undecided("time: the comparison takes too long") from error
         except WorkerLost as error:
             raise Undecided(f"the comparing process ended ({error})") from error
-        self._left -= time.monotonic() - began
+        self._left -= seconds
         if verdict is Verdict.BAD_REFERENCE:
             raise Undecided("the reference cannot be read")
         if verdict is Verdict.FAILED:

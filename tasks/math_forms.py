@@ -6,7 +6,7 @@ r"""How a mathematical answer is built: one value or several, a set, a tuple or 
     (x, y) = (1, 2)             an ordered group named "(x,y)"
     5 \text{ cm}^2              one value with a unit
 
-Reads only what stands outside brackets and commands, in time linear in the text; what the values themselves mean is
+Reads how the parts stand together, of texts short enough to be an answer; what the values themselves mean is
 left to `math_numbers` and `math_worker`.
 """
 

@@ -57,16 +57,18 @@ class Worker:
         )
         self._ready = False
 
-    def compare(self, reference: str, answer: str, seconds: float) -> Verdict:
-        """Its verdict. Raises TimeUp or WorkerLost, after which the worker is of no further use."""
+    def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
+        """Its verdict and the seconds that took, without its start. Raises TimeUp or WorkerLost, after which the
+        worker is of no further use."""
         try:
             if not self._ready:
                 self._read_verdict(time.monotonic() + START_SECONDS)
                 self._ready = True
             request = json.dumps({"reference": reference, "answer": answer, "seconds": seconds})
             assert self._process.stdin is not None
+            began = time.monotonic()
             self._process.stdin.write(request.encode() + b"\n")
-            return self._read_verdict(time.monotonic() + seconds)
+            return self._read_verdict(began + seconds), time.monotonic() - began
         except OSError as error:
             raise WorkerLost(str(error)) from error
 
@@ -103,18 +105,19 @@ class WorkerPool:
         self._all: set[Worker] = set()
         self._closed = False
 
-    def compare(self, reference: str, answer: str, seconds: float) -> Verdict:
-        """A worker's verdict. Raises TimeUp or WorkerLost; waiting for a free worker does not count."""
+    def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
+        """A worker's verdict and the seconds that took; waiting for a worker does not count. Raises TimeUp or
+        WorkerLost."""
         with self._free:
             worker = self._take()
             try:
-                verdict = worker.compare(reference, answer, seconds)
+                verdict_and_seconds = worker.compare(reference, answer, seconds)
             except BaseException:  # also Ctrl-C: a worker with an answer left to read would give it to the next one
                 self._drop(worker)
                 raise
             with self._lock:
                 self._idle.append(worker)
-            return verdict
+            return verdict_and_seconds
 
     def close(self) -> None:
         """End all workers, busy ones too."""

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, TextIO
 
 import sympy
@@ -48,10 +49,15 @@ def compare(reference: str, answer: str) -> Verdict:
         value = _real_value(other) if number and number.decimals else None
         if number and value is not None and rounds_to(value, number):
             return Verdict.EQUAL
-    equal = verify(expected, given, timeout_seconds=None, raise_on_error=True, allow_set_relation_comp=True)
-    return Verdict.EQUAL if equal and not _far_apart(expected, given) else Verdict.DIFFERENT
+    if _differ(expected, given):
+        return Verdict.DIFFERENT
+    equal = _expand_alike(expected, given) or verify(
+        expected, given, timeout_seconds=None, raise_on_error=True, allow_set_relation_comp=True
+    )
+    return Verdict.EQUAL if equal else Verdict.DIFFERENT
 
 
+@lru_cache(maxsize=1024)
 def read_expression(text: str) -> Any:
     """A sympy object, None where the text as a whole is no mathematics."""
     if number := read_number(text):
@@ -82,18 +88,35 @@ def _real_value(expression: Any) -> Fraction | None:
     return Fraction(str(value)) if isinstance(value, sympy.Float) else None
 
 
-def _far_apart(expected: Any, given: Any) -> bool:
-    """Whether two constants differ although math_verify, which takes tiny differences for nothing, calls them equal."""
+def _differ(expected: Any, given: Any) -> bool:
+    """Whether two expressions of the same variables, or one and a number, have different values at one point.
+
+    That is quick, where math_verify goes on trying to simplify their difference, and stricter: it takes a tiny
+    difference for none. Decimals in an expression count as rounded.
+    """
     if not isinstance(expected, sympy.Expr) or not isinstance(given, sympy.Expr):
         return False
-    if expected.free_symbols or given.free_symbols:
+    symbols = expected.free_symbols | given.free_symbols
+    alike = expected.free_symbols == given.free_symbols or expected.is_Rational or given.is_Rational
+    if not alike:  # "e" may be the number, and a name of several letters their product: math_verify knows
         return False
-    rough = expected.has(sympy.Float) or given.has(sympy.Float)
-    values = [expression.evalf(DIGITS) for expression in (expected, given)]
+    point = {symbol: sympy.Rational(sympy.prime(7 + place), 7) for place, symbol in enumerate(sorted(symbols, key=str))}
+    values = [sympy.sympify(expression.evalf(DIGITS, subs=point)) for expression in (expected, given)]
     if not all(value.is_number and value.is_finite for value in values):
         return False
-    difference = abs(values[0] - values[1])
-    return bool(difference > (ROUGHLY_CLOSE if rough else CLOSE) * max(abs(value) for value in values))
+    rough = expected.has(sympy.Float) or given.has(sympy.Float)
+    allowed = (ROUGHLY_CLOSE if rough else CLOSE) * max(abs(value) for value in values)
+    return bool(abs(values[0] - values[1]) > allowed)
+
+
+def _expand_alike(expected: Any, given: Any) -> bool:
+    """Whether two polynomials are the same; math_verify would try all kinds of simplification first."""
+    if not isinstance(expected, sympy.Expr) or not isinstance(given, sympy.Expr):
+        return False
+    symbols = expected.free_symbols
+    if not symbols or not all(expression.is_polynomial(*symbols) for expression in (expected, given)):
+        return False
+    return bool(sympy.expand(expected - given) == 0)
 
 
 def verdict_on(line: str) -> Verdict:

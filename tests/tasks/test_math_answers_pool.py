@@ -15,6 +15,7 @@ from uniopd_mm.tasks.math_answers import grade_math
 from uniopd_mm.tasks.math_pool import TimeUp, Verdict, Worker, WorkerLost, WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
+ENDLESS = r"\sum_{k=1}^{10^{12}} \sin(k^2)"
 QUESTION = (r"\boxed{\sqrt{%d}}", r"\frac{\sqrt{%d}}{2}")  # equal for n and 4n
 
 
@@ -69,19 +70,30 @@ def test_forked_child_while_another_thread_compares() -> None:
 def test_worker_over_its_time_is_ended_and_replaced() -> None:
     pool = WorkerPool(1)
     with pytest.raises(TimeUp):
-        pool.compare("5", "10^{10^{10}}", 0.5)
-    assert pool.compare(r"\sqrt{8}", r"2\sqrt{2}", 30) is Verdict.EQUAL
-    assert pool.compare(r"\sqrt{8}", r"2\sqrt{3}", 30) is Verdict.DIFFERENT
-    assert pool.compare("{", "5", 30) is Verdict.BAD_REFERENCE
-    assert pool.compare("5", "{", 30) is Verdict.BAD_ANSWER
+        pool.compare("5", ENDLESS, 0.5)
+    assert pool.compare(r"\sqrt{8}", r"2\sqrt{2}", 30)[0] is Verdict.EQUAL
+    assert pool.compare(r"\sqrt{8}", r"2\sqrt{3}", 30)[0] is Verdict.DIFFERENT
+    assert pool.compare("{", "5", 30)[0] is Verdict.BAD_REFERENCE
+    assert pool.compare("5", "{", 30)[0] is Verdict.BAD_ANSWER
     pool.close()
     with pytest.raises(WorkerLost):
         pool.compare("5", "5", 30)
 
 
+def test_waiting_for_a_worker_is_no_time_of_the_comparison() -> None:
+    pool = WorkerPool(1)
+    pool.compare("2", "2", 30)
+    with ThreadPoolExecutor(2) as threads:
+        endless = threads.submit(pool.compare, "5", ENDLESS, 2.0)
+        time.sleep(0.5)
+        assert pool.compare(r"\sqrt{8}", r"2\sqrt{2}", 5)[1] < 1.5
+        assert isinstance(endless.exception(), TimeUp)
+    pool.close()
+
+
 def test_worker_that_dies_is_an_error_and_not_a_verdict() -> None:
     worker = Worker()
-    assert worker.compare("2", "2", 30) is Verdict.EQUAL
+    assert worker.compare("2", "2", 30)[0] is Verdict.EQUAL
     os.kill(worker._process.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost):
         worker.compare("2", "2", 30)
@@ -90,7 +102,7 @@ def test_worker_that_dies_is_an_error_and_not_a_verdict() -> None:
 
 def test_closing_ends_the_processes() -> None:
     worker = Worker()
-    assert worker.compare("2", "2", 30) is Verdict.EQUAL
+    assert worker.compare("2", "2", 30)[0] is Verdict.EQUAL
     pid = worker._process.pid
     assert Path(f"/proc/{pid}").exists()
     worker.end()
@@ -102,7 +114,7 @@ import sys, time
 from uniopd_mm.tasks.math_answers import grade_math
 print(grade_math(r"\boxed{\sqrt{8}}", r"2\sqrt{2}").correct, flush=True)
 if sys.argv[1] == "stay":
-    grade_math(r"\boxed{10^{10^{10}}}", "7")
+    grade_math(r"\boxed{\sum_{k=1}^{10^{12}} \sin(k^2)}", "7")
     time.sleep(60)
 """  # unguarded by `if __name__`: a start method that imports the main module again would run it again
 

@@ -1,0 +1,99 @@
+r"""Mathematical answers graded per second, on the CPU.
+
+    python benchmarks/grading.py
+
+Three kinds of answers, half of each right: numbers, which are compared in this process; LaTeX that needs algebra, one
+worker process; the same from as many threads as there are cores. "Mixed" is what test sets of school and competition
+mathematics look like: four in five numbers. Every answer is another one, so that no cache of a parser helps; the start
+of the workers does not count. Exit status 1 where mixed answers are graded more slowly than the limit, per core.
+"""
+
+import os
+import random
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from uniopd_mm.tasks.math_answers import grade_math
+
+NUM_ANSWERS = 500
+REPEATS = 5
+LIMIT = 200.0  # mixed answers a second and core
+LAST_DIGIT = re.compile("(.*)([0-9])(.*)")
+Case = tuple[str, str, bool]  # response, reference, whether it is right
+ALGEBRA = (
+    lambda n, k: (rf"\sqrt{{{n * k * k}}}", rf"{k}\sqrt{{{n}}}"),
+    lambda n, k: (rf"\frac{{{n}\pi}}{{{k}}}", rf"\frac{{{n}}}{{{k}}}\pi"),
+    lambda n, k: (rf"x^2+{n + k}x+{n * k}", rf"(x+{n})(x+{k})"),
+    lambda n, k: (rf"{n}+{k}\sqrt{{2}}", rf"{k}\sqrt{{2}}+{n}"),
+    lambda n, k: (rf"{n}^{{{k % 7 + 2}}}", str(n ** (k % 7 + 2))),
+    lambda n, k: (rf"\left[-\infty, \sqrt{{{n}}}\right)", rf"[-\infty,\sqrt{{{n}}})"),
+    lambda n, k: (rf"x = {n} \pm \sqrt{{{k}}}", rf"{n}-\sqrt{{{k}}}, {n}+\sqrt{{{k}}}"),
+)
+
+
+def number(draw: random.Random, right: bool) -> Case:
+    """An integer, a decimal, a fraction, a share, a length or a pair."""
+    n, k = draw.randrange(1, 10**6), draw.randrange(2, 99)
+    forms = (
+        (f"{n:,}", str(n)),
+        (f"{n / 100:.2f}", rf"\frac{{{n}}}{{100}}"),
+        (rf"\dfrac{{{n}}}{{{k}}}", f"{n}/{k}"),
+        (rf"{k}\%", str(k)),
+        (rf"{n}\text{{ cm}}", str(n)),
+        (f"({n}, {k})", rf"\left({n},{k}\right)"),
+    )
+    return _case(*draw.choice(forms), right)
+
+
+def algebra(draw: random.Random, right: bool) -> Case:
+    """Roots, multiples of π, polynomials, powers, intervals and pairs of solutions."""
+    return _case(*draw.choice(ALGEBRA)(draw.randrange(2, 5000), draw.randrange(2, 500)), right)
+
+
+def mixed(draw: random.Random, right: bool) -> Case:
+    return (number if draw.random() < 0.8 else algebra)(draw, right)
+
+
+def _case(answer: str, reference: str, right: bool) -> Case:
+    """With the last digit of a wrong answer changed."""
+    before, digit, behind = LAST_DIGIT.fullmatch(answer).groups()
+    written = answer if right else f"{before}{(int(digit) + 1) % 10}{behind}"
+    return rf"We find that the answer is \boxed{{{written}}}.", reference, right
+
+
+def rate(kind: Callable[[random.Random, bool], Case], num_threads: int, seed: int) -> float:
+    """Answers graded per second."""
+    draw = random.Random(seed)
+    cases = [kind(draw, index % 2 == 0) for index in range(NUM_ANSWERS)]
+    with ThreadPoolExecutor(num_threads) as threads:
+        began = time.perf_counter()
+        outcomes = list(threads.map(lambda case: grade_math(case[0], case[1]), cases))
+        seconds = time.perf_counter() - began
+    for case, outcome in zip(cases, outcomes, strict=True):
+        assert outcome.correct is case[2], (case, outcome)
+    return len(cases) / seconds
+
+
+def main() -> None:
+    """Print the rates; exit status 1 below the limit."""
+    num_cores = len(os.sched_getaffinity(0))
+    variants = [(kind, threads) for kind in (number, algebra, mixed) for threads in sorted({1, num_cores})]
+    rates: dict[tuple[str, int], list[float]] = {}
+    for seed in range(1 + REPEATS):
+        for kind, threads in variants:
+            measured = rate(kind, threads, seed)
+            rates.setdefault((kind.__name__, threads), []).extend([measured] if seed else [])
+    print(f"{NUM_ANSWERS} answers, half of them right, medians of {REPEATS}; {num_cores} cores")
+    print(f"{'answers':10} {'threads':>7} {'a second':>10} {'a core':>10}")
+    medians = {key: statistics.median(values) for key, values in rates.items()}
+    for (name, threads), median in medians.items():
+        print(f"{name:10} {threads:7} {median:10,.0f} {median / threads:10,.0f}")
+    sys.exit(any(median / threads < LIMIT for (name, threads), median in medians.items() if name == "mixed"))
+
+
+if __name__ == "__main__":
+    main()
