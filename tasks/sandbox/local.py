@@ -111,9 +111,8 @@ class LocalSandbox:
             return next(runs)
 
     def _runs(self, level: Level, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
-        folder = tempfile.mkdtemp(prefix="uniopd-sandbox-")
+        folder = _made_folder()
         try:
-            os.chmod(folder, 0o711)  # a user who is not ours passes through it to the program's folder
             job = self._job(level, folder) | {"source": source, "limits": asdict(limits)}
             with Channel(self._command(level, folder), job) as channel:
                 for text in inputs:
@@ -151,6 +150,16 @@ class LocalSandbox:
             binds += ["--ro-bind", str((code / name).resolve()), f"{_CODE}/uniopd_mm/{name}"]
         options = ["--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
         return [shutil.which("bwrap") or "bwrap", *options, "--tmpfs", "/box", *binds, "--", *start, _CODE]
+
+
+def _made_folder() -> str:
+    """A folder of ours; a user who is not ours can pass through it to the program's folder."""
+    try:
+        folder = tempfile.mkdtemp(prefix="uniopd-sandbox-")
+        os.chmod(folder, 0o711)
+    except OSError as error:
+        raise SandboxFault(f"the sandbox cannot start: {error}") from error
+    return folder
 
 
 def _standard_library() -> list[str]:

@@ -117,6 +117,7 @@ def _become_program(launch: Launch, streams: tuple[int, int, int, int]) -> None:
         confine.enter_folder(
             launch.folder, own_file_system=launch.apart, file_bytes=launch.limits["file_bytes"], user=user
         )
+        os.environ.pop("PWD", None)  # bubblewrap's
         os.environ.update(HOME=launch.folder, TMPDIR=launch.folder)
         _close_others(report)
         confine.set_libraries(launch.libraries, by_descriptor=user is not None and not launch.apart)

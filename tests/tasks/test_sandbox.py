@@ -1,0 +1,197 @@
+"""The local sandbox at every level this machine can do: what programs get, what stops them, and that calls from many
+threads do not meet. Programs that mean harm are in `test_sandbox_hostile`."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
+from uniopd_mm.tasks.sandbox.local import Level, LocalSandbox
+from uniopd_mm.types import UserError
+
+
+@pytest.fixture(scope="module", params=list(Level))
+def sandbox(request: pytest.FixtureRequest) -> LocalSandbox:
+    sandbox = LocalSandbox(level=request.param)
+    try:
+        assert sandbox.level == request.param
+    except UserError as error:
+        pytest.skip(str(error))
+    return sandbox
+
+
+def run(sandbox: LocalSandbox, source: str, text: str = "", limits: Limits | None = None) -> Run:
+    with closing(sandbox.runs(source, [text], limits or Limits())) as runs:
+        return next(runs)
+
+
+def test_a_program_reads_and_prints(sandbox: LocalSandbox) -> None:
+    source = (
+        "import sys\nprint(sum(map(int, sys.stdin.read().split())), 'é', file=sys.stdout)\nprint('x', file=sys.stderr)"
+    )
+    result = run(sandbox, source, "3 4\n5\n")
+    assert (result.status, result.exit_code, result.stdout, result.stderr) == (Status.OK, 0, "12 é\n", "x\n")
+
+
+def test_each_input_has_a_fresh_process_and_folder(sandbox: LocalSandbox) -> None:
+    source = "import os, math\nprint(os.listdir('.'), hasattr(math, 'seen'))\nmath.seen = 1\nopen('left', 'w').close()"
+    assert [r.stdout for r in sandbox.runs(source, ["1", "2", "3"], Limits())] == ["[] False\n"] * 3
+
+
+def test_inputs_are_asked_for_one_by_one(sandbox: LocalSandbox) -> None:
+    taken = []
+
+    def inputs() -> object:
+        for number in range(5):
+            taken.append(number)
+            yield str(number)
+
+    with closing(sandbox.runs("print(input())", inputs(), Limits())) as runs:  # type: ignore[arg-type]
+        assert [next(runs).stdout, next(runs).stdout] == ["0\n", "1\n"]
+    assert taken == [0, 1]
+
+
+def test_it_sees_nothing_of_ours(sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIOPD_SECRET", "9173")
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    source = (
+        "import os, sys\nprint(sorted(set(os.environ) - {'LC_CTYPE', 'OPENBLAS_NUM_THREADS'}))\n"
+        "print(os.environ['HOME'] == os.environ['TMPDIR'] == os.getcwd(), sys.argv)\n"
+        f"try:\n    os.write({writer}, b'x'); print('written')\nexcept OSError: print('closed')\n"
+        "try:\n    import uniopd_mm.tasks; print('ours')\nexcept (ImportError, OSError): print('not there')\n"
+    )
+    lines = run(sandbox, source).stdout.splitlines()
+    os.close(reader)
+    os.close(writer)
+    assert lines == ["['HOME', 'PATH', 'TMPDIR']", "True ['program.py']", "closed", "not there"]
+
+
+def test_the_library_and_named_packages_are_there(sandbox: LocalSandbox) -> None:
+    source = (
+        "import asyncio, collections, dataclasses, decimal, fractions, heapq, itertools, re, statistics, typing\n"
+        "import numpy\nprint(numpy.array([1, 2]).sum(), statistics.mean([1, 3]), asyncio.run(asyncio.sleep(0, 5)))"
+    )
+    result = run(sandbox, source)
+    assert result.stdout == "3 2 5\n", result.stderr
+    assert run(sandbox, "import torch").status is Status.ERROR
+
+
+def test_a_large_stack_in_a_thread_is_there(sandbox: LocalSandbox) -> None:
+    source = (
+        "import sys, threading\nsys.setrecursionlimit(200000)\nthreading.stack_size(1 << 27)\n"
+        "def depth(n): return 0 if n == 0 else 1 + depth(n - 1)\n"
+        "threading.Thread(target=lambda: print(depth(100000))).start()"
+    )
+    assert run(sandbox, source).stdout == "100000\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "exit_code"),
+    [
+        ("1 / 0", Status.ERROR, 1),
+        ("import sys; sys.exit(3)", Status.ERROR, 3),
+        ("import sys; sys.exit('no')", Status.ERROR, 1),
+        ("import sys; sys.exit()", Status.OK, 0),
+        ("raise SystemExit(0)", Status.OK, 0),
+        ("import os; os.kill(os.getpid(), 9)", Status.ERROR, None),
+        ("x = bytearray(10 ** 11)", Status.MEMORY, 1),
+        ("while True: pass", Status.TIME, None),
+        ("import time; time.sleep(60)", Status.TIME, -9),
+        ("while True: print('x' * 9999)", Status.OUTPUT, None),
+        ("def f(:", Status.ERROR, 1),
+        ("\ud800", Status.ERROR, 1),
+        ("\x00", Status.ERROR, 1),
+    ],
+)
+def test_how_it_ended(sandbox: LocalSandbox, source: str, status: Status, exit_code: int | None) -> None:
+    result = run(sandbox, source, limits=Limits(cpu_seconds=1, wall_seconds=1.5))
+    if "os.kill" in source:  # the first process of a namespace cannot end itself like this
+        assert result.status in (Status.ERROR, Status.OK)
+        return
+    assert result.status is status, result
+    assert exit_code is None or result.exit_code == exit_code
+
+
+def test_what_was_printed_before_the_end_is_kept(sandbox: LocalSandbox) -> None:
+    result = run(
+        sandbox, "print('first', flush=True)\nwhile True: pass", limits=Limits(cpu_seconds=1, wall_seconds=1.0)
+    )
+    assert (result.status, result.stdout) == (Status.TIME, "first\n")
+
+
+def test_outputs_are_cut_while_they_are_read(sandbox: LocalSandbox) -> None:
+    result = run(sandbox, "print('x' * 10 ** 8)", limits=Limits(output_bytes=1000))
+    assert (result.status, result.stdout) == (Status.OUTPUT, "x" * 1000)
+
+
+def test_an_input_larger_than_a_pipe_arrives(sandbox: LocalSandbox) -> None:
+    assert run(sandbox, "import sys; print(len(sys.stdin.read()))", "x" * 5_000_000).stdout == "5000000\n"
+
+
+def test_no_more_than_allowed_run_at_once_whoever_asks() -> None:
+    sandbox = LocalSandbox(max_running=2, packages=())
+    running, most, lock = 0, 0, threading.Lock()
+
+    def inputs() -> object:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        yield ""
+        with lock:
+            running -= 1
+
+    def ask(number: int) -> str:
+        runs = sandbox.runs(f"import time; time.sleep(0.1); print({number})", inputs(), Limits())  # type: ignore[arg-type]
+        return "".join(result.stdout for result in runs)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(12))) == [f"{number}\n" for number in range(12)]
+    assert most == 2
+
+
+def test_it_ends_with_the_one_who_asked(sandbox: LocalSandbox) -> None:
+    """A grader that gives up in the middle leaves no process and no folder."""
+    before = set(Path("/proc").glob("[0-9]*"))
+    runs = sandbox.runs("print(1)", ["", ""], Limits())
+    next(runs)
+    runs.close()
+    time.sleep(0.1)
+    new = [path for path in set(Path("/proc").glob("[0-9]*")) - before if _is_warden(path)]
+    assert new == []
+
+
+def _is_warden(path: Path) -> bool:
+    try:
+        return b"sandbox.inside.warden" in (path / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UserError, match="choose from namespaces, bubblewrap, rlimits"):
+        LocalSandbox(level="docker")
+    with pytest.raises(UserError, match=r"sandbox\.max_running=0"):
+        LocalSandbox(max_running=0)
+    with pytest.raises(UserError, match="no_such_package"):
+        LocalSandbox(packages=("no_such_package",))
+
+
+def test_without_bubblewrap_its_level_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"bubblewrap .*cannot start.*install bubblewrap"):
+        _ = LocalSandbox(level="bubblewrap", packages=()).level
+
+
+def test_a_warden_that_cannot_start_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sandbox = LocalSandbox(packages=())
+    assert sandbox.level in list(Level)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(SandboxFault, match="cannot start"):
+        next(sandbox.runs("print(1)", [""], Limits()))
