@@ -20,6 +20,7 @@ from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Samplin
 TOLERANCE = {"float32": 1e-2, "bfloat16": 0.5}  # nats; written with a cache of keys and values, scored without
 UNIFORM = 0.999  # share of the largest entropy there is; a trained model is far below it
 TRIES = 20  # samples that are looked through for one that can be read
+REMEDY = "check that the checkpoint is whole and the processor is its own"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +81,10 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
     name, prompt = member.local.name, _readable(member, samples[:TRIES], student)
     vocabulary = replace(member.processor.vocabulary, banned_ids=())  # its plain distribution, as it is scored
     sampling = Sampling(temperature=0, max_new_tokens=max_new_tokens, seed=0, policy_step=0)
-    (rollout,) = HFRollout(member.local.backbone, vocabulary).generate([prompt], 1, sampling)[0]
+    (written,) = HFRollout(member.local.backbone, vocabulary).generate([prompt], 1, sampling)[0]
+    rollout = _until_medium(written, member.processor.vocabulary.banned_ids)
+    if not len(rollout.response_ids):
+        raise UserError(f"teacher={name}: begins its answer with a token that stands for a medium; {REMEDY}")
     first, second = member.local.score([rollout, rollout])
     if isinstance(first, Failure) or isinstance(second, Failure):
         raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
@@ -92,20 +96,26 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
     )
 
 
+def _until_medium(rollout: Rollout, banned_ids: tuple[int, ...]) -> Rollout:
+    """The rollout up to a token that stands for a medium, which the model would look for in vain."""
+    places = torch.isin(rollout.response_ids, torch.tensor(banned_ids, dtype=torch.int64)).nonzero()
+    length = int(places[0]) if len(places) else len(rollout.response_ids)
+    return replace(rollout, response_ids=rollout.response_ids[:length], logprobs=rollout.logprobs[:length])
+
+
 def _check(
     member: Member, rollout: Rollout, first: TeacherScores, second: TeacherScores, difference: float, text: str
 ) -> None:
     name, limit = member.local.name, TOLERANCE[member.plan.dtype]
-    remedy = "check that the checkpoint is whole and the processor is its own"
     if not difference <= limit:  # NaN is not
         raise UserError(
-            f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {remedy}"
+            f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {REMEDY}"
         )
     if not torch.equal(first.logprobs, second.logprobs):
-        raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {remedy}")
+        raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {REMEDY}")
     assert first.entropy is not None
     if first.entropy.mean().item() > UNIFORM * log(member.local.backbone.vocab_size):
-        raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {remedy}")
+        raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {REMEDY}")
 
 
 def _readable(member: Member, samples: Sequence[Sample], student: Processor) -> Prompt:

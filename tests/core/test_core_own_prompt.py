@@ -106,7 +106,7 @@ def test_tokens_of_a_teacher_without_eyes(
 
 
 def borders(ids: Sequence[int], tokens: Sequence[str], *, ended: bool) -> list[int]:
-    """Where each token of an ASCII text ends; byte-level BPE has a letter for a byte. The end of turn is one further."""
+    """Where each token of an ASCII text ends; byte-level BPE has a letter for a byte. The end of turn is one more."""
     ends = [sum(len(token) for token in tokens[: place + 1]) for place in range(len(ids) - ended)]
     return [*ends, (ends[-1] if ends else 0) + 1] if ended else ends
 

@@ -134,7 +134,7 @@ class TextTranslation:
 
     def written(self, response: Tensor) -> Tensor:
         ids = self.student.encode_response(self.teacher.decode(response))
-        if torch.isin(ids, torch.tensor(self.student.vocabulary.banned_ids)).any():
+        if torch.isin(ids, torch.tensor(self.student.vocabulary.banned_ids, dtype=torch.int64)).any():
             raise Untranslatable("the answer spells a token that the student reads as the place of a medium")
         stopped = len(response) and int(response[-1]) in self.teacher.vocabulary.stop_ids
         return ids if stopped else ids[:-1]

@@ -1,0 +1,242 @@
+"""Teachers loaded together and tested before the first step: a whole one passes, a broken one is named."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from core_parts import plain_logits, rollout, sample
+from translation_parts import described_sample, text_expert
+
+from uniopd_mm.config import DataConfig, TrainConfig
+from uniopd_mm.config_parts import RoutingConfig, TeacherConfig
+from uniopd_mm.data.collate import collate_rollouts
+from uniopd_mm.faculty import Faculty, load_faculty
+from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.self_test import SelfTest, lessons, self_test
+from uniopd_mm.types import Media, Prompt, Rollout, Sample, TeacherScores, TokenBatch, UserError
+
+VL = {"_target_": "uniopd_mm.processors.qwen_vl.QwenVLProcessor", "video_num_frames": 6}
+TEXT = {"_target_": "uniopd_mm.processors.text.TextProcessor"}
+
+
+def faculty(student: QwenVLProcessor, teachers: dict[str, Any], asked: Any = None, **routing: Any) -> Faculty:
+    config = TrainConfig(
+        task={},
+        model=None,  # type: ignore[arg-type]
+        teacher=TeacherConfig(name="common", processor=VL),
+        teachers=teachers,
+        rollout=None,  # type: ignore[arg-type]
+        recipe=None,  # type: ignore[arg-type]
+        routing=RoutingConfig(**routing),
+        data=DataConfig(),
+    )
+    return load_faculty(config, student, ("video_qa", "math"), **(asked or {}))
+
+
+@pytest.fixture
+def alone(checkpoint: str, processor: QwenVLProcessor) -> Faculty:
+    return faculty(processor, {"expert": {"path": checkpoint}})
+
+
+@pytest.fixture(scope="module")
+def text_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("text")
+    text_expert(folder)
+    return str(folder)
+
+
+def checked(of: Faculty, samples: tuple[Sample, ...], student: QwenVLProcessor, name: str = "expert") -> SelfTest:
+    return self_test(of.members[name], samples, student, 12)
+
+
+def test_a_whole_checkpoint_passes(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+    """Its answer is the likeliest, token by token, of plain forward passes."""
+    found = checked(alone, samples, processor)
+    assert found.sample_id == samples[0].sample_id and found.difference < 1e-4
+    prompt, ids, values = processor.encode(samples[0]), list[int](), list[float]()
+    backbone = alone.members["expert"].local.backbone
+    for _ in range(12):
+        logits = last_logits(backbone.model, prompt, ids)
+        ids.append(int(logits.argmax()))
+        values.append(logits.log_softmax(-1).max().item())
+        if ids[-1] in processor.vocabulary.stop_ids:
+            break
+    assert found.answer == processor.decode(torch.tensor(ids))
+    assert found.logprob == pytest.approx(sum(values) / len(values), abs=1e-4)
+
+
+def last_logits(model: torch.nn.Module, prompt: Prompt, ids: list[int]) -> torch.Tensor:
+    written = torch.tensor(ids, dtype=torch.int64)
+    one = Rollout(
+        prompt=prompt,
+        group_id=0,
+        response_ids=written,
+        logprobs=torch.zeros(len(ids)),
+        finish_reason=None,  # type: ignore[arg-type]
+        policy_step=0,
+    )
+    return plain_logits(model, collate_rollouts([one], 0))[0, -1]
+
+
+def broken_when_scoring(of: Faculty, change: Any) -> None:
+    """Weights that are others by the time the teacher scores: generation goes around `Backbone.forward`."""
+    backbone = of.members["expert"].local.backbone
+    backbone.register_forward_pre_hook(lambda module, arguments: change(module.model))
+
+
+@torch.no_grad()
+def shake(model: torch.nn.Module) -> None:
+    torch.manual_seed(0)
+    for value in model.parameters():
+        value += 0.05 * torch.randn_like(value)
+
+
+@torch.no_grad()
+def scatter_nan(model: torch.nn.Module) -> None:
+    next(model.parameters()).fill_(math.nan)
+
+
+def test_weights_that_change_after_writing_are_found(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+) -> None:
+    broken_when_scoring(alone, shake)
+    with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
+        checked(alone, samples, processor)
+
+
+def test_a_score_of_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+    broken_when_scoring(alone, scatter_nan)
+    with pytest.raises(UserError, match="teacher=expert: cannot score its own answer: NaN"):
+        checked(alone, samples, processor)
+
+
+def test_an_answer_written_with_nan_is_found(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+) -> None:
+    """Weights that are whole again when it scores: the difference is no number."""
+    backbone = alone.members["expert"].local.backbone
+    head = backbone.model.get_output_embeddings()  # of which scoring reads the weights alone
+    head.register_forward_hook(lambda module, inputs, logits: logits * math.nan)
+    with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored nan nats otherwise"):
+        checked(alone, samples, processor)
+
+
+def test_a_head_of_zeros_is_found(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+    alone.members["expert"].local.backbone.model.get_output_embeddings().weight.data.zero_()
+    with pytest.raises(UserError, match="teacher=expert: finds every token equally likely"):
+        checked(alone, samples, processor)
+
+
+def test_scores_that_differ_from_one_to_the_next_are_found(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+) -> None:
+    """By less than writing and scoring may differ."""
+
+    def unequal(
+        module: torch.nn.Module, arguments: tuple[TokenBatch, ...], outputs: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        return outputs[0] + torch.arange(len(outputs[0])) * 1e-5, *outputs[1:]
+
+    alone.members["expert"].local.backbone.register_forward_hook(unequal)
+    with pytest.raises(UserError, match="teacher=expert: scores one answer in two ways"):
+        checked(alone, samples, processor)
+
+
+def test_a_teacher_that_likes_a_place_for_media_is_not_sent_one(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+) -> None:
+    """Its own distribution is tested, in which nothing is banned; a model takes such a token for a missing clip."""
+    pad, calls, when = processor.vocabulary.tokens["<|video_pad|>"], list[None](), 2
+    head = alone.members["expert"].local.backbone.model.get_output_embeddings()
+
+    def push(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], logits: torch.Tensor) -> torch.Tensor:
+        calls.append(None)
+        return logits.index_fill(-1, torch.tensor([pad]), 40.0) if len(calls) > when else logits
+
+    head.register_forward_hook(push)
+    assert math.isfinite(checked(alone, samples, processor).logprob), "what it wrote before that is tested"
+    when = 0
+    with pytest.raises(UserError, match="teacher=expert: begins its answer with a token that stands for a medium"):
+        checked(alone, samples, processor)
+
+
+def torn(name: str) -> Sample:
+    return replace(described_sample(Media(kind="video", source=f"/no/such/{name}.mp4")), sample_id=name)
+
+
+def test_samples_that_cannot_be_read_are_passed_over(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+) -> None:
+    assert checked(alone, (torn("a"), torn("b"), samples[1]), processor).sample_id == samples[1].sample_id
+    with pytest.raises(UserError, match=r"teacher=expert: none of the first 2 .*/no/such/b.mp4.*media=CAPTION"):
+        checked(alone, (torn("a"), torn("b")), processor)
+
+
+def test_a_teacher_without_eyes_is_tested_on_its_own_prompt(
+    text_folder: str, processor: QwenVLProcessor, samples: tuple[Sample, ...]
+) -> None:
+    entry = {"path": text_folder, "processor": TEXT, "reads": "TEXT"}
+    blind = faculty(processor, {"expert": entry})
+    with pytest.raises(UserError, match=r"teacher=expert: none.*reads text only.*media=CAPTION or media=NOTHING"):
+        checked(blind, samples[:2], processor)
+    told = faculty(processor, {"expert": {**entry, "media": "NOTHING"}})
+    assert checked(told, samples, processor).difference < 1e-4
+
+
+def test_lessons_count_prompts_by_weight_and_test_who_teaches(
+    checkpoint: str, processor: QwenVLProcessor, samples: tuple[Sample, ...]
+) -> None:
+    teachers = {name: {"path": checkpoint} for name in ("a", "b", "idle")}
+    of = faculty(processor, teachers, domains={"video_qa": {"a": 3, "b": 1}, "math": "b"})
+    taught = {one.teacher: one for one in lessons(of, [*samples[:4], sample("m", "math")], processor, 4)}
+    assert taught["a"].prompts == {"video_qa": 3.0} and taught["b"].prompts == {"video_qa": 1.0, "math": 1.0}
+    assert taught["idle"].prompts == {} and taught["idle"].self_test is None
+    assert taught["a"].self_test == taught["b"].self_test, "the same weights on the same prompt"
+
+
+def test_teachers_of_one_checkpoint_share_its_weights(
+    checkpoint: str, processor: QwenVLProcessor, samples: tuple[Sample, ...]
+) -> None:
+    teachers = {
+        "a": {"path": checkpoint},
+        "b": {"path": checkpoint, "reads": "TOKENS", "media": "NOTHING"},
+        "c": {"path": checkpoint, "dtype": "bfloat16"},
+    }
+    members = faculty(processor, teachers, default="a").members
+    assert members["a"].local.backbone is members["b"].local.backbone is not members["c"].local.backbone
+    one = last_rollout(processor.encode(samples[0]))
+    seen, blind = members["a"].scorer.score([one])[0], members["b"].scorer.score([one])[0]
+    assert isinstance(seen, TeacherScores) and isinstance(blind, TeacherScores)
+    assert (seen.teacher, blind.teacher) == ("a", "b")
+    assert not torch.allclose(seen.logprobs, blind.logprobs, atol=1e-3), "they read different prompts"
+
+
+def last_rollout(prompt: Prompt) -> Rollout:
+    return rollout(prompt, [30, 31])
+
+
+def test_a_teacher_with_other_ids_must_say_how_it_reads(text_folder: str, processor: QwenVLProcessor) -> None:
+    with pytest.raises(UserError, match=r"teacher=expert: \d+ tokens differ"):
+        faculty(processor, {"expert": {"path": text_folder, "processor": TEXT}})
+
+
+@pytest.mark.parametrize("asked", [{"top_k": 4}, {"keep_hidden": True}])
+def test_distributions_are_refused_where_they_could_not_be_compared(
+    tmp_path: Path, checkpoint: str, processor: QwenVLProcessor, asked: dict[str, Any]
+) -> None:
+    two = {"a": {"path": checkpoint}, "b": {"path": checkpoint}}
+    translated = {"a": {"path": checkpoint, "reads": "TOKENS"}}
+    with pytest.raises(UserError, match=r"teachers.a.reads=TOKENS: .*distributions"):
+        faculty(processor, translated, asked)
+    for routing in (
+        {"domains": {"math": {"a": 1, "b": 1}}, "default": "a"},
+        {"rules": [{"where": {}, "teacher": {"a": 1, "b": 1}}]},
+    ):
+        with pytest.raises(UserError, match=r"routing: a and b teach the same prompts"):
+            faculty(processor, two, asked, **routing)
+    assert faculty(processor, two, asked, default="a").members.keys() == {"a", "b"}
+    nothing = {"top_k": 0, "keep_hidden": False}
+    assert faculty(processor, translated, nothing).members["a"].prompts is not None
