@@ -6,7 +6,7 @@ written to disk. The text of a statement is what no two splits share.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -17,7 +17,8 @@ from uniopd_mm.types import Corpus, Message, Sample
 FUNCTIONS = ("f", "g", "h", "p", "q", "r", "calc", "go", "make", "run", "solve", "work")
 NUMBERS = ("x", "y", "n", "m", "i", "j")
 LISTS = ("xs", "ys", "nums", "vals", "data", "row")
-LOWEST, HIGHEST = 2, 20  # of the constants; with 0 or 1 some functions would return what they are given
+# The first constant of a statement and the second; with 0 or 1 some functions would return what they are given.
+FIRST, SECOND = range(2, 21), range(2, 10)
 NUM_TESTS = 6
 
 
@@ -46,6 +47,7 @@ class SyntheticCodeProblems:
     """Samples of the splits pretrain, train and validation, none of which shares a statement with another; and of
     habits, which are pretrain's with a share of thoughtless demonstrations. `metadata` has each problem's "level" and
     "tests": {"fn_name": str, "inputs": one list of arguments per test, "outputs": one value per test}.
+    The longer a split, the more of its statements come twice: about a tenth of a thousand.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
@@ -58,10 +60,10 @@ class SyntheticCodeProblems:
         domain: domain of the samples.
     """
 
-    num_pretrain: int = 4000
+    num_pretrain: int = 8000
     num_train: int = 2000
     num_validation: int = 320
-    habit: float = 0.6
+    habit: float = 0.7
     seed: int = 0
     levels: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     instruction: str = "Write Python code to solve the problem. Put the final program in one ```python block."
@@ -103,15 +105,15 @@ class SyntheticCodeProblems:
 
 def draw_problem(rng: random.Random, level: str) -> Problem:
     """A template of the level with names and constants, and tests that its reference program passes."""
-    template, name = rng.choice(TEMPLATES[level]), rng.choice(FUNCTIONS)
+    templates, name = TEMPLATES[level], rng.choice(FUNCTIONS)
+    (template,) = rng.choices(templates, weights=[4 if "{k}" in each.body else 1 for each in templates])  # more to say
     a, b = (rng.choice(LISTS), "") if template.takes_list else rng.sample(NUMBERS, 2)
     arguments = [a, b] if "{b}" in template.body else [a]
-    k, c, other = rng.sample(range(LOWEST, HIGHEST + 1), 3)
+    (k, other), c = rng.sample(FIRST, 2), rng.choice(SECOND)
     says = template.says.format(a=a, b=b, k=k, c=c)
     body = template.body.format(a=a, b=b, k=other if level == "impossible" else k, c=c)
     head = f"def {name}({', '.join(arguments)}):\n    return "
-    inputs = [[_value(rng, template.takes_list) for _ in arguments] for _ in range(NUM_TESTS)]
-    outputs = [eval(body, dict(zip(arguments, values, strict=True))) for values in inputs]  # an expression of ours
+    inputs, outputs = _tests(rng, body, arguments, template.takes_list)
     return Problem(
         question=f"Write a function {name}({', '.join(arguments)}) that returns {says}.",
         program=head + body,
@@ -120,8 +122,19 @@ def draw_problem(rng: random.Random, level: str) -> Problem:
     )
 
 
+def _tests(
+    rng: random.Random, body: str, arguments: Sequence[str], takes_list: bool
+) -> tuple[list[list[Any]], list[Any]]:
+    """Arguments and what our own expression gives for them, of which at least one is not the first argument."""
+    while True:
+        inputs = [[_value(rng, takes_list) for _ in arguments] for _ in range(NUM_TESTS)]
+        outputs = [eval(body, dict(zip(arguments, values, strict=True))) for values in inputs]
+        if any(values[0] != output for values, output in zip(inputs, outputs, strict=True)):
+            return inputs, outputs
+
+
 def _value(rng: random.Random, is_list: bool) -> int | list[int]:
-    """An argument: a number, or a list of four to seven of them that is no palindrome but by a rare chance."""
+    """An argument: a number, or a list of four to seven."""
     return [rng.randint(-9, 30) for _ in range(rng.randint(4, 7))] if is_list else rng.randint(-9, 30)
 
 
@@ -151,4 +164,4 @@ HARD = (
     Template(says="those of {a} above {k} times {c}", body="[v * {c} for v in {a} if v > {k}]", takes_list=True),
     Template(says="the largest of {a} times {k} plus {c}", body="max({a}) * {k} + {c}", takes_list=True),
 )
-TEMPLATES: Mapping[str, tuple[Template, ...]] = {"easy": EASY, "medium": MEDIUM, "hard": HARD, "impossible": EASY[:5]}
+TEMPLATES: Mapping[str, tuple[Template, ...]] = {"easy": EASY, "medium": MEDIUM, "hard": HARD, "impossible": EASY[:3]}

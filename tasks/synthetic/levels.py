@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from uniopd_mm.types import UserError
 
 LEVELS = ("easy", "medium", "hard", "impossible")
-SHARES: Mapping[str, float] = {"easy": 0.4, "medium": 0.35, "hard": 0.22, "impossible": 0.03}
+SHARES: Mapping[str, float] = {"easy": 0.4, "medium": 0.36, "hard": 0.22, "impossible": 0.02}
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, lie as evenly as can be, however many are taken
 
 
