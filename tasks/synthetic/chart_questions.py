@@ -21,9 +21,9 @@ from uniopd_mm.tasks.synthetic.png_files import Problem, rows_of, sample_of
 from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
 from uniopd_mm.types import Corpus
 
-SHARES = MappingProxyType({"easy": 0.36, "medium": 0.35, "hard": 0.25, "impossible": 0.04})
+SHARES = MappingProxyType({"easy": 0.35, "medium": 0.36, "hard": 0.26, "impossible": 0.03})
 BARS = 3  # categories of a chart
-VERSION = 2  # counts changes of what is drawn, so that old files are not taken for new ones
+VERSION = 1  # counts changes of what is drawn, so that old files are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

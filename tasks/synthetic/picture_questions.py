@@ -24,8 +24,8 @@ from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written
 from uniopd_mm.types import Corpus
 
 SHAPES = ("square", "circle", "triangle")
-SHARES = MappingProxyType({"easy": 0.35, "medium": 0.35, "hard": 0.26, "impossible": 0.04})
-VERSION = 3  # counts changes of what is drawn, so that old files are not taken for new ones
+SHARES = MappingProxyType({"easy": 0.36, "medium": 0.35, "hard": 0.26, "impossible": 0.03})
+VERSION = 1  # counts changes of what is drawn, so that old files are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

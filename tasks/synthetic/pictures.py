@@ -50,16 +50,11 @@ def tell(scene: Sequence[Thing]) -> str:
     >>> tell([Thing(shape="circle", color="red", cell=(0, 0)), Thing(shape="square", color="blue", cell=(1, 1))])
     'A red circle at the top left and a blue square at the bottom right, on a dark background.'
     """
-    *first, last = (f"a {_size(thing)}{thing.color} {thing.shape} at the {place(thing)}" for thing in scene)
+    *first, last = map(_told, scene)
     listed = f"{', '.join(first)} and {last}" if first else last
     return f"{listed[0].upper()}{listed[1:]}, on a dark background."
 
 
-def _size(thing: Thing) -> str:
-    return {SMALL: "small ", LARGE: "large "}.get(thing.radius, "")
-
-
-def place(thing: Thing) -> str:
-    """Where a thing is, in words: "top left"."""
-    column, row = thing.cell
-    return f"{ROWS[row]} {COLUMNS[column]}"
+def _told(thing: Thing) -> str:
+    size = {SMALL: "small ", LARGE: "large "}.get(thing.radius, "")
+    return f"a {size}{thing.color} {thing.shape} at the {ROWS[thing.cell[1]]} {COLUMNS[thing.cell[0]]}"
