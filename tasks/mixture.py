@@ -33,9 +33,15 @@ class TaskMixture:
         """The tasks' samples of a split, one task's after another's.
 
         Raises:
-            UserError: a task has none.
+            UserError: a task has none, or some of another domain than its own.
         """
         corpora = [task.samples(split) for task in self._tasks.values()]
+        for domain, corpus in zip(self._tasks, corpora, strict=True):
+            if strays := {sample.domain for sample in corpus} - {domain}:
+                raise UserError(
+                    f"task.tasks: the task of domain {domain!r} has samples of domain {', '.join(sorted(strays))}; "
+                    "give it and its samples one domain"
+                )
         return Corpus(
             samples=tuple(chain.from_iterable(corpus.samples for corpus in corpora)),
             skipped=tuple(chain.from_iterable(corpus.skipped for corpus in corpora)),
