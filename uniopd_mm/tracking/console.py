@@ -46,12 +46,12 @@ def interactive(console: Console) -> bool:
 
 def note(text: str) -> None:
     """Print a line, above the bar if there is one."""
-    terminal().print(_printable(text, terminal()), soft_wrap=True)
+    terminal().print(printable(text, terminal()), soft_wrap=True)
 
 
 def warning(text: str) -> None:
     """Print a line that begins with "warning:", above the bar if there is one."""
-    terminal().print(_printable(f"warning: {text}", terminal()), soft_wrap=True, style="yellow")
+    terminal().print(printable(f"warning: {text}", terminal()), soft_wrap=True, style="yellow")
 
 
 @final
@@ -97,7 +97,7 @@ class Bar:
             end = f"ETA {left}" if self._done < self._total else f"took {_clock(monotonic() - self._started)}"
             parts = (f"{self._title} {self._done}/{self._total}", status, end)
             line = "  ".join(part for part in parts if part)
-            self._console.print(_printable(line, self._console), soft_wrap=True)
+            self._console.print(printable(line, self._console), soft_wrap=True)
 
     def seconds_left(self) -> float | None:
         """What is left at the speed of this process so far; None before the first item."""
@@ -172,7 +172,7 @@ def _clock(seconds: float | None) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def _printable(text: str, console: Console) -> Text:
+def printable(text: str, console: Console) -> Text:
     """The text as plain lines: a file's name or a model's words may hold control characters or what the terminal's
     encoding lacks."""
     visible = "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)

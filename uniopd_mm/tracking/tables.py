@@ -8,17 +8,19 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from uniopd_mm.tracking.console import printable, terminal
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import standard
 
 
 def table_of(title: str, rows: Sequence[Mapping[str, str]], left: Sequence[str]) -> Table:
-    """A table with the rows' keys as columns; those in `left` stand on the left, numbers on the right."""
+    """A table with the rows' keys as columns; those in `left` stand on the left, numbers on the right. Values are shown
+    as they are, whatever markup a model's words may spell."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in rows[0] if rows else ():
         table.add_column(name, justify="left" if name in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(printable(value, terminal()) for value in row.values()))
     return table
 
 
