@@ -10,7 +10,7 @@ closed reaches to the end. Without a block there is no program.
              numbers of which one is a float are equal within 1e-6, relatively or absolutely.
     asserts  Test code decides. It runs in another process than the program, on what the program's function returned
              for the arguments that the test code uses (see `code_driver`). Plain data and exceptions get there;
-             functions, iterators and objects of own classes do not.
+             functions, iterators, objects of own classes and changes to the arguments do not.
 
 Expected values are never in the process that runs the program.
 """
@@ -188,7 +188,7 @@ def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: 
         return wrong(f"{_place(min(len(answers) + 1, len(calls)), len(calls))}: {_failure(run)}")
     if len(answers) != len(calls):
         return wrong(f"ended with {len(answers)} of {len(calls)} values")
-    verdict = _drive(_test_request("replay", problem) | {"answers": answers}, sandbox, Limits())
+    verdict = _drive(_test_request("replay", problem) | {"calls": calls, "answers": answers}, sandbox, Limits())
     if verdict.status is Status.OK and "passed" in verdict.stdout:
         return right(f"all tests ({len(calls)} calls)")
     if verdict.exit_code == code_driver.UNFORESEEN:
@@ -208,6 +208,8 @@ def _calls_of(problem: CodeProblem, sandbox: Sandbox) -> str:
     """The calls that test code makes, as JSON. They do not depend on the program, so they are kept."""
     if problem not in _KNOWN_CALLS:
         run = _drive(_test_request("collect", problem), sandbox, Limits())
+        if run.exit_code == code_driver.UNFORESEEN:
+            raise _Untestable("they use arguments that are no plain data, or arguments by name")
         if run.status is not Status.OK:
             raise _Untestable(f"they cannot be run apart from the program ({_failure(run)})")
         calls = [answer["value"] for answer in map(json.loads, run.stdout.splitlines())]

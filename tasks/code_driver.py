@@ -5,7 +5,7 @@ Graders send this file's text, and on its standard input what to do:
     call     {"source", "function", "calls", "go_on"}      runs a model's program and calls its function; writes one
              JSON line for each call, {"value": ...}, {"odd": type} for what is no plain data, {"raised": name}
     collect  {"test", "helpers", "function"}               runs test code with a function that only notes its arguments
-    replay   {"test", "helpers", "function", "answers"}    runs test code with a function that gives these answers
+    replay   {..., "calls", "answers"}                     runs test code with a function that gives these answers
 
 So a model's program and what is expected of it are never in one process, be the tests data or code. What the program
 writes itself can stand where answers are expected, but it has nothing to write there that it could not return.
@@ -35,7 +35,7 @@ _USUAL = {
     "math": "ceil comb factorial floor gcd inf isqrt lcm log2 perm prod sqrt",
 }
 _MODULES = frozenset((*_USUAL, "operator", "random", "re", "string", "sys"))
-UNFORESEEN = 77  # exit code of `replay` where test code makes more calls than `collect` saw
+UNFORESEEN = 77  # exit code where test code makes calls that cannot be noted, or others than were noted
 _RECURSION = 10_000  # those sites allow more than Python's 1,000
 
 
@@ -131,8 +131,11 @@ def collect(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], No
 
     def noted(*arguments: Any, **named: Any) -> "Anything":
         if named:
-            raise SystemExit("the tests use arguments by name")
-        report({"value": [encode(argument) for argument in arguments]})
+            os._exit(UNFORESEEN)
+        try:
+            report({"value": [encode(argument) for argument in arguments]})
+        except TypeError:  # which the tests would take for an answer
+            os._exit(UNFORESEEN)
         return Anything()
 
     _run_tests(_lenient(request["test"]), request, noted)
@@ -158,11 +161,11 @@ def _lenient(test: str) -> types.CodeType:
 
 def replay(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
     """Run test code on answers that were given before; a test that fails raises."""
-    answers = iter(request["answers"])
+    foreseen = iter(zip(request["calls"], request["answers"], strict=True))
 
     def given(*arguments: Any) -> Any:
-        answer = next(answers, None)
-        if answer is None:
+        call, answer = next(foreseen, (None, None))
+        if answer is None or (encode(list(arguments)) != call and decode(call) != list(arguments)):
             os._exit(UNFORESEEN)
         if "raised" in answer:
             raise _exception(answer["raised"])

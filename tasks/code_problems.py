@@ -7,7 +7,8 @@
     MBPP+               prompt, code, test, test_list, test_imports
     our own             tests                       {"inputs", "outputs", "fn_name"} or {"test", "entry_point"}
 
-Where a row has several, the last of these that it has counts. How answers are compared is said by `code_answers`.
+Where a row has several of these columns, the lowest in this list counts. How answers are compared is said by
+`code_answers`.
 """
 
 import ast
@@ -25,6 +26,10 @@ from typing import Any
 from uniopd_mm.tasks.quoting import quote
 from uniopd_mm.types import BadSample
 
+TEST_COLUMNS = (
+    *("tests", "reward_model", "input_output", "public_test_cases", "private_test_cases", "metadata"),
+    *("entry_point", "test", "test_list", "test_imports", "code"),
+)
 _MAX_BYTES = 1 << 28  # of unpacked tests
 
 
@@ -70,15 +75,16 @@ def read_problem(fields: Mapping[str, Any]) -> CodeProblem:
     if "public_test_cases" in fields or "private_test_cases" in fields:
         return _read_livecodebench(fields)
     if "input_output" in fields:
-        return read_tests(fields["input_output"], "input_output", wrapped=True)
+        return read_tests(fields["input_output"], "input_output")
     reward = fields.get("reward_model")
     if isinstance(reward, Mapping) and reward.get("ground_truth"):
-        return read_tests(reward["ground_truth"], "reward_model.ground_truth", wrapped=True)
+        return read_tests(reward["ground_truth"], "reward_model.ground_truth")
     raise BadSample("no tests: none of the columns tests, reward_model, input_output, public_test_cases, test")
 
 
-def read_tests(value: Any, column: str, *, wrapped: bool = False) -> CodeProblem:
-    """Tests as an object or its JSON text. Raises BadSample where they cannot be used."""
+def read_tests(value: Any, column: str) -> CodeProblem:
+    """Tests as an object, or as JSON text, which is how published sets have them that wrap expected values. Raises
+    BadSample where they cannot be used."""
     tests = _parsed(value, column)
     if not isinstance(tests, Mapping):
         raise BadSample(f"{column} must be an object, got {type(tests).__name__} {quote(tests)}")
@@ -95,7 +101,7 @@ def read_tests(value: Any, column: str, *, wrapped: bool = False) -> CodeProblem
         return _stdin_problem(zip(inputs, outputs, strict=True), column)
     pairs = [(_arguments(given, column), expected) for given, expected in zip(inputs, outputs, strict=True)]
     function = _name(tests["fn_name"], f"{column}.fn_name")
-    wrapped = bool(tests.get("wrapped", wrapped))
+    wrapped = bool(tests.get("wrapped", isinstance(value, str)))
     return CodeProblem(mode=Mode.CALL, tests=tuple(pairs), function=function, wrapped=wrapped)
 
 

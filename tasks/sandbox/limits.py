@@ -52,6 +52,12 @@ class Run:
 class Sandbox(Protocol):
     """Anything that runs a Python program. Safe to call from several threads."""
 
+    @property
+    def level(self) -> str:
+        """How strictly programs are kept apart, in the implementation's own words. Raises UserError where they cannot
+        be at all."""
+        ...
+
     def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         """One run of the program for each text on its standard input, in order, each in a process of its own and an
         empty folder. Lazy: a caller that has seen enough closes the generator, and nothing more is run.

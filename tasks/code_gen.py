@@ -1,0 +1,128 @@
+r"""Programs to write, tested by running them, from a user's rows or from a synthetic source.
+
+    {"question": "Read two numbers and print their sum.", "tests": {"inputs": ["3 4\n"], "outputs": ["7\n"]}}
+    {"question": "Add a and b.", "starter_code": "def add(a, b):",
+     "tests": {"fn_name": "add", "inputs": [[3, 4]], "outputs": [7]}}
+
+A question and tests are needed. `code_problems` says what tests may look like and which published sets are read as
+they are; `question` may then be called `question_content` or `prompt`. `starter_code` is shown with the question,
+`answer` (a reference program) is kept, and `questions` says what else a row may have.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, final
+
+from uniopd_mm.interfaces import SampleSource
+from uniopd_mm.tasks import questions
+from uniopd_mm.tasks.answers import unknown
+from uniopd_mm.tasks.code_answers import grade_code
+from uniopd_mm.tasks.code_problems import TEST_COLUMNS, CodeProblem, Mode, read_problem, read_tests
+from uniopd_mm.tasks.corpus import TaskCorpus
+from uniopd_mm.tasks.rows import Row
+from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
+from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.types import BadSample, Corpus, Outcome, Sample
+
+INSTRUCTION = "Write Python code to solve the problem. Put the final program in one ```python block."
+TESTS = "tests"  # Sample.metadata[TESTS] is what `read_tests` reads, so that any process can grade the sample
+_WRITTEN = (*questions.FIELDS, TESTS)
+_QUESTIONS, _IDS = ("question", "question_content", "prompt"), ("id", "question_id", "task_id")
+FIELDS = tuple(dict.fromkeys((*_WRITTEN, *_QUESTIONS, *_IDS, "starter_code", *TEST_COLUMNS)))
+
+
+@final
+class CodeTask:
+    """A Task.
+
+    Args:
+        rows: the user's rows; where they have no path, samples come from `synthetic`.
+        synthetic: where samples come from when there are no rows; `metadata` has their tests.
+        sandbox: where programs run.
+        instruction: last line of every prompt.
+        domain: the name under which samples are routed, balanced and reported.
+        limits: of one run of a program, None for those of `Limits`.
+        max_tests: how many tests of a problem are run, None for all.
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: RowSource,
+        sandbox: Sandbox,
+        synthetic: SampleSource | None = None,
+        instruction: str = INSTRUCTION,
+        domain: str = "code",
+        limits: Limits | None = None,
+        max_tests: int | None = None,
+    ) -> None:
+        self.domain = domain
+        self._corpus = TaskCorpus(rows, synthetic, self._parse, FIELDS)
+        self._sandbox = sandbox
+        self._instruction = instruction
+        self._limits = limits
+        self._max_tests = max_tests
+
+    def samples(self, split: str) -> Corpus:
+        """See `TaskCorpus.samples`.
+
+        Raises:
+            UserError: also where the sandbox cannot keep programs apart on this machine.
+        """
+        _ = self._sandbox.level  # better here than in the first rollout
+        return self._corpus.samples(split)
+
+    def grade(self, sample: Sample, response: str) -> Outcome:
+        """Judge a response by running its program on the sample's tests. Never raises: where the tests cannot be read
+        or the sandbox fails, the outcome is unknown."""
+        try:
+            problem = read_tests(sample.metadata.get(TESTS), TESTS)
+        except BadSample as bad:
+            return unknown(str(bad))
+        return grade_code(response, problem, self._sandbox, limits=self._limits, max_tests=self._max_tests)
+
+    def _parse(self, row: Row) -> tuple[Sample, str | None]:
+        """Raises BadSample where the row cannot be used."""
+        problem = read_problem(row.fields)
+        fields = row.standard(_WRITTEN) | {"question": _question(row, problem), TESTS: problem.plain()}
+        if (given := _first(row, _IDS)) is not None:
+            fields["id"] = row.fields[given]
+        return questions.read_sample(
+            replace(row, fields=fields),
+            domain=self.domain,
+            instruction=self._instruction,
+            answer=row.text("answer") if "answer" in row.fields else None,
+            metadata={TESTS: problem.plain()},
+            fields=_WRITTEN,
+        )
+
+
+def _question(row: Row, problem: CodeProblem) -> str:
+    """The question with all that a program must fit: starter code, or an example, or the function's name."""
+    name = _first(row, _QUESTIONS)
+    if name is None:
+        raise BadSample(f"no question: none of the columns {', '.join(_QUESTIONS)}")
+    text = questions.read_question(replace(row, fields={"question": row.fields[name]}))
+    code = str(row.fields.get("starter_code", "")).strip("\n")
+    if name == "prompt" and "entry_point" in row.fields:  # HumanEval+: the prompt is code itself
+        return f"Complete this program.\n{_block(str(row.fields[name]))}"
+    parts = [text, f"Begin with this code.\n{_block(code)}" if code.strip() and code.strip() not in text else ""]
+    if example := _example(row.fields.get("test_list")):
+        parts.append(f"Your program must pass this test.\n{_block(example)}")
+    shown = "\n\n".join(part for part in parts if part)
+    if problem.mode is not Mode.STDIN and not re.search(rf"\b{problem.function}\b", shown):
+        shown += f"\n\nThe function must be called `{problem.function}`."
+    return shown
+
+
+def _block(code: str) -> str:
+    return f"```python\n{code.rstrip()}\n```"
+
+
+def _example(tests: Any) -> str | None:
+    return str(tests[0]) if isinstance(tests, Sequence) and not isinstance(tests, str) and tests else None
+
+
+def _first(row: Row, names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in row.fields), None)
