@@ -81,7 +81,8 @@ def help_text(schema: type, name: str) -> str:
         "Keys (with their values before a group's YAML is applied; --cfg job prints what comes out):",
     ]
     for key, entry in documented_keys(schema):
-        lines.append(f"  {key + '=' + _default(entry):44} {entry.metadata['help']}")
+        named = f"  {key + '=' + _default(entry):44} "
+        lines.append(textwrap.fill(entry.metadata["help"], 150, initial_indent=named, subsequent_indent=" " * 47))
     return "\n".join(lines)
 
 

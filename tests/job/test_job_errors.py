@@ -35,7 +35,7 @@ MISTAKES = {
     "recipe.objective.margin=1": ["recipe.objective.margin"],
     "recipe.correction_cap=0.5": ["recipe.correction_cap=0.5", "at least 1"],
     "recipe.reduction=MAX": ["recipe.reduction=MAX", "SAMPLE_MEAN"],
-    "model=foo": ["model=foo", "no such choice", "qwen2_5_vl_3b, qwen3_vl_2b, tiny"],
+    "model=foo": ["model=foo", "no such choice", "qwen2_5_vl_3b, qwen3_1_7b, qwen3_4b, qwen3_vl_2b, qwen3_vl_4b, tiny"],
     "task=foo": ["task=foo", "video_qa"],
     "nonsense": ["nonsense", "KEY=VALUE"],
     "trainer.betas=[0.9": ["trainer.betas=[0.9", "KEY=VALUE"],
@@ -128,8 +128,9 @@ def test_help_lists_every_key_with_default_and_meaning(tmp_path: Path) -> None:
     finished = run(["--help"], tmp_path)
     assert (finished.status, finished.err) == (0, "")
     assert finished.out.strip() == help_text(TrainConfig, "train")
+    unwrapped = re.sub(r"\n {20,}", " ", finished.out)
     for key, entry in documented_keys(TrainConfig):
-        (line,) = [line for line in finished.out.splitlines() if re.match(rf"  {re.escape(key)}=", line)]
+        (line,) = [line for line in unwrapped.splitlines() if re.match(rf"  {re.escape(key)}=", line)]
         assert entry.metadata["help"] in line
     sections = {entry.name for entry in fields(TrainConfig)}
     assert {key.split(".")[0] for key, _ in documented_keys(TrainConfig)} == sections

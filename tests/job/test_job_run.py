@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
 def test_a_run_leaves_what_the_design_lists(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     wanted = {"config.yaml", "metrics.jsonl", "rollouts", "tensorboard", "checkpoints", "summary.json", "report.html"}
-    assert names == wanted
+    assert names == wanted | {"teachers.json", "mixture.json", "mixture_budget.json"}
     assert list((whole / "tensorboard").iterdir())
     assert set(rollouts(whole)) == {f"step_{step}.jsonl" for step in range(1, STEPS + 1)}
     assert complete_steps(whole) == list(range(1, STEPS + 1))
