@@ -100,7 +100,7 @@ def chosen(name: str) -> set[str]:
 
 def groups() -> dict[str, list[str]]:
     """The choices that come with the package, by group."""
-    folders = sorted(path for path in CONFIGS.iterdir() if path.is_dir())
+    folders = sorted(path for path in CONFIGS.iterdir() if any(path.glob("*.yaml")))
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 

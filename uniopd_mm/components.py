@@ -26,7 +26,8 @@ def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
     check_component(node, key)
     _check_complete(node, key, runtime)
     try:
-        target = instantiate({**node, "_partial_": True})
+        # Converted, because in Hydra's own containers a component that is a dataclass would become a configuration.
+        target = instantiate({**node, "_partial_": True, "_convert_": "all"})
     except InstantiationException as error:
         raise error.__cause__ or error from None  # a nested target's own error, which Hydra wraps
     return target(**runtime)  # not through Hydra, which would make plain values of a dataclass
