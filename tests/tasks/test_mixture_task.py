@@ -31,7 +31,7 @@ def rows(folder: Path, name: str, answers: Sequence[object]) -> RowSource:
 
 @pytest.fixture
 def mathematics(tmp_path: Path) -> MathTask:
-    return MathTask(rows=rows(tmp_path, "math", ["1/2", "7", None]))
+    return MathTask(rows=rows(tmp_path, "math", ["\\sqrt{8}", "7", None]))
 
 
 @pytest.fixture
@@ -48,14 +48,15 @@ def test_samples_come_one_task_after_another(mathematics: MathTask, clips: Video
 
 
 def test_each_is_graded_by_the_task_of_its_domain(mathematics: MathTask, clips: VideoQaTask) -> None:
-    """A fraction is a number to one of them alone; a demonstration of the other is right to it."""
+    """A root is a number to one of them alone; a demonstration of the other is right to it."""
     task = TaskMixture(tasks={"clips": clips, "mathematics": mathematics}, domain="all")
     samples = task.samples("train")
-    half = next(sample for sample in samples if sample.answer == "1/2")
-    assert task.grade(half, "\\boxed{0.5}").correct is True
+    root = next(sample for sample in samples if sample.answer == "\\sqrt{8}")
+    assert task.grade(root, "\\boxed{2\\sqrt{2}}").correct is True
+    assert clips.grade(root, "\\boxed{2\\sqrt{2}}").correct is not True
     clip = next(sample for sample in samples if sample.domain == "video_qa")
     assert task.grade(clip, str(clip.demonstration)).correct is True
-    for sample, response in ((half, "\\boxed{3}"), (clip, "\\boxed{0.5}")):
+    for sample, response in ((root, "\\boxed{3}"), (clip, "\\boxed{0.5}")):
         own = mathematics if sample.domain == "math" else clips
         assert task.grade(sample, response) == own.grade(sample, response)
         assert task.grade(sample, response).correct is not True
