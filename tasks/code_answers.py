@@ -36,7 +36,8 @@ from uniopd_mm.types import Outcome
 TOLERANCE = 1e-6
 _MAX_SHARES = 5  # calls of one program share a process; together they have the time of this many inputs at most
 _CALLS_OUTPUT_BYTES = 16 << 20
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+.-]*)[^\n`]*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^\n`]*+)$", re.MULTILINE)  # possessive: in linear time, whatever comes
+_PYTHON = re.compile(r"\{?\.?(?:python3?|py)\b", re.IGNORECASE)
 
 
 class _Untestable(Exception):
@@ -51,14 +52,13 @@ def extract_code(response: str) -> str | None:
     for fence in _FENCE.finditer(text):
         if opening is None:
             opening = fence
-        elif not fence[2] and fence[1][0] == opening[1][0] and len(fence[1]) >= len(opening[1]):
-            blocks.append((opening[2], text[opening.end() : fence.start()]))
+        elif not fence[2].strip() and fence[1][0] == opening[1][0] and len(fence[1]) >= len(opening[1]):
+            blocks.append((opening[2].strip(), text[opening.end() : fence.start()]))
             opening = None
     if opening is not None:
-        blocks.append((opening[2], text[opening.end() :]))
-    filled = [(language.lower(), code) for language, code in blocks if code.strip()]
-    python = [code for language, code in filled if language in ("python", "python3", "py")]
-    programs = python or [code for _, code in filled]
+        blocks.append((opening[2].strip(), text[opening.end() :]))
+    filled = [(label, code) for label, code in blocks if code.strip()]
+    programs = [code for label, code in filled if _PYTHON.match(label)] or [code for _, code in filled]
     return programs[-1] if programs else None
 
 

@@ -23,7 +23,7 @@ from uniopd_mm.tasks.corpus import TaskCorpus
 from uniopd_mm.tasks.rows import Row
 from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
 from uniopd_mm.tasks.sources import RowSource
-from uniopd_mm.types import BadSample, Corpus, Outcome, Sample
+from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
 INSTRUCTION = "Write Python code to solve the problem. Put the final program in one ```python block."
 TESTS = "tests"  # Sample.metadata[TESTS] is what `read_tests` reads, so that any process can grade the sample
@@ -57,6 +57,8 @@ class CodeTask:
         limits: Limits | None = None,
         max_tests: int | None = None,
     ) -> None:
+        if max_tests is not None and max_tests < 1:
+            raise UserError(f"task.max_tests={max_tests}: must be at least 1, or null for all")
         self.domain = domain
         self._corpus = TaskCorpus(rows, synthetic, self._parse, FIELDS)
         self._sandbox = sandbox

@@ -6,9 +6,9 @@
     bubblewrap  The same view, made by `bwrap`, for users to whom the kernel refuses namespaces and who have a `bwrap`
                 that may make them. Processes that are left over are found and ended.
     rlimits     No namespaces. Under root the program has a user of its own. Landlock (Linux 5.13) refuses every file
-                but the library and the folder, which lies on the machine's disk and is removed afterwards. Names and
-                sizes of other files can be seen, and so can the list of processes. Left-over processes are found and
-                ended.
+                but the library and the folder, which lies on the machine's disk and is removed afterwards; names and
+                sizes of other files can be seen where they are known. Left-over processes are found and ended.
+                Without Landlock this level is for root only, and files that everybody may read or write stay so.
 
 At every level: CPU and wall time, memory, output and files are limited; environment and descriptors of the grader do
 not reach the program; capabilities are gone; and a seccomp filter refuses sockets, signals to others, tracing and, with
@@ -84,7 +84,7 @@ class LocalSandbox:
         with self._choosing:
             if self._level is None:
                 self._level = self._strongest()
-            return self._level
+            return self._level.value
 
     def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         """See `Sandbox.runs`. Waits until a core is free, and holds it until the iterator is closed."""

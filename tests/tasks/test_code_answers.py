@@ -1,5 +1,6 @@
 """What a response's program is, when outputs and values are the expected ones, and what an outcome says."""
 
+import time
 from collections.abc import Generator, Iterable
 from typing import Any
 
@@ -25,6 +26,8 @@ from uniopd_mm.tasks.sandbox.local import LocalSandbox
         ("```py\nx = 1\n```\n```cpp\nint x;\n```", "x = 1"),
         ("```Python3\r\nx = 1\r\n```", "x = 1"),
         ("```python\nx = 1", "x = 1"),
+        ("```python title=x\nx = 1\n```", "x = 1"),
+        ("```pytest\nx = 1\n```\n```python\nx = 2\n```\n```text\n3\n```", "x = 2"),
         ("~~~python\nx = 1\n~~~", "x = 1"),
         ("````python\nx = '''\n```\n'''\n````", "x = '''\n```\n'''"),
         ("  ```python\n  x = 1\n  ```", "x = 1"),
@@ -39,6 +42,13 @@ from uniopd_mm.tasks.sandbox.local import LocalSandbox
 def test_the_program_of_a_response(response: str, code: str | None) -> None:
     found = extract_code(response)
     assert (found.strip() if found is not None else None) == code
+
+
+@pytest.mark.parametrize("text", ["```" + "a" * 300_000 + "`", "~" * 300_000 + "`", "``` " * 100_000, " " * 300_000])
+def test_it_is_found_in_linear_time(text: str) -> None:
+    began = time.perf_counter()
+    extract_code(f"{text}\n{text}")
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize(

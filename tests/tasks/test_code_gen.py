@@ -15,7 +15,7 @@ from uniopd_mm.tasks.code_gen import INSTRUCTION, CodeTask
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.synthetic.code_problems import SyntheticCodeProblems
-from uniopd_mm.types import Sample
+from uniopd_mm.types import Sample, UserError
 
 SANDBOX = LocalSandbox()
 STDIN = {"inputs": ["3 4\n"], "outputs": ["7\n"]}
@@ -154,6 +154,11 @@ def test_the_synthetic_source_grades_its_own_programs() -> None:
     task = CodeTask(rows=RowSource(), synthetic=source, sandbox=SANDBOX)
     for sample in task.samples("train"):
         assert task.grade(sample, str(sample.demonstration)).correct is (sample.metadata["level"] != "impossible")
+
+
+def test_no_tests_at_all_are_refused() -> None:
+    with pytest.raises(UserError, match=r"task\.max_tests=0"):
+        CodeTask(rows=RowSource(), synthetic=SyntheticCodeProblems(), sandbox=SANDBOX, max_tests=0)
 
 
 def test_tests_that_cannot_be_read_are_unknown() -> None:

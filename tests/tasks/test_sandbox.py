@@ -2,8 +2,11 @@
 threads do not meet. Programs that mean harm are in `test_sandbox_hostile`."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -79,7 +82,7 @@ def test_the_library_and_named_packages_are_there(sandbox: LocalSandbox) -> None
     )
     result = run(sandbox, source)
     assert result.stdout == "3 2 5\n", result.stderr
-    assert run(sandbox, "import torch").status is Status.ERROR
+    assert run(LocalSandbox(level=sandbox.level, packages=()), "import numpy").status is Status.ERROR
 
 
 def test_a_large_stack_in_a_thread_is_there(sandbox: LocalSandbox) -> None:
@@ -158,13 +161,52 @@ def test_no_more_than_allowed_run_at_once_whoever_asks() -> None:
 
 def test_it_ends_with_the_one_who_asked(sandbox: LocalSandbox) -> None:
     """A grader that gives up in the middle leaves no process and no folder."""
-    before = set(Path("/proc").glob("[0-9]*"))
     runs = sandbox.runs("print(1)", ["", ""], Limits())
     next(runs)
+    assert wardens_below(os.getpid())
     runs.close()
-    time.sleep(0.1)
-    new = [path for path in set(Path("/proc").glob("[0-9]*")) - before if _is_warden(path)]
-    assert new == []
+    assert eventually(lambda: not wardens_below(os.getpid()))
+
+
+def test_it_ends_with_a_grader_that_is_killed(sandbox: LocalSandbox) -> None:
+    script = (
+        "import sys\nfrom uniopd_mm.tasks.sandbox.limits import Limits\n"
+        "from uniopd_mm.tasks.sandbox.local import LocalSandbox\n"
+        f"sandbox = LocalSandbox(level={sandbox.level!r}, packages=())\n"
+        "print(sandbox.level, flush=True)\nnext(sandbox.runs('while True: pass', [''], Limits()))"
+    )
+    grader = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert grader.stdout is not None
+    assert grader.stdout.readline() == f"{sandbox.level}\n"
+    assert eventually(lambda: len(wardens_below(grader.pid)) >= 1)
+    started = wardens_below(grader.pid)
+    grader.kill()
+    grader.communicate()
+    assert eventually(lambda: not any(_is_warden(path) for path in started))
+
+
+def wardens_below(pid: int) -> list[Path]:
+    """Its children that are wardens, and theirs; the program itself is one, since it is forked."""
+    children: dict[int, list[Path]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(path)
+    found, ends = [], [pid]
+    while ends:
+        below = children.get(ends.pop(), [])
+        found += below
+        ends += [int(path.name) for path in below]
+    return [path for path in found if _is_warden(path)]
+
+
+def eventually(claim: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not claim() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return claim()
 
 
 def _is_warden(path: Path) -> bool:
@@ -181,6 +223,11 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         LocalSandbox(max_running=0)
     with pytest.raises(UserError, match="no_such_package"):
         LocalSandbox(packages=("no_such_package",))
+
+
+def test_the_strongest_level_that_works_is_chosen(sandbox: LocalSandbox) -> None:
+    levels = list(Level)
+    assert levels.index(Level(LocalSandbox(packages=()).level)) <= levels.index(Level(sandbox.level))
 
 
 def test_without_bubblewrap_its_level_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
