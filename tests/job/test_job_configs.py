@@ -6,37 +6,73 @@ import pytest
 from job_parts import composed
 
 from uniopd_mm.assembly import check_components
+from uniopd_mm.checks import validate
 from uniopd_mm.cli import CONFIGS, groups
 from uniopd_mm.components import build
-from uniopd_mm.checks import validate
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.distill.objective import Reduction
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.video_qa import VideoQaTask
+from uniopd_mm.types import UserError
 from uniopd_mm.zoo import Schooling
 
+TEXT_EXPERTS = ("qwen3_4b_rl_math", "qwen3_4b_rl_code", "qwen3_30b_a3b")
 FITTING = {
     "tiny": ("tiny_expert", "tiny_unreliable"),
+    "qwen3_1_7b": TEXT_EXPERTS,
+    "qwen3_4b": TEXT_EXPERTS,
     "qwen3_vl_2b": ("qwen3_vl_8b",),
+    "qwen3_vl_4b": ("qwen3_vl_8b", "qwen3_4b_text"),
     "qwen2_5_vl_3b": ("qwen2_5_vl_7b",),
 }
 PAIRS = [(model, teacher) for model, teachers in FITTING.items() for teacher in teachers]
+REAL = [model for model in FITTING if model != "tiny"]
+DATA = {  # the task that each data set is for
+    "math": ("dapo_math_17k", "deepmath_103k", "g_opd_math", "geometry3k", "math_lighteval", "openmmreasoner_rl_74k"),
+    "code": ("eurus_2_rl_code", "g_opd_code"),
+    "vqa": ("ai2d", "docvqa", "infographic_vqa"),
+    "chart": ("chartqa",),
+    "video_qa": ("nextqa", "video_r1"),
+}
+ROWS = [(task, data) for task, sets in DATA.items() for data in sets]
 RECIPES = ("opd", "uni_opd", "exopd", "grpo", "opd_grpo", "gkd", "sft")
-EXPERIMENTS = ("unreliable_teacher",)
-OTHERS = {"task": ("video_qa",), "rollout": ("hf",), "recipe": RECIPES, "experiment": EXPERIMENTS}
+PUBLISHED = ("math", "code", "multimodal_math", "logic", "document", "multi_teacher", "multi_teacher_multimodal")
+EXPERIMENTS = ("unreliable_teacher", "strong_to_weak", "cross_modal", *PUBLISHED)
+OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf",), "recipe": RECIPES, "experiment": EXPERIMENTS}
+ZOO = ("math", "code", "vqa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
+WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
+WITH_EVERY_TASK = {"rows/data.yaml"}
 BUILT_ALONE = {"train.yaml", "balance.yaml"}
 
 
 def test_no_yaml_is_left_out_here() -> None:
     covered = {f"model/{model}.yaml" for model in FITTING}
     covered |= {f"teacher/{teacher}.yaml" for teachers in FITTING.values() for teacher in teachers}
+    covered |= {f"data/{data}.yaml" for _, data in ROWS}
     covered |= {f"{group}/{choice}.yaml" for group, choices in OTHERS.items() for choice in choices}
+    covered |= {f"zoo/tiny/{task}.yaml" for task in ZOO}
     there = {str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.y*ml")}
-    assert there == covered | BUILT_ALONE, "name each new YAML here, with what it fits"
+    assert there == covered | WITH_MIXTURE | WITH_EVERY_TASK | BUILT_ALONE, "name each new YAML here, with what it fits"
 
 
 def test_help_knows_every_group() -> None:
-    assert set(groups()) == {"model", "teacher", *OTHERS}
+    assert set(groups()) == {"model", "teacher", "data", "rows", *OTHERS}
+
+
+@pytest.mark.parametrize(("task", "data"), ROWS)
+def test_a_data_set_composes_with_the_task_that_it_is_for(task: str, data: str) -> None:
+    config = composed(f"task={task}", f"data={data}")
+    validate(config)
+    check_components(config)
+    rows = config.task["rows"]
+    assert rows["path"] == config.data.path is not None
+    assert set(rows["columns"]) >= {"question"}
+
+
+def test_the_mixture_has_a_teacher_for_each_of_its_tasks() -> None:
+    config = composed("task=mixture")
+    assert config.teacher.name == "tiny_experts"
+    assert set(config.teachers) == set(config.task["tasks"]) == set(DATA)
 
 
 @pytest.mark.parametrize(("model", "teacher"), PAIRS)
@@ -56,7 +92,7 @@ def test_another_group_composes(group: str, choice: str) -> None:
     check_components(config)
 
 
-@pytest.mark.parametrize("model", ["qwen3_vl_2b", "qwen2_5_vl_3b"])
+@pytest.mark.parametrize("model", REAL)
 def test_real_checkpoints_have_the_published_hyper_parameters(model: str) -> None:
     """arXiv 2605.03677: 64 prompts of 16 rollouts, AdamW at 1e-6 (0.9, 0.98) with decay 0.1, 50 steps, 0.2/0.28."""
     config = composed(f"model={model}", f"teacher={FITTING[model][0]}")
@@ -103,8 +139,6 @@ def test_the_taught_models_see_what_the_trained_one_sees() -> None:
 
 
 def test_a_yaml_with_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
-    from uniopd_mm.types import UserError
-
-    config: TrainConfig = composed("+task.colums={}")
-    with pytest.raises(UserError, match=r"task\.colums={}: no such parameter; it takes columns"):
+    config: TrainConfig = composed("+task.rows.colums={}")
+    with pytest.raises(UserError, match=r"task\.rows\.colums={}: no such parameter; it takes columns"):
         check_components(config)
