@@ -137,6 +137,16 @@ def test_an_input_larger_than_a_pipe_arrives(sandbox: LocalSandbox) -> None:
     assert run(sandbox, "import sys; print(len(sys.stdin.read()))", "x" * 5_000_000).stdout == "5000000\n"
 
 
+def test_processes_that_nobody_counts_are_refused(sandbox: LocalSandbox) -> None:
+    source = "import os\nif os.fork() == 0: os._exit(0)\nos.wait()\nprint('forked')"
+    if sandbox.level == "bubblewrap" and os.geteuid() == 0:
+        with pytest.raises(SandboxFault, match="allow one only"):
+            run(sandbox, source, limits=Limits(processes=2))
+    else:
+        assert run(sandbox, source, limits=Limits(processes=2)).stdout == "forked\n"
+    assert run(sandbox, source).status is Status.ERROR
+
+
 def test_no_more_than_allowed_run_at_once_whoever_asks() -> None:
     sandbox = LocalSandbox(max_running=2, packages=())
     running, most, lock = 0, 0, threading.Lock()
