@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
-from uniopd_mm.config_parts import MediaFor, MixtureConfig, Reads, TeacherConfig
+from uniopd_mm.config_parts import MediaFor, MixtureConfig, Reads, Shares, TeacherConfig
 from uniopd_mm.types import UserError
 
 AT_LEAST_ONE = (
@@ -117,6 +117,11 @@ def _check_teacher(plan: TeacherConfig, key: str) -> None:
 
 
 def _check_mixture(mixture: MixtureConfig) -> None:
+    if mixture.weights and mixture.shares is not Shares.WEIGHTS:
+        raise UserError(
+            f"mixture.weights={dict(mixture.weights)}: mixture.shares={mixture.shares.name} does not read them; set "
+            "mixture.shares=WEIGHTS, or leave them out"
+        )
     if not mixture.temperature > 0:
         raise UserError(f"mixture.temperature={mixture.temperature} must be above 0, as 2")
     if not 0 < mixture.floor <= 1:

@@ -13,7 +13,7 @@ from core_parts import sample
 
 from uniopd_mm.checks import validate
 from uniopd_mm.config import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
-from uniopd_mm.config_parts import MixtureConfig, TeacherConfig
+from uniopd_mm.config_parts import MixtureConfig, Shares, TeacherConfig
 from uniopd_mm.grading import grade_all
 from uniopd_mm.plan import show_budget, show_plan, show_teachers
 from uniopd_mm.self_test import Lesson, SelfTest
@@ -90,6 +90,7 @@ def config(mixture: dict[str, Any] | None = None, **teachers: dict[str, Any]) ->
 def test_values_that_work_are_let_through() -> None:
     validate(config())
     validate(config({"temperature": 0.5, "floor": 1.0, "recent": 1, "window": 1}))
+    validate(config({"weights": {"a": 1.0}, "shares": Shares.WEIGHTS}))
     validate(config(a={"path": "/a"}, b={"builder": {"_target_": "x"}}, c={"reads": "TEXT", "media": "CAPTION"}))
 
 
@@ -101,6 +102,11 @@ def test_values_that_work_are_let_through() -> None:
         ({"floor": 0.0}, {}, r"mixture.floor=0.0 must lie above 0"),
         ({"floor": 1.5}, {}, r"mixture.floor=1.5"),
         ({"recent": 0}, {}, r"mixture.recent=0 must be at least 1"),
+        (
+            {"weights": {"a": 1.0}},
+            {},
+            r"mixture.weights=\{'a': 1.0\}: .*mixture.shares=UNIFORM; set mixture.shares=WEIGHTS",
+        ),
         ({"window": 0}, {}, r"mixture.window=0 must be at least 1, or null"),
         ({}, {"a": {"max_tokens": 0}}, r"teachers.a.max_tokens=0 must be at least 1"),
         ({}, {"a": {"dtype": "float16"}}, r"teachers.a.dtype=float16 must be one of float32, bfloat16"),
