@@ -105,7 +105,7 @@ def test_values_that_work_are_let_through() -> None:
         (
             {"weights": {"a": 1.0}},
             {},
-            r"mixture.weights=\{'a': 1.0\}: .*mixture.shares=UNIFORM; set mixture.shares=WEIGHTS",
+            r"mixture.weights=\{'a': 1.0\}: .*mixture.shares=UNIFORM .*set mixture.shares=WEIGHTS",
         ),
         ({"window": 0}, {}, r"mixture.window=0 must be at least 1, or null"),
         ({}, {"a": {"max_tokens": 0}}, r"teachers.a.max_tokens=0 must be at least 1"),
