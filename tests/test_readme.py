@@ -106,6 +106,12 @@ def test_recipes_are_those_there_are() -> None:
     assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == set(groups()["recipe"])
 
 
+def test_domains_and_data_sets_are_those_there_are() -> None:
+    table = README.split("| `task=` |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == set(groups()["task"])
+    assert set(groups()["data"]) <= set(re.findall(r"`(\w+)`", table)), "a data set is missing"
+
+
 def small(checkpoint: str) -> list[str]:
     """Settings of a run on an untrained student and teacher, of one step."""
     parts = [f"{part}.{key}" for part in ("model", "teacher") for key in (f"path={checkpoint}", "builder=null")]

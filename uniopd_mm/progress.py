@@ -1,6 +1,7 @@
 """How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ from uniopd_mm.validation import Validation
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent;
-    `history` is what the steps measured, of which warnings are made."""
+    `left_out` counts unknown outcomes and failed teachers by their reasons; `history` is what the steps measured, of
+    which warnings are made."""
 
     before: Validation
     teacher: Validation | None
@@ -30,6 +32,7 @@ class Progress:
     teacher_failures: int = 0
     unknown_outcomes: int = 0
     seconds: float = 0.0
+    left_out: Mapping[str, int] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float) -> Self:
@@ -42,6 +45,10 @@ class Progress:
             seconds=self.seconds + seconds,
             history=(*self.history, values),
         )
+
+    def leaving_out(self, reasons: Mapping[str, int]) -> Self:
+        """With more of them counted."""
+        return replace(self, left_out=dict(Counter(self.left_out) + Counter(reasons)))
 
     def validated(self, after: Validation) -> Self:
         """With a newer validation of the student."""

@@ -96,6 +96,7 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
         skipped=tuple(dict.fromkeys((*skipped, *progress.before.skipped))),
         teacher_failures=progress.teacher_failures,
         unknown_outcomes=progress.unknown_outcomes,
+        left_out=progress.left_out,
     )
 
 

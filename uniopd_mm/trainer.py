@@ -4,6 +4,7 @@ The parts come built from the command (train.py); this file knows their Protocol
 all that the next step depends on, so a run that goes on repeats what an uninterrupted one does, bit by bit.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores, Trajectory
 from uniopd_mm.validation import Validation
 from uniopd_mm.world import World
+
+NAMED = 20  # reasons why something was left out that are named on the console; summary.json has them all
 
 
 @final
@@ -95,6 +98,7 @@ class Trainer:
             Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)
             for rollout, response, outcome, score, base_score in judged
         ]
+        self._name_left_out(trajectories)
         with clock.lap("calibrate"):
             lesson = self._supervised(trajectories, number)
         with clock.lap("update"):
@@ -137,6 +141,14 @@ class Trainer:
             replace(rollout, group_id=place) for place, group in zip(prompts, groups, strict=True) for rollout in group
         ]
 
+    def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
+        """Count by reason, over all processes, what could not be judged or scored, and name each reason once."""
+        counts = sum(map(Counter, self.parts.world.gather(reasons(trajectories))), Counter[str]())
+        told = self.progress.left_out
+        for reason in sorted(counts.keys() - told.keys())[: max(0, NAMED - len(told))]:
+            warning(f"{reason}; left out, and counted in summary.json")
+        self.progress = self.progress.leaving_out(counts)
+
     def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> Lesson:
         """Calibrated and balanced over all processes, which draw the same random numbers."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
@@ -167,6 +179,14 @@ class Trainer:
             model = parts.learner.student.model
             save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
         parts.world.wait()
+
+
+def reasons(trajectories: Sequence[Trajectory]) -> Mapping[str, int]:
+    """Why outcomes are unknown and teachers failed, with how often."""
+    unknown = [f"outcome unknown: {t.outcome.reason}" for t in trajectories if t.outcome.correct is None]
+    answers = [answer for t in trajectories for answer in (t.scores, t.base)]
+    failed = [f"teacher {answer.teacher}: {answer.reason}" for answer in answers if isinstance(answer, Failure)]
+    return Counter([*unknown, *failed])
 
 
 def _scores(router: TeacherRouter | None, rollouts: Sequence[Rollout]) -> Sequence[TeacherScores | Failure | None]:

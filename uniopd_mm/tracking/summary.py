@@ -25,8 +25,8 @@ _ACCURACIES = ("accuracy_before", "accuracy_after", "teacher_accuracy")
 class Summary:
     """A finished run. Accuracies are shares in [0, 1] by domain, None where nothing was measured.
 
-    `num_questions` counts the held-out questions by domain; `seconds` is the whole job's time; `extra` holds what a
-    recipe wants to add and must be JSON.
+    `num_questions` counts the held-out questions by domain; `seconds` is the whole job's time; `left_out` counts
+    unknown outcomes and failed teachers by their reasons; `extra` holds what a recipe wants to add and must be JSON.
     """
 
     task: str
@@ -39,6 +39,7 @@ class Summary:
     skipped: Sequence[Skip] = ()
     teacher_failures: int = 0
     unknown_outcomes: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
