@@ -1,7 +1,7 @@
 """How a user's columns get our names.
 
-A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`), be
-part of a text (`videos/{video_id}.mp4`), and a list of theirs collects several columns in one list (`[a0, a1, a2]`).
+A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`),
+be part of a text (`videos/{video_id}.mp4`), and a list of theirs collects several columns in one list (`[a0, a1, a2]`).
 What a value means is left to the caller.
 """
 

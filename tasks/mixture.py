@@ -45,6 +45,7 @@ class TaskMixture:
         return Corpus(
             samples=tuple(chain.from_iterable(corpus.samples for corpus in corpora)),
             skipped=tuple(chain.from_iterable(corpus.skipped for corpus in corpora)),
+            left_out=sum(corpus.left_out for corpus in corpora),
         )
 
     def grade(self, sample: Sample, response: str) -> Outcome:

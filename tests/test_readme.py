@@ -52,6 +52,10 @@ def run(command: str, folder: Path, *appended: str) -> str:
     return done.stdout
 
 
+def test_no_figure_is_left_open() -> None:
+    assert "FIGURES" not in README
+
+
 def test_what_is_linked_is_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link and not link.startswith("#")]
     assert links and not [link for link in links if not (ROOT / link).exists()]

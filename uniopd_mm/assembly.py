@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from uniopd_mm.components import build, check_component
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.faculty import Faculty, load_faculty
@@ -51,15 +53,21 @@ def assemble(run: Run, world: World) -> Trainer:
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
     name_skipped(skipped)
+    if train.left_out:
+        note(f"{train.left_out} rows are not among those that data.where and data.max_rows choose")
+    check_mixture(config, train)  # what cannot be shared out is refused before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     needs = recipe.objective.needs
     asked = asked_questions(held_out, config.data.max_validation_samples)
-    faculty = _faculty(config, recipe, processor, train)
+    faculty = _faculty(config, recipe, processor, (*train, *asked))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **generates(student, processor))
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
     if faculty:
-        taught = lessons(faculty, train.samples, processor, config.rollout.max_new_tokens)
+        for sample in asked:
+            faculty.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
+        longest = config.rollout.max_new_tokens
+        taught = world.from_main(lambda: lessons(faculty, train.samples, processor, longest))
         show_teachers(run.folder, taught, is_main=world.is_main)
     parts = Parts(
         task=task,
@@ -134,7 +142,7 @@ def learnable(corpus: Corpus, responses: Responses) -> Corpus:
     if len(lacking) == len(corpus):
         raise UserError("recipe.responses=GOLD: no row has a response; add a `response` column, or use TEACHER")
     kept = tuple(sample for sample in corpus if sample.demonstration is not None)
-    return Corpus(samples=kept, skipped=(*corpus.skipped, *lacking))
+    return replace(corpus, samples=kept, skipped=(*corpus.skipped, *lacking))
 
 
 def name_skipped(skipped: Sequence[Skip]) -> None:
@@ -143,6 +151,12 @@ def name_skipped(skipped: Sequence[Skip]) -> None:
         warning(f"{skip.where}: {skip.reason}; skipped")
     if len(skipped) > NAMED:
         warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
+
+
+def check_mixture(config: TrainConfig, train: Corpus) -> None:
+    """Raises UserError where the domains cannot be shared out as configured."""
+    sizes = Counter(sample.domain for sample in train)
+    step_quotas(config.mixture, sizes, config.trainer.prompts_per_step)
 
 
 def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
@@ -156,12 +170,12 @@ def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
     return chosen
 
 
-def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, train: Corpus) -> Faculty | None:
+def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, samples: Sequence[Sample]) -> Faculty | None:
     """The teachers, where they score or write anything."""
     needs = recipe.objective.needs
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
-    domains = dict.fromkeys(sample.domain for sample in train)
+    domains = dict.fromkeys(sample.domain for sample in samples)
     return load_faculty(config, student, domains, top_k=needs.top_k, keep_hidden=needs.hidden)
 
 

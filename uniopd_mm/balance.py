@@ -85,6 +85,9 @@ def read_splits(task: Task) -> dict[str, Corpus]:
             splits[split] = task.samples(split)
         except UserError as error:
             note(f"no {split} split is written: {error}")  # mostly there is none: train has shown that rows can be read
+    domains = dict.fromkeys(sample.domain for corpus in splits.values() for sample in corpus)
+    if len(domains) > 1:
+        raise UserError(f"task: samples of {', '.join(domains)}; balance the rows of each task by themselves")
     for corpus in splits.values():
         for sample in corpus:
             if not sample.row:

@@ -20,6 +20,10 @@ from uniopd_mm.teachers.routes import Routes, build_routes
 from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation, Translation
 from uniopd_mm.types import UserError
 
+ONE_DISTRIBUTION = (
+    "the recipe compares distributions with one teacher's; give each prompt one teacher, or choose recipe=opd"
+)
+
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,11 @@ class Faculty:
     @property
     def router(self) -> TeacherRouter:
         return TeacherRouter({name: member.scorer for name, member in self.members.items()}, self.routes)
+
+    @property
+    def tells_distributions(self) -> bool:
+        """Whether scores hold whole distributions or those of the likeliest tokens."""
+        return any(member.local.top_k or member.local.keep_hidden for member in self.members.values())
 
     @property
     def answers(self) -> TeacherAnswers:
@@ -82,10 +91,7 @@ def _check_distributions(plans: Mapping[str, TeacherConfig], routes: Routes) -> 
             )
     for weights in (*routes.domains.values(), *(rule.teachers for rule in routes.rules)):
         if len(weights) > 1:
-            raise UserError(
-                f"routing: {' and '.join(weights)} teach the same prompts, and the recipe compares distributions with "
-                "one teacher's; give each prompt one teacher, or choose recipe=opd"
-            )
+            raise UserError(f"routing: {' and '.join(weights)} teach the same prompts, and {ONE_DISTRIBUTION}")
 
 
 def _member(

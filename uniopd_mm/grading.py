@@ -10,5 +10,9 @@ from uniopd_mm.types import Outcome, Sample
 
 def grade_all(task: Task, samples: Sequence[Sample], responses: Sequence[str]) -> list[Outcome]:
     """The outcome of each response, in order. Threads suffice: what takes long runs outside of this process."""
-    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that share this machine
+    pool = ThreadPoolExecutor(max_workers=max(2, 2 * (os.cpu_count() or 1) // here))
+    try:
         return list(pool.map(task.grade, samples, responses))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a person who interrupts does not wait for what has not begun

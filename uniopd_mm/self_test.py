@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import log
 
-import torch
-
-from uniopd_mm.faculty import Faculty, Member
+from uniopd_mm.faculty import ONE_DISTRIBUTION, Faculty, Member
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Sampling, TeacherScores, UserError
 
+LONGEST = 64  # tokens of an answer; a long one says no more, and takes its time
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; it is written without banned ids, and with a cache of keys
 UNIFORM = 0.999  # share of the largest entropy there is; a trained model is far below it
 TRIES = 20  # samples that are looked through for one that can be read
@@ -26,8 +26,8 @@ REMEDY = "check that the checkpoint is whole and the processor is its own"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfTest:
-    """A teacher's answer to one of its prompts, the mean log-prob of its tokens [nats], and the largest difference
-    between writing and scoring one of them."""
+    """A teacher's answer to one of its prompts, the mean log-prob of its tokens, and the mean difference between
+    writing and scoring them [nats per token]."""
 
     sample_id: str
     answer: str
@@ -49,17 +49,23 @@ class Lesson:
 
 
 def lessons(faculty: Faculty, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> list[Lesson]:
-    """One entry for each teacher, tested.
+    """One entry for each teacher, tested. A teacher that teaches nothing, and a rule that says nothing of any sample,
+    are named on the console.
 
     Raises:
-        UserError: a sample that nobody teaches, or a teacher that fails its test.
+        UserError: a sample that nobody teaches, or that several do where one's distribution is asked for; a teacher
+            that fails its test.
     """
     prompts: dict[str, Counter[str]] = {name: Counter() for name in faculty.members}
     own: dict[str, list[Sample]] = {name: [] for name in faculty.members}
     for sample in samples:
-        for name, weight in faculty.routes.of(sample).items():
+        weights = faculty.routes.of(sample)
+        if len(weights) > 1 and faculty.tells_distributions:
+            raise UserError(f"{sample.source}: {' and '.join(weights)} teach it, and {ONE_DISTRIBUTION}")
+        for name, weight in weights.items():
             prompts[name][sample.domain] += weight  # type: ignore[assignment]
             own[name].append(sample)
+    _name_idle(faculty, samples, own)
     return [
         Lesson(
             teacher=name,
@@ -73,6 +79,15 @@ def lessons(faculty: Faculty, samples: Sequence[Sample], student: Processor, max
     ]
 
 
+def _name_idle(faculty: Faculty, samples: Sequence[Sample], own: Mapping[str, Sequence[Sample]]) -> None:
+    for name in faculty.members:
+        if not own[name]:
+            warning(f"teacher={name} teaches no train prompt; see routing.* and the rows' domains")
+    for index, rule in enumerate(faculty.routes.rules):
+        if not any(rule.holds(sample) for sample in samples):
+            warning(f"routing.rules[{index}]: no train prompt has {dict(rule.where)}")
+
+
 def self_test(member: Member, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> SelfTest | None:
     """Test the teacher on the first of its samples that can be read; None where the student can read none either,
     which is for the prompts' own check to say.
@@ -83,13 +98,13 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
     name, prompt = member.local.name, _readable(member, samples[:TRIES], student)
     if prompt is None:
         return None
-    sampling = Sampling(temperature=0, max_new_tokens=max_new_tokens, seed=0, policy_step=0)
+    sampling = Sampling(temperature=0, max_new_tokens=min(max_new_tokens, LONGEST), seed=0, policy_step=0)
     engine = HFRollout(member.local.backbone, member.processor.vocabulary)
     (rollout,) = engine.generate([prompt], 1, sampling)[0]
     first, second = member.local.score([rollout, rollout])
     if isinstance(first, Failure) or isinstance(second, Failure):
         raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
-    difference = (first.logprobs - rollout.logprobs).abs().max().item()
+    difference = (first.logprobs - rollout.logprobs).abs().mean().item()
     text = member.processor.decode(rollout.response_ids)
     _check(member, rollout, first, second, difference, text)
     return SelfTest(
@@ -105,7 +120,7 @@ def _check(
         raise UserError(
             f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {REMEDY}"
         )
-    if not torch.equal(first.logprobs, second.logprobs):
+    if not (first.logprobs - second.logprobs).abs().mean().item() <= limit:
         raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {REMEDY}")
     assert first.entropy is not None
     if first.entropy.mean().item() > UNIFORM * log(member.local.backbone.vocab_size):

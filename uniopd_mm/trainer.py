@@ -4,7 +4,6 @@ The parts come built from the command (train.py); this file knows their Protocol
 all that the next step depends on, so a run that goes on repeats what an uninterrupted one does, bit by bit.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.prompts import PromptStream
-from uniopd_mm.data.shares import domain_weights, quotas
+from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
@@ -24,6 +23,7 @@ from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import save_checkpoint
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.progress import Progress, RunState, Stopwatch
+from uniopd_mm.reasons import merged, unlearnt
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
@@ -31,8 +31,6 @@ from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores, Trajectory
 from uniopd_mm.validation import Validation
 from uniopd_mm.world import World
-
-NAMED = 20  # reasons why something was left out that are named on the console; summary.json has them all
 
 
 @final
@@ -112,11 +110,9 @@ class Trainer:
 
     def quotas(self) -> Mapping[str, int]:
         """How many of the next prompts come from each domain: by plan, and by what the steps so far measured."""
-        mixture, teacher = self.parts.prompts.mixture, self.progress.teacher
-        known = teacher.accuracy if teacher else {}
-        weights = domain_weights(self.config.mixture, mixture.sizes, known, self.progress.history)
-        window = self.config.mixture.window or self.config.trainer.prompts_per_step * len(weights)
-        return quotas(weights, window)
+        sizes, teacher = self.parts.prompts.mixture.sizes, self.progress.teacher
+        known, num_prompts = teacher.accuracy if teacher else {}, self.config.trainer.prompts_per_step
+        return step_quotas(self.config.mixture, sizes, num_prompts, known, self.progress.history)
 
     def _prompts(self) -> Mapping[int, Prompt]:
         """This process's prompts by their places; a sample that is skipped on the way to them is named at once."""
@@ -142,12 +138,11 @@ class Trainer:
         ]
 
     def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
-        """Count by reason, over all processes, what could not be judged or scored, and name each reason once."""
-        counts = sum(map(Counter, self.parts.world.gather(reasons(trajectories))), Counter[str]())
-        told = self.progress.left_out
-        for reason in sorted(counts.keys() - told.keys())[: max(0, NAMED - len(told))]:
-            warning(f"{reason}; left out, and counted in summary.json")
-        self.progress = self.progress.leaving_out(counts)
+        """Count by kind of reason, over all processes, what could not be judged or scored; each kind is named once."""
+        named = merged(self.parts.world.gather(unlearnt(trajectories)))
+        for kind in named.keys() - self.progress.left_out.keys():
+            warning(f"{named[kind][1]}; left out, as are others of its kind, and counted in summary.json")
+        self.progress = self.progress.leaving_out({kind: count for kind, (count, _) in named.items()})
 
     def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> Lesson:
         """Calibrated and balanced over all processes, which draw the same random numbers."""
@@ -179,14 +174,6 @@ class Trainer:
             model = parts.learner.student.model
             save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
         parts.world.wait()
-
-
-def reasons(trajectories: Sequence[Trajectory]) -> Mapping[str, int]:
-    """Why outcomes are unknown and teachers failed, with how often."""
-    unknown = [f"outcome unknown: {t.outcome.reason}" for t in trajectories if t.outcome.correct is None]
-    answers = [answer for t in trajectories for answer in (t.scores, t.base)]
-    failed = [f"teacher {answer.teacher}: {answer.reason}" for answer in answers if isinstance(answer, Failure)]
-    return Counter([*unknown, *failed])
 
 
 def _scores(router: TeacherRouter | None, rollouts: Sequence[Rollout]) -> Sequence[TeacherScores | Failure | None]:

@@ -90,10 +90,12 @@ class Skip:
 
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
-    """The usable samples of one split, and what was skipped while reading them."""
+    """The usable samples of one split, what was skipped while reading them, and how many rows the user's own choice
+    left out."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -2,24 +2,27 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uniopd_mm.data.prompts import encode_all
 from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
-from uniopd_mm.tracking.console import progress
+from uniopd_mm.reasons import Reasons, counted, merged
+from uniopd_mm.tracking.console import progress, warning
 from uniopd_mm.types import Sample, Sampling, Skip, UserError
 from uniopd_mm.world import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """Counts by domain, and what could not be asked. An unknown outcome is a question that was not answered right."""
+    """Counts by domain, and what could not be asked. An unknown outcome is a question that was not answered right;
+    `reasons` say why it is unknown."""
 
     correct: Mapping[str, int]
     asked: Mapping[str, int]
     unknown: int
     skipped: tuple[Skip, ...]
+    reasons: Reasons = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Mapping[str, float | None]:
@@ -55,12 +58,14 @@ class Validator:
         if not validation.asked:
             last = f"{validation.skipped[-1].where}: {validation.skipped[-1].reason}"
             raise UserError(f"data.path: no validation sample can be used; the last: {last}")
+        for count, first in validation.reasons.values():
+            warning(f"{title}: {count} outcomes unknown, which count as not right, the first: {first}")
         return validation
 
     def _own_part(self, engine: RolloutEngine, title: str) -> Validation:
         sampling = Sampling(temperature=0, max_new_tokens=self.max_new_tokens, seed=0, policy_step=0)
         correct, asked, skipped = Counter[str](), Counter[str](), list[Skip]()
-        unknown = 0
+        reasons: list[str] = []
         samples = self.world.share(self.samples)
         with progress(title, len(samples), transient=True) as bar:
             for prompts, skips in encode_all(self.processor, samples, self.max_prompt_tokens, self.chunk):
@@ -71,9 +76,15 @@ class Validator:
                 for sample, outcome in zip(asked_now, grade_all(self.task, asked_now, texts), strict=True):
                     asked[sample.domain] += 1
                     correct[sample.domain] += outcome.correct is True
-                    unknown += outcome.correct is None
+                    reasons += [outcome.reason] if outcome.correct is None else []
                 bar.advance(len(prompts) + len(skips))
-        return Validation(correct=dict(correct), asked=dict(asked), unknown=unknown, skipped=tuple(skipped))
+        return Validation(
+            correct=dict(correct),
+            asked=dict(asked),
+            unknown=len(reasons),
+            skipped=tuple(skipped),
+            reasons=counted(reasons),
+        )
 
 
 def sum_up(parts: Sequence[Validation]) -> Validation:
@@ -87,4 +98,5 @@ def sum_up(parts: Sequence[Validation]) -> Validation:
         asked=dict(asked),
         unknown=sum(part.unknown for part in parts),
         skipped=tuple(skip for part in parts for skip in part.skipped),
+        reasons=merged(part.reasons for part in parts),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core_parts import prompt, rollout, scored, trajectory
 
 from uniopd_mm.progress import Progress
-from uniopd_mm.trainer import reasons
+from uniopd_mm.reasons import counted, merged, unlearnt
 from uniopd_mm.types import Failure, Outcome
 from uniopd_mm.validation import Validation
 
@@ -16,8 +16,15 @@ def test_unknown_outcomes_and_failed_teachers_are_counted_by_reason() -> None:
     late = replace(good, outcome=Outcome(correct=None, reward=0.0, reason="time limit"))
     failed = trajectory(one, Failure(teacher="t", reason="down"), correct=None)
     base = replace(good, base=Failure(teacher="base", reason="NaN log-probs"))
-    assert reasons([good, late, late, base]) == {"outcome unknown: time limit": 2, "teacher base: NaN log-probs": 1}
-    assert reasons([failed]) == {"outcome unknown: ": 1, "teacher t: down": 1}
+    counts = {kind: count for kind, (count, _) in unlearnt([good, late, late, base]).items()}
+    assert counts == {"outcome unknown: time limit": 2, "teacher base: NaN log-probs": 1}
+    assert unlearnt([failed]).keys() == {"outcome unknown: ", "teacher t: down"}
+
+
+def test_what_differs_in_quotes_and_numbers_is_of_one_kind() -> None:
+    texts = ["'a' against \"it's\": time limit of 5 s", "'b\\'c' against 'd': time limit of 2.5 s", "down"]
+    assert counted(texts) == {"… against …: time limit of … s": (2, texts[0]), "down": (1, "down")}
+    assert merged([counted(texts[:1]), counted(texts[1:])]) == counted(texts)
 
 
 def test_counts_add_up_over_steps() -> None:

@@ -13,6 +13,8 @@ from typing import final
 from uniopd_mm.data.walk import Walk
 from uniopd_mm.types import Sample
 
+SEED_STRIDE = 7_919  # far enough from the seeds that people count through
+
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +40,9 @@ class Mixture:
         by_domain: dict[str, list[Sample]] = {}
         for sample in samples:
             by_domain.setdefault(sample.domain, []).append(sample)
-        self._walks = {name: Walk(own, seed, state.positions.get(name, 0)) for name, own in by_domain.items()}
+        # Domains of one size would otherwise be drawn in step.
+        seeds = {name: seed + place * SEED_STRIDE for place, name in enumerate(by_domain)}
+        self._walks = {name: Walk(own, seeds[name], state.positions.get(name, 0)) for name, own in by_domain.items()}
         self._credits = {name: state.credits.get(name, 0) for name in by_domain}
         self._quotas = dict.fromkeys(by_domain, 1)
 

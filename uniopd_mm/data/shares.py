@@ -1,11 +1,24 @@
 """How often each domain of a mixture is drawn: weights by a method, and weights as whole numbers of a window."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from uniopd_mm.config_parts import MixtureConfig, Shares
 from uniopd_mm.types import UserError
 
+NOTHING_KNOWN: Mapping[str, float | None] = MappingProxyType({})
 History = Sequence[Mapping[str, float]]  # what the steps measured, oldest first
+
+
+def step_quotas(
+    plan: MixtureConfig,
+    sizes: Mapping[str, int],
+    prompts_per_step: int,
+    teacher: Mapping[str, float | None] = NOTHING_KNOWN,
+    history: History = (),
+) -> dict[str, int]:
+    """How many of the next `plan.window` prompts each domain has; see `domain_weights` and `quotas`."""
+    return quotas(domain_weights(plan, sizes, teacher, history), plan.window or prompts_per_step * len(sizes))
 
 
 def domain_weights(

@@ -1,0 +1,41 @@
+"""Why things were left out, counted by kind: reasons that differ in what they quote and in numbers are of one kind."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from uniopd_mm.types import Failure, Trajectory
+
+Reasons = Mapping[str, tuple[int, str]]  # by kind: how many, and the first one in full
+
+_PARTICULAR = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?""")
+
+
+def counted(texts: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """
+    >>> counted(["teacher t: no token for id 7", "teacher t: no token for id 12"])
+    {'teacher t: no token for id …': (2, 'teacher t: no token for id 7')}
+    """
+    counts: dict[str, tuple[int, str]] = {}
+    for text in texts:
+        kind = _PARTICULAR.sub("…", text)
+        count, first = counts.get(kind, (0, text))
+        counts[kind] = count + 1, first
+    return counts
+
+
+def merged(parts: Iterable[Reasons]) -> dict[str, tuple[int, str]]:
+    """Counts of several parts, in their order."""
+    counts: dict[str, tuple[int, str]] = {}
+    for part in parts:
+        for kind, (number, text) in part.items():
+            count, first = counts.get(kind, (0, text))
+            counts[kind] = count + number, first
+    return counts
+
+
+def unlearnt(trajectories: Sequence[Trajectory]) -> dict[str, tuple[int, str]]:
+    """Why outcomes are unknown and teachers failed."""
+    unknown = [f"outcome unknown: {t.outcome.reason}" for t in trajectories if t.outcome.correct is None]
+    answers = [answer for t in trajectories for answer in (t.scores, t.base)]
+    failed = [f"teacher {answer.teacher}: {answer.reason}" for answer in answers if isinstance(answer, Failure)]
+    return counted([*unknown, *failed])
