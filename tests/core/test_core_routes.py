@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from uniopd_mm.checks import teacher_plans
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.config_parts import MediaFor, Reads, RoutingConfig, TeacherConfig
+from uniopd_mm.tasks.columns import matches
 from uniopd_mm.teachers.routes import Routes, build_routes, weights_of
 from uniopd_mm.types import Sample, UserError
 
@@ -38,6 +39,31 @@ def test_row_then_rule_then_domain_then_default() -> None:
     assert of.of(row(level=4, kind="x")) == {"text": 1.0}, "all values of a rule must hold"
     assert of.of(row(teacher=None)) == {"text": 1.0}
     assert of.of(row("code")) == {"chart": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("where", "metadata", "holds"),
+    [
+        ({"level": 3}, {"level": "3"}, True),
+        ({"level": "3"}, {"level": 3}, True),
+        ({"level": 3}, {"level": "3.0"}, False),
+        ({"level": [3, 4]}, {"level": "4"}, True),
+        ({"level": [3, 4]}, {"level": 5}, False),
+        ({"level": []}, {"level": 5}, False),
+        ({"extra_info.level": 3}, {"extra_info": {"level": "3"}}, True),
+        ({"extra_info.level": 3}, {"extra_info.level": 3, "extra_info": {"level": 4}}, True),
+        ({"tags.0": "x", "tags.-1": "z"}, {"tags": ["x", "y", "z"]}, True),
+        ({"tags.3": "x"}, {"tags": ["x", "y", "z"]}, False),
+        ({"extra_info.level": 3}, {"extra_info": "3"}, False),
+        ({"level": None}, {}, False),
+        ({"level": None}, {"level": None}, True),
+        ({"hard": True}, {"hard": "True"}, True),
+    ],
+)
+def test_a_rule_compares_as_data_where_does(where: dict[str, Any], metadata: dict[str, Any], holds: bool) -> None:
+    of = routes(rules=[{"where": where, "teacher": "vl"}], default="text")
+    assert of.of(row(**metadata)) == ({"vl": 1.0} if holds else {"text": 1.0})
+    assert matches(metadata, where) is holds
 
 
 def test_a_teacher_teaches_the_domain_of_its_name_unless_told_otherwise() -> None:
@@ -83,6 +109,7 @@ def test_the_one_with_the_largest_weight_answers() -> None:
     [
         ({"default": "nobody"}, r"routing.default=nobody: no such teacher; there are vl, text, chart"),
         ({"domains": {"math": "nobody"}}, r"routing.domains.math=nobody"),
+        ({"domains": {"mth": "vl"}}, r"^routing.domains.mth: no such domain; there are chart, math, code$"),
         ({"domains": {"math": {"vl": 1, "nobody": 1}}}, r"routing.domains.math=nobody"),
         ({"domains": {"math": {}}}, r"routing.domains.math=\{\}: names no teacher"),
         ({"domains": {"math": {"vl": 0}}}, r"routing.domains.math.vl=0: a weight must be a number above 0"),
@@ -111,6 +138,14 @@ def test_routes_to_nobody_are_refused_by_name(plan: dict[str, Any], named: str) 
 def test_a_row_that_names_somebody_unknown_is_named(value: object) -> None:
     with pytest.raises(UserError, match=r"7.jsonl:1: column teacher"):
         routes(default="vl").of(row(teacher=value))
+
+
+def test_a_column_that_means_something_else_can_be_left_out() -> None:
+    remedy = r"no such teacher; .*; set routing.column=null if that column means something else$"
+    with pytest.raises(UserError, match=remedy):
+        routes(default="vl").of(row(teacher="Mr Smith"))
+    with pytest.raises(UserError, match=r"no such teacher; there are vl, text, chart$"):
+        routes(default="nobody")
 
 
 COMMON = TeacherConfig(
