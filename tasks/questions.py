@@ -24,6 +24,7 @@ from uniopd_mm.tasks.splits import read_split
 from uniopd_mm.types import BadSample, Media, Message, Outcome, Sample
 
 FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
+REFERENCES = "references"  # Sample.metadata[REFERENCES] is the tuple of all right answers, where there may be several
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # what makes two rows without ids the same row
 
 
@@ -114,11 +115,18 @@ def marked(text: str) -> str:
 
 
 def judged(judge: Judge | None, sample: Sample, response: str, outcome: Outcome) -> Outcome:
-    """The outcome, or where the rules found no right answer, what the judge makes of it."""
+    """The outcome, or where the rules found no right answer, what the judge makes of it: any of the references, where
+    there are several, is right."""
     if judge is None or outcome.correct or sample.answer is None:
         return outcome
     question = "\n".join(part for message in sample.messages for part in message.content if isinstance(part, str))
-    return judge.judge(question, sample.answer, response, outcome)
+    return judge.judge(question, " / ".join(_references(sample, sample.answer)), response, outcome)
+
+
+def _references(sample: Sample, answer: str) -> tuple[str, ...]:
+    """All right answers, each once. A tuple is a task's own; a user's column of that name is a list or a text."""
+    references = sample.metadata.get(REFERENCES)
+    return tuple(dict.fromkeys(references)) if isinstance(references, tuple) else (answer,)
 
 
 def _turn_text(row: Row, content: Any) -> str:

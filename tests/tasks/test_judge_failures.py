@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from judge_parts import Endpoint, asked, serving
+from judge_parts import WRONG, Endpoint, asked, serving
 
+from uniopd_mm.tasks.answers import unknown, wrong
 from uniopd_mm.tasks.judge import Judge
 from uniopd_mm.types import Outcome, UserError
 
@@ -107,6 +109,60 @@ def test_cache_that_breaks_later_costs_calls_only(endpoint: Endpoint, tmp_path: 
     assert asked(judge).correct is True
     assert asked(judge).correct is True
     assert len(endpoint.requests) == 2
+
+
+def failing(endpoint: Endpoint, fault: str) -> Judge:
+    """A judge whose endpoint is late, out of order or not there."""
+    endpoint.status, endpoint.wait = (503, 0.0) if fault == "status" else (200, 0.5)
+    url = "http://127.0.0.1:9/v1" if fault == "refused" else endpoint.url
+    return Judge(base_url=url, model="m", timeout=0.1 if fault == "late" else 5)
+
+
+@pytest.mark.parametrize("fault", ["late", "status", "refused"])
+def test_after_three_faults_in_a_row_the_rules_stand(endpoint: Endpoint, fault: str) -> None:
+    judge = failing(endpoint, fault)
+    for number in range(3):
+        check_unknown(asked(judge, rf"\boxed{{{number}}}"), "judge:")
+    endpoint.status, endpoint.wait = 200, 0.0
+    num_asked = len(endpoint.requests)
+    assert num_asked == (0 if fault == "refused" else 3)
+    words = "(judge not asked: it failed 3 times in a row)"
+    assert asked(judge) == wrong(f"{WRONG.reason} {words}")
+    assert asked(judge, outcome=unknown("odd reference")) == unknown(f"odd reference {words}")
+    assert len(endpoint.requests) == num_asked
+
+
+def test_an_answer_of_any_kind_starts_the_count_again(endpoint: Endpoint) -> None:
+    judge = Judge(base_url=endpoint.url, model="m")
+    replies = [(500, "CORRECT"), (500, "CORRECT"), (200, "INCORRECT"), (500, ""), (502, ""), (200, "perhaps")]
+    for number, (status, text) in enumerate([*replies, (500, ""), (500, ""), (404, ""), (500, ""), (500, "")]):
+        endpoint.status = status
+        endpoint.says(text)
+        asked(judge, rf"\boxed{{{number}}}")
+    endpoint.status = 200
+    endpoint.says("CORRECT")
+    assert asked(judge, r"\boxed{a}").correct is True
+    assert len(endpoint.requests) == 12
+
+
+def test_a_verdict_that_is_kept_holds_while_the_judge_is_down(endpoint: Endpoint) -> None:
+    judge = Judge(base_url=endpoint.url, model="m")
+    known = asked(judge, r"\boxed{known}")
+    endpoint.status = 500
+    for number in range(4):
+        asked(judge, rf"\boxed{{{number}}}")
+    assert asked(judge, r"\boxed{known}") == known
+    assert known.correct is True
+
+
+def test_threads_stop_together(endpoint: Endpoint) -> None:
+    """Of eight at a time, those that were under way with the third fault end as they will."""
+    judge = failing(endpoint, "status")
+    endpoint.wait = 0.02
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(lambda number: asked(judge, rf"\boxed{{{number}}}"), range(60)))
+    assert 3 <= len(endpoint.requests) <= 3 + 7
+    assert sum(outcome.correct is None for outcome in outcomes) == len(endpoint.requests)
 
 
 @pytest.mark.parametrize(
