@@ -1,8 +1,8 @@
 """Worker processes that compare mathematical expressions, each ended and replaced where a comparison takes too long.
 
 One pool for each process of ours, made on first use and again after a fork; a worker is started when all others are
-busy, up to the number of CPU cores. A calling thread has its worker to itself. Workers end with the process that
-started them, however it ends.
+busy, up to this rank's share of the CPU cores. A calling thread has its worker to itself. Workers end with the process
+that started them, however it ends.
 
 They are plain subprocesses and no `multiprocessing` pool: that would run the user's main script again in each worker,
 is refused in daemonic processes, and with a fork server does not outlive a fork.
@@ -18,6 +18,8 @@ import threading
 import time
 from enum import StrEnum
 from typing import final
+
+from uniopd_mm.tasks.cores import cores_of_this_rank
 
 START_SECONDS = 60.0
 PROGRAM = "from uniopd_mm.tasks.math_worker import main; main()"
@@ -147,7 +149,7 @@ class WorkerPool:
 class _Shared:
     """The pool of this process."""
 
-    pool = WorkerPool(len(os.sched_getaffinity(0)))
+    pool = WorkerPool(cores_of_this_rank())
 
 
 def shared_pool() -> WorkerPool:
@@ -156,7 +158,7 @@ def shared_pool() -> WorkerPool:
 
 def _forget() -> None:
     """After a fork: the workers belong to the parent, and a lock may have been held by a thread that is gone."""
-    _Shared.pool = WorkerPool(len(os.sched_getaffinity(0)))
+    _Shared.pool = WorkerPool(cores_of_this_rank())
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any, final
 
 import uniopd_mm
+from uniopd_mm.tasks.cores import cores_of_this_rank
 from uniopd_mm.tasks.sandbox.channel import Channel
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
 from uniopd_mm.tasks.sandbox.probe import check_apart
@@ -57,7 +58,7 @@ class LocalSandbox:
 
     Args:
         level: one level to use, or None for the strongest that works.
-        max_running: programs that run at the same time; by default one per processor core.
+        max_running: programs that run at the same time; by default one per core of this rank's share.
         packages: installed packages that programs can import beside the standard library.
     """
 
@@ -65,11 +66,11 @@ class LocalSandbox:
         self, *, level: str | None = None, max_running: int | None = None, packages: Sequence[str] = ("numpy",)
     ) -> None:
         if level is not None and level not in list(Level):
-            raise UserError(f"sandbox.level={level}: no such level; choose from {', '.join(Level)}")
+            raise UserError(f"task.sandbox.level={level}: no such level; choose from {', '.join(Level)}")
         if max_running is not None and max_running < 1:
-            raise UserError(f"sandbox.max_running={max_running}: must be 1 or more")
+            raise UserError(f"task.sandbox.max_running={max_running}: must be 1 or more")
         self._wanted = tuple(Level) if level is None else (Level(level),)
-        self._free = threading.BoundedSemaphore(max_running or len(os.sched_getaffinity(0)))
+        self._free = threading.BoundedSemaphore(max_running or cores_of_this_rank())
         self._packages = tuple(_package_folder(name) for name in packages)
         self._level: Level | None = None
         self._choosing = threading.Lock()
@@ -175,7 +176,7 @@ def _package_folder(name: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"sandbox.packages: there is no installed package {name}; install it or leave it out")
+        raise UserError(f"task.sandbox.packages: there is no installed package {name}; install it or leave it out")
     return Path(next(iter(spec.submodule_search_locations))).resolve()
 
 

@@ -227,11 +227,11 @@ def _is_warden(path: Path) -> bool:
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UserError, match="choose from namespaces, bubblewrap, rlimits"):
+    with pytest.raises(UserError, match=r"^task\.sandbox\.level=docker: .*choose from namespaces, bubblewrap, rlimits"):
         LocalSandbox(level="docker")
-    with pytest.raises(UserError, match=r"sandbox\.max_running=0"):
+    with pytest.raises(UserError, match=r"^task\.sandbox\.max_running=0"):
         LocalSandbox(max_running=0)
-    with pytest.raises(UserError, match="no_such_package"):
+    with pytest.raises(UserError, match=r"^task\.sandbox\.packages: .*no_such_package"):
         LocalSandbox(packages=("no_such_package",))
 
 
