@@ -13,12 +13,17 @@ closed reaches to the end. Without a block there is no program.
              functions, iterators, objects of own classes and changes to the arguments do not.
 
 Expected values are never in the process that runs the program.
+
+All inputs of a response together have TOTAL_SECONDS of CPU time and twice as much wall time, in which waiting for a
+free core of this machine does not count. A program beyond its CPU time is wrong; beyond its wall time it is unknown: it
+may have slept, or the sandbox was busy. Calls are bounded by the limits of the one process that they share.
 """
 
 import json
 import math
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
@@ -34,6 +39,7 @@ from uniopd_mm.tasks.sandbox.limits import Limits, Run, Sandbox, SandboxFault, S
 from uniopd_mm.types import Outcome
 
 TOLERANCE = 1e-6
+TOTAL_SECONDS = 60.0
 _MAX_SHARES = 5  # calls of one program share a process; together they have the time of this many inputs at most
 _CALLS_OUTPUT_BYTES = 16 << 20
 _FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^\n`]*+)$", re.MULTILINE)  # possessive: in linear time, whatever comes
@@ -69,6 +75,7 @@ def grade_code(
     *,
     limits: Limits | None = None,
     max_tests: int | None = None,
+    total_seconds: float = TOTAL_SECONDS,
 ) -> Outcome:
     """Right where the response's program passes the first `max_tests` tests (all by default). Unknown where the
     sandbox fails or the tests cannot be used. Never raises, and may be called from several threads."""
@@ -78,7 +85,7 @@ def grade_code(
     tests = problem.tests[:max_tests]
     try:
         if problem.mode is Mode.STDIN:
-            return _grade_stdin(source, tests, sandbox, limits or Limits())
+            return _grade_stdin(source, tests, sandbox, limits or Limits(), total_seconds)
         if problem.mode is Mode.CALL:
             return _grade_calls(source, replace(problem, tests=tests), sandbox, limits or Limits())
         return _grade_asserts(source, problem, sandbox, limits or Limits())
@@ -90,13 +97,28 @@ def grade_code(
         return unknown(f"could not be graded: {type(error).__name__} {error}")
 
 
-def _grade_stdin(source: str, tests: Sequence[tuple[str, str]], sandbox: Sandbox, limits: Limits) -> Outcome:
-    with closing(sandbox.runs(source, [given for given, _ in tests], limits)) as runs:
+def _grade_stdin(
+    source: str, tests: Sequence[tuple[str, str]], sandbox: Sandbox, limits: Limits, total_seconds: float
+) -> Outcome:
+    began = cpu_seconds = wall_seconds = 0.0
+
+    def inputs() -> Iterator[str]:
+        nonlocal began
+        for given, _ in tests:
+            began = time.monotonic()  # a sandbox asks for an input when it can run the program
+            yield given
+
+    with closing(sandbox.runs(source, inputs(), limits)) as runs:
         for number, (run, (_, expected)) in enumerate(zip(runs, tests, strict=True), start=1):
             if run.status is not Status.OK:
                 return wrong(f"{_place(number, len(tests))}: {_failure(run)}")
             if not same_output(run.stdout, expected):
                 return wrong(f"{_place(number, len(tests))}: wrong output {quote(run.stdout)}")
+            cpu_seconds, wall_seconds = cpu_seconds + run.seconds, wall_seconds + time.monotonic() - began
+            if number < len(tests) and cpu_seconds > total_seconds:
+                return wrong(f"time limit over all tests, after {number} of {len(tests)}")
+            if number < len(tests) and wall_seconds > 2 * total_seconds:
+                return unknown(f"no time left for all tests, after {number} of {len(tests)}")
     return right(f"all {len(tests)} tests")
 
 
