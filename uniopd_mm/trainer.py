@@ -165,7 +165,10 @@ class Trainer:
         with self.clock.lap("evaluate"):
             validation = self.parts.validate(self.parts.engine, f"validation after step {number}")
         self.progress = self.progress.validated(validation)
-        return {"eval/accuracy": validation.overall, "eval/unknown": validation.unknown}
+        by_domain = {
+            f"domain/{d}/eval_accuracy": share for d, share in validation.accuracy.items() if share is not None
+        }
+        return {"eval/accuracy": validation.overall, "eval/unknown": validation.unknown, **by_domain}
 
     def _save(self, number: int) -> None:
         parts = self.parts

@@ -38,8 +38,8 @@ _MAIN = {
 }
 _ACCURACIES = ("accuracy", "eval/accuracy")
 _PARTS = ("domain", "teacher")  # of a step, each with its own values: "domain/<domain>/<name>"
-_COMPARED = ("accuracy", "order_consistency", "reverse_kl")  # what parts are first compared by
-_PERCENT = {"accuracy", *chain.from_iterable(_SHARES.values())}
+_COMPARED = ("eval_accuracy", "accuracy", "order_consistency", "reverse_kl")  # what parts are first compared by
+_PERCENT = {"accuracy", "eval_accuracy", *chain.from_iterable(_SHARES.values())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
