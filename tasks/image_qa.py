@@ -15,13 +15,20 @@ from uniopd_mm.tasks.answers import grade_open, wrong
 from uniopd_mm.tasks.choices import CHOICES, grade_choice
 from uniopd_mm.tasks.corpus import TaskCorpus
 from uniopd_mm.tasks.document_answers import grade_anls
-from uniopd_mm.tasks.questions import FIELDS, Judge, answer_text, judged, read_answer, read_choices_of, read_sample
+from uniopd_mm.tasks.questions import (
+    FIELDS,
+    REFERENCES,
+    Judge,
+    answer_text,
+    judged,
+    read_answer,
+    read_choices_of,
+    read_sample,
+)
 from uniopd_mm.tasks.rows import Row, is_absent
 from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.vqa_answers import grade_vqa
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
-
-REFERENCES = "references"  # Sample.metadata[REFERENCES] is the tuple of all right answers, where choices are not given
 
 
 def grade_exact(response: str, references: Sequence[str]) -> Outcome:

@@ -37,9 +37,11 @@ class RemoteSandbox:
 
     def __init__(self, url: str, *, max_running: int | None = None, attempts: int = 3) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise UserError(f"sandbox.url={url}: must begin with http:// or https://")
+            raise UserError(f"task.sandbox.url={url}: must begin with http:// or https://")
         if attempts < 1 or (max_running is not None and max_running < 1):
-            raise UserError(f"sandbox.attempts={attempts}, sandbox.max_running={max_running}: must be 1 or more")
+            raise UserError(
+                f"task.sandbox.attempts={attempts}, task.sandbox.max_running={max_running}: must be 1 or more"
+            )
         self._url = url
         self._attempts = attempts
         self._free = threading.BoundedSemaphore(max_running or os.cpu_count() or 1)

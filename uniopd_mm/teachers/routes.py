@@ -91,7 +91,7 @@ def build_routes(plan: RoutingConfig, teachers: Sequence[str], domains: Iterable
     """
     known, domains = tuple(teachers), tuple(domains)
     for name in plan.domains:
-        if domains and name not in domains:
+        if name not in domains:
             raise UserError(f"routing.domains.{name}: no such domain; there are {', '.join(domains)}")
     by_domain: dict[str, Weights] = {domain: {domain: 1.0} for domain in domains if domain in known}
     by_domain |= {name: weights_of(value, known, f"routing.domains.{name}") for name, value in plan.domains.items()}
