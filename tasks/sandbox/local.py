@@ -158,7 +158,7 @@ class LocalSandbox:
 def _made_folder() -> str:
     """A folder of ours; a user who is not ours can pass through it to the program's folder."""
     try:
-        folder = tempfile.mkdtemp(prefix="uniopd-sandbox-")
+        folder = tempfile.mkdtemp(prefix=f"uniopd-sandbox-{os.getpid()}-")
         os.chmod(folder, 0o711)
     except OSError as error:
         raise SandboxFault(f"the sandbox cannot start: {error}") from error

@@ -79,10 +79,10 @@ def left_over() -> list[int]:
 
 
 def leavings() -> set[str]:
-    """What programs that got out would have written, and folders of ours that stayed."""
+    """What programs that got out would have written, and folders of this process that stayed."""
     folders = ("/", "/tmp", "/var/tmp", "/dev/shm", "/root", "/home", "/etc", "/usr/lib", tempfile.gettempdir())
     names = {f"{folder}/{name}" for folder in folders if os.access(folder, os.R_OK) for name in os.listdir(folder)}
-    return {name for name in names if "uniopd-hostile" in name or "uniopd-sandbox-" in name}
+    return {name for name in names if "uniopd-hostile" in name or f"uniopd-sandbox-{os.getpid()}-" in name}
 
 
 def check_outcomes(sandbox: LocalSandbox, names: list[str], limits: Limits) -> None:
