@@ -26,18 +26,18 @@ from uniopd_mm.progress import Progress, restore_rng_state
 from uniopd_mm.recipes import build_recipe
 from uniopd_mm.rollout.gold import GoldResponses
 from uniopd_mm.runfolder import Run
-from uniopd_mm.self_test import lessons
+from uniopd_mm.self_test import assignments
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.teachers.routes import Routes
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
-from uniopd_mm.tracking.console import note, warning
+from uniopd_mm.tracking.console import note, warn_of_skips
 from uniopd_mm.trainer import Parts, Trainer
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
 from uniopd_mm.validation import Validator
 from uniopd_mm.world import World
 
-NAMED = 50  # skipped rows named on the console before training; summary.json has them all
+SKIPPED = ("skipped", "; summary.json names them all")
 
 
 def assemble(run: Run, world: World) -> Trainer:
@@ -52,7 +52,7 @@ def assemble(run: Run, world: World) -> Trainer:
     task: Task = build(config.task, "task")
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
-    name_skipped(skipped)
+    warn_of_skips(skipped, *SKIPPED)
     if train.left_out:
         note(f"{train.left_out} rows are not among those that data.where and data.max_rows choose")
     check_mixture(config, train)  # what cannot be shared out is refused before anything is loaded
@@ -67,7 +67,7 @@ def assemble(run: Run, world: World) -> Trainer:
         for sample in asked:
             faculty.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
         longest = config.rollout.max_new_tokens
-        taught = world.from_main(lambda: lessons(faculty, train.samples, processor, longest))
+        taught = world.from_main(lambda: assignments(faculty, train.samples, processor, longest))
         show_teachers(run.folder, taught, is_main=world.is_main)
     parts = Parts(
         task=task,
@@ -143,14 +143,6 @@ def learnable(corpus: Corpus, responses: Responses) -> Corpus:
         raise UserError("recipe.responses=GOLD: no row has a response; add a `response` column, or use TEACHER")
     kept = tuple(sample for sample in corpus if sample.demonstration is not None)
     return replace(corpus, samples=kept, skipped=(*corpus.skipped, *lacking))
-
-
-def name_skipped(skipped: Sequence[Skip]) -> None:
-    """On the console; of very many the first."""
-    for skip in skipped[:NAMED]:
-        warning(f"{skip.where}: {skip.reason}; skipped")
-    if len(skipped) > NAMED:
-        warning(f"{len(skipped) - NAMED} more rows skipped; summary.json names them all")
 
 
 def check_mixture(config: TrainConfig, train: Corpus) -> None:
@@ -232,7 +224,7 @@ def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
     """Student and teachers, if there are any, measured before the first step on the same questions."""
     before = parts.validate(parts.engine, "student before")
     teacher = parts.validate(faculty.answers, "teacher") if faculty else None
-    name_skipped(before.skipped)
+    warn_of_skips(before.skipped, *SKIPPED)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""
     note(f"on {asked} held-out questions: student {before.overall:.3f}{measured}")

@@ -25,11 +25,9 @@ from uniopd_mm.distill.balancing import balance_difficulty
 from uniopd_mm.interfaces import Task
 from uniopd_mm.loading import checkpoint, load_student
 from uniopd_mm.pass_rates import Examiner, Tallies, revision
-from uniopd_mm.tracking.console import note, terminal, warning
+from uniopd_mm.tracking.console import note, terminal, warn_of_skips
 from uniopd_mm.tracking.histogram import histogram, histogram_png, histogram_table
 from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
-
-NAMED = 50  # left-out rows that are named on the console one by one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +54,9 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     splits = read_splits(task)
     check_folders(config)
     unread = tuple(dict.fromkeys(skip for corpus in splits.values() for skip in corpus.skipped))
-    _name("not written", unread)
+    warn_of_skips(unread, "not written")
     rates = find_pass_rates(config, task, splits["train"])
-    _name("kept once, without a pass rate", rates.without)
+    warn_of_skips(rates.without, "kept once, without a pass rate")
     ids, values = list(rates.known), torch.tensor(list(rates.known.values()), dtype=torch.float64)
     repeats = balance_difficulty(values, num_bins=config.num_bins, max_repeat=config.max_repeat)
     out, picture = config.files.values()
@@ -217,14 +215,6 @@ def next_command(overrides: Sequence[str], out: Path) -> str:
     chosen = [override for override in overrides if override.startswith(("model=", "model."))]
     task = next((override for override in overrides if override.startswith("task=")), "task=video_qa")
     return shlex.join(["python", "-m", "uniopd_mm.train", task, *chosen, f"data.path={out}"])
-
-
-def _name(what: str, skips: Sequence[Skip]) -> None:
-    """On the console; of very many the first."""
-    for skip in skips[:NAMED]:
-        warning(f"{skip.where}: {skip.reason}; {what}")
-    if len(skips) > NAMED:
-        warning(f"{len(skips) - NAMED} more rows: {what}")
 
 
 def main() -> None:

@@ -6,34 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from uniopd_mm.data.shares import History
-from uniopd_mm.self_test import Lesson
+from uniopd_mm.distill.watch import History
+from uniopd_mm.self_test import Assignment
 from uniopd_mm.tracking.console import terminal
 from uniopd_mm.tracking.tables import table_of, write_table
 
 
-def show_teachers(folder: Path, taught: Sequence[Lesson], *, is_main: bool) -> None:
+def show_teachers(folder: Path, taught: Sequence[Assignment], *, is_main: bool) -> None:
     """Who teaches what, and how each teacher's self-test went."""
     rows = [
         {
-            "teacher": lesson.teacher,
-            "teaches": ", ".join(f"{domain} {count:g}" for domain, count in lesson.prompts.items()) or "nothing",
-            "reads": _reading(lesson),
-            "self-test": _self_test(lesson),
+            "teacher": assignment.teacher,
+            "teaches": ", ".join(f"{domain} {count:g}" for domain, count in assignment.prompts.items()) or "nothing",
+            "reads": _reading(assignment),
+            "self-test": _self_test(assignment),
         }
-        for lesson in taught
+        for assignment in taught
     ]
     terminal().print(table_of("teachers, and how many train prompts they teach", rows, left=tuple(rows[0])))
     if is_main:
-        write_table(folder, "teachers", [asdict(lesson) for lesson in taught])
+        write_table(folder, "teachers", [asdict(assignment) for assignment in taught])
 
 
-def _reading(lesson: Lesson) -> str:
-    return lesson.reads if lesson.media == "as_is" else f"{lesson.reads}, media: {lesson.media}"
+def _reading(assignment: Assignment) -> str:
+    return assignment.reads if assignment.media == "as_is" else f"{assignment.reads}, media: {assignment.media}"
 
 
-def _self_test(lesson: Lesson) -> str:
-    test = lesson.self_test
+def _self_test(assignment: Assignment) -> str:
+    test = assignment.self_test
     if test is None:
         return "no prompt to test it on"
     answer = " ".join(test.answer.split())

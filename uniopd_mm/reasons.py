@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from uniopd_mm.types import Failure, Trajectory
+from uniopd_mm.types import Failure, FinishReason, Trajectory
 
 Reasons = Mapping[str, tuple[int, str]]  # by kind: how many, and the first one in full
 
@@ -34,8 +34,9 @@ def merged(parts: Iterable[Reasons]) -> dict[str, tuple[int, str]]:
 
 
 def unlearnt(trajectories: Sequence[Trajectory]) -> dict[str, tuple[int, str]]:
-    """Why outcomes are unknown and teachers failed."""
+    """Why outcomes are unknown, teachers failed, and responses were not written."""
     unknown = [f"outcome unknown: {t.outcome.reason}" for t in trajectories if t.outcome.correct is None]
     answers = [answer for t in trajectories for answer in (t.scores, t.base)]
     failed = [f"teacher {answer.teacher}: {answer.reason}" for answer in answers if isinstance(answer, Failure)]
-    return counted([*unknown, *failed])
+    aborted = ["no response was written" for t in trajectories if t.rollout.finish_reason is FinishReason.ABORT]
+    return counted([*unknown, *failed, *aborted])

@@ -36,7 +36,7 @@ class SelfTest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
+class Assignment:
     """What one teacher teaches: prompts by domain, counted by their weights, and its self-test (None where it has no
     prompt)."""
 
@@ -48,7 +48,9 @@ class Lesson:
     self_test: SelfTest | None
 
 
-def lessons(faculty: Faculty, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> list[Lesson]:
+def assignments(
+    faculty: Faculty, samples: Sequence[Sample], student: Processor, max_new_tokens: int
+) -> list[Assignment]:
     """One entry for each teacher, tested. A teacher that teaches nothing, and a rule that says nothing of any sample,
     are named on the console.
 
@@ -67,7 +69,7 @@ def lessons(faculty: Faculty, samples: Sequence[Sample], student: Processor, max
             own[name].append(sample)
     _name_idle(faculty, samples, own)
     return [
-        Lesson(
+        Assignment(
             teacher=name,
             path=str(member.plan.path or "made here"),
             reads=member.plan.reads.value,

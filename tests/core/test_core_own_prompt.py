@@ -212,7 +212,9 @@ def test_each_prompt_is_answered_by_its_teacher_in_order(
             TextTranslation(processor, vl.processor),
         ),
     }
-    routes = build_routes(RoutingConfig(domains={"both": {"vl": 1, "text": 3}}, default="vl"), ("text", "vl"), ("both",))
+    routes = build_routes(
+        RoutingConfig(domains={"both": {"vl": 1, "text": 3}}, default="vl"), ("text", "vl"), ("both",)
+    )
     sent = [prompts[0], in_domain(text_prompts[0], "both"), text_prompts[1], in_domain(prompts[1], "both")]
     answers = TeacherAnswers(engines, routes).generate(sent, 2, greedy())
     for index, (name, group) in enumerate(zip(["vl", "text", "vl", "text"], answers, strict=True)):

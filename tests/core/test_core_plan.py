@@ -16,7 +16,7 @@ from uniopd_mm.config import ModelConfig, RecipeConfig, RolloutConfig, TrainConf
 from uniopd_mm.config_parts import MixtureConfig, Shares, TeacherConfig
 from uniopd_mm.grading import grade_all
 from uniopd_mm.plan import show_budget, show_plan, show_teachers
-from uniopd_mm.self_test import Lesson, SelfTest
+from uniopd_mm.self_test import Assignment, SelfTest
 from uniopd_mm.types import Corpus, Outcome, Sample, UserError
 
 
@@ -25,8 +25,8 @@ def written(folder: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def lesson(teacher: str, test: SelfTest | None, **prompts: float) -> Lesson:
-    return Lesson(teacher=teacher, path="/x", reads="text", media="caption", prompts=prompts, self_test=test)
+def lesson(teacher: str, test: SelfTest | None, **prompts: float) -> Assignment:
+    return Assignment(teacher=teacher, path="/x", reads="text", media="caption", prompts=prompts, self_test=test)
 
 
 def test_teachers_as_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from uniopd_mm.config_parts import RoutingConfig, TeacherConfig
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.faculty import Faculty, load_faculty
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.self_test import SelfTest, lessons, self_test
+from uniopd_mm.self_test import SelfTest, assignments, self_test
 from uniopd_mm.types import Media, Prompt, Rollout, Sample, TeacherScores, TokenBatch, UserError
 
 VL = {"_target_": "uniopd_mm.processors.qwen_vl.QwenVLProcessor", "video_num_frames": 6}
@@ -194,7 +194,7 @@ def test_lessons_count_prompts_by_weight_and_test_who_teaches(
 ) -> None:
     teachers = {name: {"path": checkpoint} for name in ("a", "b", "idle")}
     of = faculty(processor, teachers, domains={"video_qa": {"a": 3, "b": 1}, "math": "b"})
-    taught = {one.teacher: one for one in lessons(of, [*samples[:4], sample("m", "math")], processor, 4)}
+    taught = {one.teacher: one for one in assignments(of, [*samples[:4], sample("m", "math")], processor, 4)}
     assert taught["a"].prompts == {"video_qa": 3.0} and taught["b"].prompts == {"video_qa": 1.0, "math": 1.0}
     assert taught["idle"].prompts == {} and taught["idle"].self_test is None
     assert taught["a"].self_test == taught["b"].self_test, "the same weights on the same prompt"

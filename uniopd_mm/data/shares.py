@@ -1,13 +1,13 @@
 """How often each domain of a mixture is drawn: weights by a method, and weights as whole numbers of a window."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from uniopd_mm.config_parts import MixtureConfig, Shares
+from uniopd_mm.distill.watch import History
 from uniopd_mm.types import UserError
 
 NOTHING_KNOWN: Mapping[str, float | None] = MappingProxyType({})
-History = Sequence[Mapping[str, float]]  # what the steps measured, oldest first
 
 
 def step_quotas(

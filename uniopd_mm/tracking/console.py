@@ -4,7 +4,7 @@ A terminal gets one live bar, and notes print above it. A file, a pipe or a dumb
 then, without control characters. Left out: colours and layout of the final table (see summary.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -17,8 +17,10 @@ from rich.text import Text
 
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.records import StepMetrics
+from uniopd_mm.types import Skip
 
 _LINES = 20  # about so many plain lines for a whole run
+NAMED = 50  # rows that are named one by one
 _QUIET_SECONDS = 60.0  # and at least one in this time
 
 # label, key of StepMetrics.values, format
@@ -52,6 +54,14 @@ def note(text: str) -> None:
 def warning(text: str) -> None:
     """Print a line that begins with "warning:", above the bar if there is one."""
     terminal().print(printable(f"warning: {text}", terminal()), soft_wrap=True, style="yellow")
+
+
+def warn_of_skips(skips: Sequence[Skip], what: str, more: str = "") -> None:
+    """Name each with what becomes of it; of very many the first, and how many there are beside, with `more` to say."""
+    for skip in skips[:NAMED]:
+        warning(f"{skip.where}: {skip.reason}; {what}")
+    if len(skips) > NAMED:
+        warning(f"{len(skips) - NAMED} more rows: {what}{more}")
 
 
 @final
