@@ -46,8 +46,9 @@ class Architecture(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Schooling:
     """How to imitate the demonstrations of `split`, in batches: until `accuracy` of the held-out ones are answered as
-    shown, or for `max_steps` where no accuracy is asked for. `num_lessons` takes that many from the front of the split,
-    of which `num_checked` are held out."""
+    shown, or for `max_steps` where no accuracy is asked for. `cooldown_steps` follow, while the learning rate falls to
+    0, once the accuracy is reached. `num_lessons` takes that many from the front of the split, of which `num_checked`
+    are held out."""
 
     accuracy: float | None
     max_steps: int = 800
@@ -56,6 +57,7 @@ class Schooling:
     batch_size: int = 48
     learning_rate: float = 2e-3
     warmup_steps: int = 20
+    cooldown_steps: int = 0
     check_every: int = 20
     num_checked: int = 200
     max_new_tokens: int = 32
@@ -170,30 +172,42 @@ def _school(backbone: Backbone, processor: Processor, schooling: Schooling, samp
 
 
 def _teach(school: School, name: str) -> None:
-    """AdamW until the wanted accuracy, checked every few steps."""
-    plan, backbone = school.schooling, school.backbone
-    lessons = {id(lesson.prompt.sample): lesson for lesson in school.lessons}
-    optimizer = torch.optim.AdamW(backbone.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / plan.warmup_steps))
+    """AdamW until the wanted accuracy, checked every few steps, and a little further to let the weights settle."""
+    plan, learn = school.schooling, _learner(school)
     accuracy, wanted = 0.0, plan.accuracy
     with progress(f"teaching {name}" + (f" until {wanted:.1%}" if wanted else ""), plan.max_steps) as bar:
         for step in range(1, plan.max_steps + 1):
-            loss = school.loss([lessons[id(school.order.next())] for _ in range(plan.batch_size)])
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(backbone.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            schedule.step()
+            loss = learn(min(1.0, step / plan.warmup_steps))
             if wanted and step % plan.check_every == 0:
                 accuracy = school.accuracy()
-            bar.advance(status=f"loss {loss.item():.3f}" + (f"  accuracy {accuracy:.2f}" if wanted else ""))
+            bar.advance(status=f"loss {loss:.3f}" + (f"  accuracy {accuracy:.2f}" if wanted else ""))
             if wanted and accuracy >= wanted:
+                for left in range(plan.cooldown_steps, 0, -1):
+                    learn(left / (plan.cooldown_steps + 1))
                 return
     if wanted:
         raise UserError(
             f"builder of {name}: accuracy={accuracy:.3f} after max_steps={plan.max_steps}, wanted {wanted}; "
             "raise schooling.max_steps or lower schooling.accuracy"
         )
+
+
+def _learner(school: School) -> Callable[[float], float]:
+    """A function that learns the next batch, at a share of the learning rate, and returns its loss."""
+    plan, backbone = school.schooling, school.backbone
+    lessons = {id(lesson.prompt.sample): lesson for lesson in school.lessons}
+    optimizer = torch.optim.AdamW(backbone.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+    def learn(share: float) -> float:
+        optimizer.param_groups[0]["lr"] = plan.learning_rate * share
+        loss = school.loss([lessons[id(school.order.next())] for _ in range(plan.batch_size)])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(backbone.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return learn
 
 
 def _demonstration(processor: Processor, sample: Sample, bar: Bar) -> Rollout:

@@ -60,6 +60,13 @@ def test_a_low_accuracy_is_reached_on_a_few_clips(cache: Path) -> None:
     assert (folder / "model.safetensors").stat().st_mtime_ns == modified
 
 
+def test_steps_of_cooling_down_follow_the_wanted_accuracy(cache: Path) -> None:
+    plan = {**vars(SCHOOLING), "accuracy": 0.1, "max_steps": 120, "batch_size": 12, "check_every": 10}
+    plan |= {"num_checked": 8, "max_new_tokens": 16}
+    hot, cold = (Path(grown(Schooling(**{**plan, "cooldown_steps": steps}))) for steps in (0, 3))
+    assert (hot / "model.safetensors").read_bytes() != (cold / "model.safetensors").read_bytes()
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_parameter_another_folder(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
