@@ -17,13 +17,15 @@ from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
+from uniopd_mm.experts import Asked
 from uniopd_mm.faculty import Faculty, load_faculty
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.loading import load_base, load_student
 from uniopd_mm.plan import show_teachers
-from uniopd_mm.progress import Progress, restore_rng_state
+from uniopd_mm.progress import Progress
 from uniopd_mm.recipes import build_recipe
+from uniopd_mm.rng import restore_rng_state
 from uniopd_mm.rollout.gold import GoldResponses
 from uniopd_mm.runfolder import Run
 from uniopd_mm.self_test import assignments
@@ -168,7 +170,7 @@ def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, samples: S
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
     domains = dict.fromkeys(sample.domain for sample in samples)
-    return load_faculty(config, student, domains, top_k=needs.top_k, keep_hidden=needs.hidden)
+    return load_faculty(config, student, domains, Asked(top_k=needs.top_k, keep_hidden=needs.hidden))
 
 
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
@@ -233,4 +235,4 @@ def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
 
 def generates(student: Backbone, processor: Processor) -> dict[str, Any]:
     """What only the program knows of a rollout engine's parameters."""
-    return {"backbone": student, "vocabulary": processor.vocabulary}
+    return {"backbone": student, "processor": processor}

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
-from uniopd_mm.config_parts import MediaFor, MixtureConfig, Reads, Shares, TeacherConfig
+from uniopd_mm.config_parts import Engine, MediaFor, MixtureConfig, Reads, Shares, TeacherConfig
 from uniopd_mm.types import UserError
 
 AT_LEAST_ONE = (
@@ -106,7 +106,9 @@ def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
 
 
 def _check_teacher(plan: TeacherConfig, key: str) -> None:
-    check_checkpoint(plan, key)
+    _check_engine(plan, key)
+    if plan.engine is not Engine.remote:
+        check_checkpoint(plan, key)
     if plan.max_tokens < 1:
         raise UserError(f"{key}.max_tokens={plan.max_tokens} must be at least 1")
     if plan.reads is Reads.IDS and plan.media is not MediaFor.AS_IS:
@@ -114,6 +116,27 @@ def _check_teacher(plan: TeacherConfig, key: str) -> None:
             f"{key}.media={plan.media.name}: with {key}.reads=IDS it reads the student's own prompt; set reads=TOKENS "
             "or TEXT for a prompt of its own"
         )
+
+
+def _check_engine(plan: TeacherConfig, key: str) -> None:
+    """What runs the teacher, and what only one of the engines reads."""
+    remote = plan.engine is Engine.remote
+    if remote and not plan.urls:
+        raise UserError(f"{key}.urls=[]: {key}.engine=remote needs at least one server, as [http://127.0.0.1:8100]")
+    if plan.urls and not remote:
+        raise UserError(
+            f"{key}.urls={list(plan.urls)}: {key}.engine={plan.engine.name} asks no server; set {key}.engine=remote"
+        )
+    if remote and plan.reads is not Reads.IDS and plan.path is None:
+        raise UserError(
+            f"{key}.path=null: with {key}.reads={plan.reads.name} its prompts are made here; give the folder or hub "
+            "name that its tokenizer and processor come from"
+        )
+    for name in ("deadline", "attempts", "parallel", "breaker_failures", "breaker_seconds"):
+        if not getattr(plan.remote, name) > 0:
+            raise UserError(f"{key}.remote.{name}={getattr(plan.remote, name)} must be above 0")
+    if not 0 < plan.vllm.gpu_memory_utilization <= 1:
+        raise UserError(f"{key}.vllm.gpu_memory_utilization={plan.vllm.gpu_memory_utilization} must be above 0, to 1")
 
 
 def _check_mixture(mixture: MixtureConfig) -> None:

@@ -61,6 +61,7 @@ class RolloutConfig:
     num_samples: int = documented("rollouts per prompt", 16)
     temperature: float = documented("of sampling, and of the loss", 1.0)
     max_new_tokens: int = documented("length at which a response is cut", 1024)
+    stop: list[str] = documented('strings that end a response, which keeps them, as ["</answer>"]', [])
 
 
 @dataclass

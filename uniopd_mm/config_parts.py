@@ -49,6 +49,49 @@ class Shares(StrEnum):
     ADAPTIVE = "adaptive"
 
 
+class Engine(StrEnum):
+    """What runs a teacher: transformers in this process, vLLM in this process, or a server somewhere."""
+
+    hf = "hf"
+    vllm = "vllm"
+    remote = "remote"
+
+
+class Api(StrEnum):
+    """What a remote teacher's server speaks."""
+
+    UNIOPD = "uniopd"
+    VLLM = "vllm"
+
+
+@dataclass
+class VLLMOptions:
+    """How vLLM runs one model, for rollouts as for teachers."""
+
+    dtype: str | None = documented("float32 or bfloat16; null: as the model is computed elsewhere", None)
+    max_model_len: int | None = documented("tokens of prompt and response together; null: what fits", None)
+    gpu_memory_utilization: float = documented("share of the GPU's memory, weights included", 0.9)
+    kv_cache_mb: int | None = documented("memory of keys and values; null: what the share leaves, 256 on a CPU", None)
+    tensor_parallel_size: int = documented("GPUs that share one copy", 1)
+    max_num_seqs: int = documented("sequences computed together at most", 256)
+    enforce_eager: bool = documented("no compilation and no CUDA graphs", False)
+    args: dict[str, Any] = documented("any other argument of vllm.LLM, as +teacher.vllm.args.quantization=fp8", {})
+
+
+@dataclass
+class RemoteOptions:
+    """How a remote teacher is reached."""
+
+    api: Api = documented("UNIOPD: python -m uniopd_mm.serve; VLLM: a stock vLLM server", Api.UNIOPD)
+    model: str | None = documented("the model's name at a stock vLLM server; null: its first", None)
+    token_env: str = documented("environment variable with the bearer token, if there is one", "UNIOPD_MM_TOKEN")
+    deadline: float = documented("seconds for one request, retries included", 600.0)
+    attempts: int = documented("tries of one request, wherever they are sent", 6)
+    parallel: int = documented("requests in flight to one server", 4)
+    breaker_failures: int = documented("failures in a row after which a server is left alone", 3)
+    breaker_seconds: float = documented("how long it is left alone before it is tried again", 10.0)
+
+
 @dataclass
 class TeacherConfig:
     """An expert that scores the student's tokens."""
@@ -59,6 +102,10 @@ class TeacherConfig:
     processor: dict[str, Any] = documented("component: the expert's own tokenizer, compared with the student's")
     dtype: str = documented("compute in float32 or bfloat16; weights stay in float32", "float32")
     max_tokens: int = documented("padded tokens scored at a time", 16384)
+    engine: Engine = documented("hf, vllm, or remote: what runs it", Engine.hf)
+    urls: list[str] = documented("servers of a remote teacher, as [http://10.0.0.5:8100]", [])
+    vllm: VLLMOptions = field(default_factory=VLLMOptions)
+    remote: RemoteOptions = field(default_factory=RemoteOptions)
     reads: Reads = documented(
         "IDS: the student's own ids and media; TOKENS: a prompt of its own, the response token by token; TEXT: another "
         "tokenizer, aligned by bytes",

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
-from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.checks import teacher_plans
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.config_parts import Reads, TeacherConfig
 from uniopd_mm.data.cache import CachedProcessor
+from uniopd_mm.experts import Asked, Expert, Experts
 from uniopd_mm.interfaces import Processor, RolloutEngine, Teacher
-from uniopd_mm.loading import checkpoint, load_processor
-from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.answers import OwnPromptAnswers, TeacherAnswers
-from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
+from uniopd_mm.teachers.local import check_vocabulary
 from uniopd_mm.teachers.own_prompt import OwnPrompt, OwnPromptTeacher
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.teachers.routes import Routes, build_routes
@@ -28,12 +26,11 @@ ONE_DISTRIBUTION = (
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One teacher: `scorer` and `writer` speak in the student's tokens, `local` and `processor` in its own. `prompts`
-    is None where it reads the student's."""
+    """One teacher: `scorer` and `writer` speak in the student's tokens, `expert` in its own. `prompts` is None where it
+    reads the student's."""
 
     plan: TeacherConfig
-    local: LocalTeacher
-    processor: Processor
+    expert: Expert
     prompts: OwnPrompt | None
     scorer: Teacher
     writer: RolloutEngine
@@ -42,43 +39,38 @@ class Member:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Faculty:
-    """All teachers by name, and who teaches what."""
+    """All teachers by name, who teaches what, and what they are asked."""
 
     members: Mapping[str, Member]
     routes: Routes
+    asked: Asked
 
     @property
     def router(self) -> TeacherRouter:
         return TeacherRouter({name: member.scorer for name, member in self.members.items()}, self.routes)
 
     @property
-    def tells_distributions(self) -> bool:
-        """Whether scores hold whole distributions or those of the likeliest tokens."""
-        return any(member.local.top_k or member.local.keep_hidden for member in self.members.values())
-
-    @property
     def answers(self) -> TeacherAnswers:
         return TeacherAnswers({name: member.writer for name, member in self.members.items()}, self.routes)
 
 
-def load_faculty(config: TrainConfig, student: Processor, domains: Iterable[str], **asked: Any) -> Faculty:
-    """Every teacher of the configuration; what a recipe asks of scores is passed on. Teachers of one checkpoint share
-    its weights.
+def load_faculty(config: TrainConfig, student: Processor, domains: Iterable[str], asked: Asked) -> Faculty:
+    """Every teacher of the configuration.
 
     Raises:
         UserError: a checkpoint that is not there, a teacher that cannot read the student, or a route to nobody.
     """
     plans = teacher_plans(config)
     routes = build_routes(config.routing, tuple(plans), domains)  # before anything is loaded
-    weights: dict[tuple[str, str], Backbone] = {}
     keys = {name: f"teachers.{name}" if config.teachers else "teacher" for name in plans}
-    if any(asked.values()):
+    if asked.distributions:
         _check_distributions({keys[name]: plan for name, plan in plans.items()}, routes)
+    experts = Experts(asked, student)
     members = {
-        name: _member(name, plan, keys[name], student, config.data.prompt_cache_mb, weights, asked)
+        name: _member(name, plan, experts.load(plan, keys[name]), student, config.data.prompt_cache_mb)
         for name, plan in plans.items()
     }
-    return Faculty(members=members, routes=routes)
+    return Faculty(members=members, routes=routes, asked=asked)
 
 
 def _check_distributions(plans: Mapping[str, TeacherConfig], routes: Routes) -> None:
@@ -94,35 +86,18 @@ def _check_distributions(plans: Mapping[str, TeacherConfig], routes: Routes) -> 
             raise UserError(f"routing: {' and '.join(weights)} teach the same prompts, and {ONE_DISTRIBUTION}")
 
 
-def _member(
-    name: str,
-    plan: TeacherConfig,
-    key: str,
-    student: Processor,
-    cache_mb: int,
-    weights: dict[tuple[str, str], Backbone],
-    asked: Mapping[str, Any],
-) -> Member:
-    path = checkpoint(plan, key)
-    processor = load_processor(plan, key, path)
+def _member(name: str, plan: TeacherConfig, expert: Expert, student: Processor, cache_mb: int) -> Member:
     if plan.reads is Reads.IDS:
-        check_vocabulary(student.vocabulary, processor.vocabulary, name)
-    if (path, plan.dtype) not in weights:
-        weights[path, plan.dtype] = Backbone(load_model(path, f"{key}.path"), dtype=plan.dtype)
-    backbone = weights[path, plan.dtype]
-    local = LocalTeacher(name, backbone, processor.vocabulary, max_tokens=plan.max_tokens, **asked)
-    if plan.reads is Reads.IDS:
-        writer = HFRollout(backbone, student.vocabulary)
-        return Member(plan=plan, local=local, processor=processor, prompts=None, scorer=local, writer=writer)
-    own = OwnPrompt(processor=CachedProcessor(processor, cache_mb << 20), media=plan.media)
-    translation = _translation(plan, name, student, processor)
+        check_vocabulary(student.vocabulary, expert.processor.vocabulary, name)
+        return Member(plan=plan, expert=expert, prompts=None, scorer=expert.scorer, writer=expert.writer)
+    own = OwnPrompt(processor=CachedProcessor(expert.processor, cache_mb << 20), media=plan.media)
+    translation = _translation(plan, name, student, expert.processor)
     return Member(
         plan=plan,
-        local=local,
-        processor=processor,
+        expert=expert,
         prompts=own,
-        scorer=OwnPromptTeacher(local, own, translation),
-        writer=OwnPromptAnswers(HFRollout(backbone, processor.vocabulary), own, translation),
+        scorer=OwnPromptTeacher(expert.scorer, own, translation),
+        writer=OwnPromptAnswers(expert.writer, own, translation),
     )
 
 

@@ -3,13 +3,15 @@
 An implementation is a final class reached through Hydra's `_target_`; it needs no base class and no registration.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
 
 from uniopd_mm.types import Corpus, Failure, Outcome, Prompt, Rollout, Sample, Sampling, TeacherScores, Vocabulary
+
+Finished = Callable[[Sequence[Rollout]], None]
 
 
 class SampleSource(Protocol):
@@ -71,8 +73,18 @@ class Processor(Protocol):
 class RolloutEngine(Protocol):
     """Draws responses from the student."""
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
-        """`num_samples` rollouts for each prompt, in the prompts' order; group ids count the prompts from 0."""
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        num_samples: int,
+        sampling: Sampling,
+        finished: Finished | None = None,
+    ) -> list[list[Rollout]]:
+        """`num_samples` rollouts for each prompt, in the prompts' order; group ids count the prompts from 0.
+
+        `finished` is called in this thread with each prompt's rollouts as soon as they are all there, in any order; an
+        engine that knows of none before the end need not call it.
+        """
         ...
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
@@ -85,6 +97,12 @@ class Teacher(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether it computes elsewhere, so that scoring costs nothing while the student still writes. Then `score`
+        may be called from several threads at once."""
+        ...
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """One entry per rollout, in order. A failure is an entry, never an exception."""

@@ -1,6 +1,5 @@
 """How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,12 +7,10 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Self, final
 
-import numpy as np
-import torch
-
 from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.rng import rng_state
 from uniopd_mm.types import Skip
 from uniopd_mm.validation import Validation
 
@@ -76,25 +73,6 @@ class RunState:
             learner=learner.state_dict(),
             rng=rng_state(),
         )
-
-
-def rng_state() -> dict[str, Any]:
-    """Every global random generator's state."""
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def restore_rng_state(state: Mapping[str, Any]) -> None:
-    """Set what `rng_state` gave."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
 
 
 @final

@@ -2,6 +2,7 @@
 
     data.path: ${real:'hub:zwhe99/DeepMath-103K'}    null where the student is made by a builder (model=tiny)
     teacher.builder: ${stand_in:zoo.expert}          that node there, null with a real student
+    max_model_len: ${sum:${data.max_prompt_tokens},${rollout.max_new_tokens}}
 
 So `experiment=NAME trainer.steps=2 model=tiny` runs every part of an experiment on synthetic samples in a minute.
 """
@@ -15,6 +16,7 @@ def register() -> None:
     """Make the resolvers known to OmegaConf."""
     OmegaConf.register_new_resolver("real", _real, replace=True)
     OmegaConf.register_new_resolver("stand_in", _stand_in, replace=True)
+    OmegaConf.register_new_resolver("sum", lambda *numbers: sum(numbers), replace=True)
 
 
 def _real(value: Any, *, _root_: DictConfig) -> Any:

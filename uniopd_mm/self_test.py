@@ -13,13 +13,12 @@ from math import log
 
 from uniopd_mm.faculty import ONE_DISTRIBUTION, Faculty, Member
 from uniopd_mm.interfaces import Processor
-from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Sampling, TeacherScores, UserError
 
 LONGEST = 64  # tokens of an answer; a long one says no more, and takes its time
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; it is written without banned ids, and with a cache of keys
-UNIFORM = 0.999  # share of the largest entropy there is; a trained model is far below it
+UNIFORM = 0.999  # of the logarithm of the vocabulary; a trained model is far surer of its likeliest token
 TRIES = 20  # samples that are looked through for one that can be read
 REMEDY = "check that the checkpoint is whole and the processor is its own"
 
@@ -62,7 +61,7 @@ def assignments(
     own: dict[str, list[Sample]] = {name: [] for name in faculty.members}
     for sample in samples:
         weights = faculty.routes.of(sample)
-        if len(weights) > 1 and faculty.tells_distributions:
+        if len(weights) > 1 and faculty.asked.distributions:
             raise UserError(f"{sample.source}: {' and '.join(weights)} teach it, and {ONE_DISTRIBUTION}")
         for name, weight in weights.items():
             prompts[name][sample.domain] += weight  # type: ignore[assignment]
@@ -97,17 +96,16 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
     Raises:
         UserError: the teacher can read none, or writing and scoring disagree.
     """
-    name, prompt = member.local.name, _readable(member, samples[:TRIES], student)
+    name, prompt = member.plan.name, _readable(member, samples[:TRIES], student)
     if prompt is None:
         return None
     sampling = Sampling(temperature=0, max_new_tokens=min(max_new_tokens, LONGEST), seed=0, policy_step=0)
-    engine = HFRollout(member.local.backbone, member.processor.vocabulary)
-    (rollout,) = engine.generate([prompt], 1, sampling)[0]
-    first, second = member.local.score([rollout, rollout])
+    (rollout,) = member.expert.writer.generate([prompt], 1, sampling)[0]
+    first, second = member.expert.scorer.score([rollout, rollout])
     if isinstance(first, Failure) or isinstance(second, Failure):
         raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
     difference = (first.logprobs - rollout.logprobs).abs().mean().item()
-    text = member.processor.decode(rollout.response_ids)
+    text = member.expert.processor.decode(rollout.response_ids)
     _check(member, rollout, first, second, difference, text)
     return SelfTest(
         sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
@@ -117,15 +115,14 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
 def _check(
     member: Member, rollout: Rollout, first: TeacherScores, second: TeacherScores, difference: float, text: str
 ) -> None:
-    name, limit = member.local.name, TOLERANCE[member.plan.dtype]
+    name, limit = member.plan.name, TOLERANCE[member.plan.dtype]
     if not difference <= limit:  # NaN is not
         raise UserError(
             f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {REMEDY}"
         )
     if not (first.logprobs - second.logprobs).abs().mean().item() <= limit:
         raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {REMEDY}")
-    assert first.entropy is not None
-    if first.entropy.mean().item() > UNIFORM * log(member.local.backbone.vocab_size):
+    if -first.logprobs.mean().item() > UNIFORM * log(member.expert.vocab_size):  # of the likeliest tokens there are
         raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {REMEDY}")
 
 
@@ -144,7 +141,7 @@ def _readable(member: Member, samples: Sequence[Sample], student: Processor) -> 
     if not reason:
         return None
     raise UserError(
-        f"teacher={member.local.name}: none of the first {len(samples)} samples can be read, the last: {reason}; a "
+        f"teacher={member.plan.name}: none of the first {len(samples)} samples can be read, the last: {reason}; a "
         "teacher without eyes takes media=CAPTION or media=NOTHING"
     )
 

@@ -19,16 +19,17 @@ from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.grading import grade_all
-from uniopd_mm.interfaces import Processor, RolloutEngine, Task
+from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import save_checkpoint
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.progress import Progress, RunState, Stopwatch
 from uniopd_mm.reasons import merged, unlearnt
+from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.tracking.records import StepMetrics
-from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores, Trajectory
+from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
 from uniopd_mm.validation import Validation
 from uniopd_mm.world import World
 
@@ -84,13 +85,14 @@ class Trainer:
         parts, clock = self.parts, self.clock
         with clock.lap("encode"):
             prompts = self._prompts()
-        with clock.lap("generate"):
-            rollouts = self._rollouts(prompts, number)
-        with clock.lap("grade"):
-            responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
-            outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
-        with clock.lap("score"):
-            scores, base = _scores(parts.router, rollouts), _scores(parts.base, rollouts)
+        with EarlyScores(parts.router) as early:
+            with clock.lap("generate"):
+                rollouts = self._rollouts(prompts, number, early.send)
+            with clock.lap("grade"):
+                responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
+                outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
+            with clock.lap("score"):
+                scores, base = early.of(rollouts), EarlyScores(parts.base).of(rollouts)
         judged = zip(rollouts, responses, outcomes, scores, base, strict=True)
         trajectories = [
             Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)
@@ -123,19 +125,25 @@ class Trainer:
             warning(f"{skip.where}: {skip.reason}; skipped")
         return prompts
 
-    def _rollouts(self, prompts: Mapping[int, Prompt], number: int) -> list[Rollout]:
+    def _rollouts(self, prompts: Mapping[int, Prompt], number: int, finished: Finished) -> list[Rollout]:
         """A prompt's rollouts after another's, with its place in the step as their group id."""
+        places = list(prompts)
+
+        def placed(group: Sequence[Rollout]) -> list[Rollout]:
+            return [replace(rollout, group_id=places[rollout.group_id]) for rollout in group]
+
         plan = self.config.rollout
         sampling = Sampling(
             temperature=plan.temperature,
             max_new_tokens=plan.max_new_tokens,
             seed=self.config.seed,
             policy_step=number,
+            stop_strings=tuple(plan.stop),
         )
-        groups = self.parts.writer.generate(list(prompts.values()), plan.num_samples, sampling)
-        return [
-            replace(rollout, group_id=place) for place, group in zip(prompts, groups, strict=True) for rollout in group
-        ]
+        groups = self.parts.writer.generate(
+            list(prompts.values()), plan.num_samples, sampling, lambda group: finished(placed(group))
+        )
+        return [rollout for group in groups for rollout in placed(group)]
 
     def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
         """Count by kind of reason, over all processes, what could not be judged or scored; each kind is named once."""
@@ -177,7 +185,3 @@ class Trainer:
             model = parts.learner.student.model
             save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
         parts.world.wait()
-
-
-def _scores(router: TeacherRouter | None, rollouts: Sequence[Rollout]) -> Sequence[TeacherScores | Failure | None]:
-    return router.score(rollouts) if router else [None] * len(rollouts)

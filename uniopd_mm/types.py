@@ -147,13 +147,15 @@ class Sampling:
     """How to draw responses. Temperature 0 is greedy decoding.
 
     The random numbers of a response depend on (`seed`, `policy_step`, sample id, index among the prompt's rollouts)
-    alone, so the rest of the batch cannot change it.
+    alone, so the rest of the batch cannot change it. A response ends with the token that completes one of
+    `stop_strings`, which stays a part of it.
     """
 
     temperature: float
     max_new_tokens: int
     seed: int
     policy_step: int
+    stop_strings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -111,7 +111,7 @@ class School:
 
     @cached_property
     def engine(self) -> HFRollout:
-        return HFRollout(self.backbone, self.processor.vocabulary, max_batch_size=100)
+        return HFRollout(self.backbone, self.processor, max_batch_size=100)
 
     def accuracy(self) -> float:
         """Share of held-out prompts answered, greedily, word for word as demonstrated."""

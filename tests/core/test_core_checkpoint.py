@@ -16,7 +16,7 @@ from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded
 from uniopd_mm.learner.checkpoint import complete_steps, load_state, newest_checkpoint, save_checkpoint
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.progress import restore_rng_state, rng_state
+from uniopd_mm.rng import restore_rng_state, rng_state
 from uniopd_mm.types import Prompt, Skip, UserError
 
 STATE = {"step": 3, "moments": torch.arange(100_000.0), "skipped": (Skip(where="a.jsonl:1", reason="empty"),)}

@@ -159,7 +159,7 @@ def test_sums_are_over_the_tokens_of_each_trajectory(
     backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt], text_prompts: list[Prompt]
 ) -> None:
     """On policy the ratio is 1, and entropy that of the sampling distribution; in the trajectories' order."""
-    engine = HFRollout(backbone, processor.vocabulary)
+    engine = HFRollout(backbone, processor)
     chosen = [prompts[0], text_prompts[0]]
     made = [one for group in engine.generate(chosen, 2, sampling(max_new_tokens=5)) for one in group]
     trajectories = [rewarded(trajectory(one, scored(one, one.logprobs - 0.5))) for one in made]

@@ -141,7 +141,7 @@ def test_the_gradient_of_a_batch_is_the_sum_of_its_samples(backbone: Backbone, r
 
 
 def test_each_is_answered_as_alone(backbone: Backbone, processor: QwenVLProcessor, mixed: list[Prompt]) -> None:
-    engine = HFRollout(backbone, processor.vocabulary)
+    engine = HFRollout(backbone, processor)
     for temperature in (0, 1.0):
         plan = sampling(temperature, max_new_tokens=6)
         together = engine.generate(mixed, 2, plan)

@@ -161,7 +161,7 @@ def plain_greedy(teacher: Expert, prompt_ids: Tensor, num: int) -> list[int]:
 
 
 def test_a_teacher_answers_in_the_students_tokens(processor: QwenVLProcessor, text: Expert, clip: Media) -> None:
-    engine = HFRollout(text.backbone, text.processor.vocabulary)
+    engine = HFRollout(text.backbone, text.processor)
     writer = OwnPromptAnswers(engine, own(text, MediaFor.CAPTION), TextTranslation(processor, text.processor))
     prompts = [processor.encode(described_sample(clip)), processor.encode(described_sample(None))]
     wanted_ids = [
@@ -182,7 +182,7 @@ def test_a_teacher_answers_in_the_students_tokens(processor: QwenVLProcessor, te
 def test_a_prompt_that_the_teacher_cannot_read_has_empty_answers(
     processor: QwenVLProcessor, text: Expert, clip: Media
 ) -> None:
-    engine = HFRollout(text.backbone, text.processor.vocabulary)
+    engine = HFRollout(text.backbone, text.processor)
     writer = OwnPromptAnswers(engine, own(text, MediaFor.AS_IS), TextTranslation(processor, text.processor))
     prompts = [processor.encode(described_sample(clip)), processor.encode(described_sample(None))]
     blind, fine = writer.generate(prompts, 2, greedy())
@@ -202,12 +202,12 @@ def test_each_prompt_is_answered_by_its_teacher_in_order(
 
     engines = {
         "text": OwnPromptAnswers(
-            HFRollout(text.backbone, text.processor.vocabulary),
+            HFRollout(text.backbone, text.processor),
             own(text, MediaFor.NOTHING),
             TextTranslation(processor, text.processor),
         ),
         "vl": OwnPromptAnswers(
-            HFRollout(vl.backbone, vl.processor.vocabulary),
+            HFRollout(vl.backbone, vl.processor),
             own(vl, MediaFor.AS_IS),
             TextTranslation(processor, vl.processor),
         ),

@@ -21,7 +21,7 @@ LARGEST_DRAW = 1 - 2**-53
 
 @pytest.fixture
 def engine(backbone: Backbone, processor: QwenVLProcessor) -> HFRollout:
-    return HFRollout(backbone, processor.vocabulary, max_batch_size=16)
+    return HFRollout(backbone, processor, max_batch_size=16)
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def test_log_probs_are_those_of_the_backbone(
 ) -> None:
     """A tenth of all ids ends a response, so that they end at different places; the last is scored as any token."""
     vocabulary = replace(processor.vocabulary, stop_ids=tuple(range(100, 140)))
-    engine = HFRollout(backbone, vocabulary)
+    engine = HFRollout(backbone, processor)
+    engine.vocabulary = vocabulary
     rollouts = flat(engine.generate(mixed, 6, sampling(temperature, max_new_tokens=12)))
     ends = Counter(rollout.finish_reason for rollout in rollouts)
     assert ends[FinishReason.STOP] >= 3 and ends[FinishReason.LENGTH] >= 3
@@ -93,10 +94,10 @@ def test_a_text_batch_after_a_video_batch_has_no_stale_positions(
 def test_the_rest_of_the_batch_does_not_change_a_sample(
     backbone: Backbone, processor: QwenVLProcessor, mixed: list[Prompt]
 ) -> None:
-    whole = by_name(HFRollout(backbone, processor.vocabulary, max_batch_size=64).generate(mixed, 3, sampling()))
-    small = by_name(HFRollout(backbone, processor.vocabulary, max_batch_size=2).generate(mixed, 3, sampling()))
-    turned = by_name(HFRollout(backbone, processor.vocabulary).generate(mixed[::-1], 3, sampling()))
-    alone = by_name(HFRollout(backbone, processor.vocabulary).generate(mixed[2:3], 2, sampling()))
+    whole = by_name(HFRollout(backbone, processor, max_batch_size=64).generate(mixed, 3, sampling()))
+    small = by_name(HFRollout(backbone, processor, max_batch_size=2).generate(mixed, 3, sampling()))
+    turned = by_name(HFRollout(backbone, processor).generate(mixed[::-1], 3, sampling()))
+    alone = by_name(HFRollout(backbone, processor).generate(mixed[2:3], 2, sampling()))
     assert whole == small == turned
     assert alone.items() <= whole.items()
 
@@ -127,7 +128,7 @@ def test_banned_ids_are_never_sampled(
     banned = processor.vocabulary.banned_ids
     assert banned
     raise_bias(backbone, banned, 50.0)
-    rollouts = flat(HFRollout(backbone, processor.vocabulary).generate(prompts[:4], 4, sampling(temperature)))
+    rollouts = flat(HFRollout(backbone, processor).generate(prompts[:4], 4, sampling(temperature)))
     assert not torch.isin(torch.cat([r.response_ids for r in rollouts]), torch.tensor(banned)).any()
     assert all(rollout.logprobs.isfinite().all() for rollout in rollouts)
 
@@ -135,7 +136,7 @@ def test_banned_ids_are_never_sampled(
 def test_temperature_zero_is_transformers_greedy_search(
     backbone: Backbone, processor: QwenVLProcessor, mixed: list[Prompt]
 ) -> None:
-    greedy = flat(HFRollout(backbone, processor.vocabulary).generate(mixed, 1, sampling(0, max_new_tokens=10)))
+    greedy = flat(HFRollout(backbone, processor).generate(mixed, 1, sampling(0, max_new_tokens=10)))
     tokens = left_padded(mixed, processor.vocabulary.pad_id)
     wanted = backbone.model.generate(
         input_ids=tokens.input_ids,
@@ -157,7 +158,7 @@ def test_temperature_zero_is_transformers_greedy_search(
 def test_the_checkpoints_generation_config_changes_nothing(
     backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
 ) -> None:
-    engine, chosen = HFRollout(backbone, processor.vocabulary), prompts[:3]
+    engine, chosen = HFRollout(backbone, processor), prompts[:3]
     plain = {t: by_name(engine.generate(chosen, 2, sampling(t))) for t in (0.0, 1.0)}
     common = [token for token, _ in Counter(itertools.chain(*plain[1.0].values(), *plain[0.0].values())).most_common(5)]
     own = GenerationConfig(
@@ -252,7 +253,7 @@ def test_bfloat16_is_sampled_as_it_is_scored(
     backbone: Backbone, processor: QwenVLProcessor, mixed: list[Prompt]
 ) -> None:
     backbone.dtype = "bfloat16"
-    rollouts = flat(HFRollout(backbone, processor.vocabulary).generate(mixed, 4, sampling()))
+    rollouts = flat(HFRollout(backbone, processor).generate(mixed, 4, sampling()))
     with torch.no_grad():
         logprobs, *_ = backbone(collate_rollouts(rollouts, pad_id=0), 1.0)
     assert logprobs.dtype == torch.float32

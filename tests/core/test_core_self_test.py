@@ -13,6 +13,7 @@ from translation_parts import described_sample, text_expert
 from uniopd_mm.config import DataConfig, TrainConfig
 from uniopd_mm.config_parts import RoutingConfig, TeacherConfig
 from uniopd_mm.data.collate import collate_rollouts
+from uniopd_mm.experts import Asked
 from uniopd_mm.faculty import Faculty, load_faculty
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.self_test import SelfTest, assignments, self_test
@@ -22,7 +23,7 @@ VL = {"_target_": "uniopd_mm.processors.qwen_vl.QwenVLProcessor", "video_num_fra
 TEXT = {"_target_": "uniopd_mm.processors.text.TextProcessor"}
 
 
-def faculty(student: QwenVLProcessor, teachers: dict[str, Any], asked: Any = None, **routing: Any) -> Faculty:
+def faculty(student: QwenVLProcessor, teachers: dict[str, Any], asked: Asked | None = None, **routing: Any) -> Faculty:
     config = TrainConfig(
         task={},
         model=None,  # type: ignore[arg-type]
@@ -33,7 +34,7 @@ def faculty(student: QwenVLProcessor, teachers: dict[str, Any], asked: Any = Non
         routing=RoutingConfig(**routing),
         data=DataConfig(),
     )
-    return load_faculty(config, student, ("video_qa", "math"), **(asked or {}))
+    return load_faculty(config, student, ("video_qa", "math"), asked or Asked())
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_whole_checkpoint_passes(alone: Faculty, samples: tuple[Sample, ...], 
     write: by their probability alone writing and scoring differ."""
     found = checked(alone, samples, processor)
     prompt, ids, values, lost = processor.encode(samples[0]), list[int](), list[float](), list[float]()
-    model, banned = alone.members["expert"].local.backbone.model, list(processor.vocabulary.banned_ids)
+    model, banned = alone.members["expert"].expert.scorer.backbone.model, list(processor.vocabulary.banned_ids)
     for _ in range(12):
         logprobs = last_logits(model, prompt, ids).log_softmax(-1)
         lost.append(-math.log1p(-logprobs[banned].exp().sum().item()))
@@ -89,7 +90,7 @@ def last_logits(model: torch.nn.Module, prompt: Prompt, ids: list[int]) -> torch
 
 def broken_when_scoring(of: Faculty, change: Any) -> None:
     """Weights that are others by the time the teacher scores: generation goes around `Backbone.forward`."""
-    backbone = of.members["expert"].local.backbone
+    backbone = of.members["expert"].expert.scorer.backbone
     backbone.register_forward_pre_hook(lambda module, arguments: change(module.model))
 
 
@@ -123,7 +124,7 @@ def test_an_answer_written_with_nan_is_found(
     alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
 ) -> None:
     """Weights that are whole again when it scores: the difference is no number."""
-    backbone = alone.members["expert"].local.backbone
+    backbone = alone.members["expert"].expert.scorer.backbone
     head = backbone.model.get_output_embeddings()  # of which scoring reads the weights alone
     head.register_forward_hook(lambda module, inputs, logits: logits * math.nan)
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored nan nats otherwise"):
@@ -131,7 +132,7 @@ def test_an_answer_written_with_nan_is_found(
 
 
 def test_a_head_of_zeros_is_found(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
-    alone.members["expert"].local.backbone.model.get_output_embeddings().weight.data.zero_()
+    alone.members["expert"].expert.scorer.backbone.model.get_output_embeddings().weight.data.zero_()
     with pytest.raises(UserError, match="teacher=expert: finds every token equally likely"):
         checked(alone, samples, processor)
 
@@ -146,7 +147,7 @@ def test_scores_that_differ_from_one_to_the_next_are_found(
     ) -> tuple[torch.Tensor, ...]:
         return outputs[0] + torch.arange(len(outputs[0])) * 0.3 / len(outputs[0]), *outputs[1:]
 
-    alone.members["expert"].local.backbone.register_forward_hook(unequal)
+    alone.members["expert"].expert.scorer.backbone.register_forward_hook(unequal)
     with pytest.raises(UserError, match="teacher=expert: scores one answer in two ways"):
         checked(alone, samples, processor)
 
@@ -155,7 +156,7 @@ def test_a_teacher_that_would_write_a_place_for_media_is_found(
     alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
 ) -> None:
     """It is not let, or the model would look for the clip that is missing; it is scored as it would."""
-    backbone, prompt = alone.members["expert"].local.backbone, processor.encode(samples[0])
+    backbone, prompt = alone.members["expert"].expert.scorer.backbone, processor.encode(samples[0])
     tokens = collate_rollouts([rollout(prompt, [])], 0)
     with torch.no_grad():
         state = backbone.model.base_model(
@@ -209,7 +210,11 @@ def test_teachers_of_one_checkpoint_share_its_weights(
         "c": {"path": checkpoint, "dtype": "bfloat16"},
     }
     members = faculty(processor, teachers, default="a").members
-    assert members["a"].local.backbone is members["b"].local.backbone is not members["c"].local.backbone
+    assert (
+        members["a"].expert.scorer.backbone
+        is members["b"].expert.scorer.backbone
+        is not members["c"].expert.scorer.backbone
+    )
     one = last_rollout(processor.encode(samples[0]))
     seen, blind = members["a"].scorer.score([one])[0], members["b"].scorer.score([one])[0]
     assert isinstance(seen, TeacherScores) and isinstance(blind, TeacherScores)
@@ -226,9 +231,9 @@ def test_a_teacher_with_other_ids_must_say_how_it_reads(text_folder: str, proces
         faculty(processor, {"expert": {"path": text_folder, "processor": TEXT}})
 
 
-@pytest.mark.parametrize("asked", [{"top_k": 4}, {"keep_hidden": True}])
+@pytest.mark.parametrize("asked", [Asked(top_k=4), Asked(keep_hidden=True)])
 def test_distributions_are_refused_where_they_could_not_be_compared(
-    tmp_path: Path, checkpoint: str, processor: QwenVLProcessor, asked: dict[str, Any]
+    tmp_path: Path, checkpoint: str, processor: QwenVLProcessor, asked: Asked
 ) -> None:
     two = {"a": {"path": checkpoint}, "b": {"path": checkpoint}}
     translated = {"a": {"path": checkpoint, "reads": "TOKENS"}}

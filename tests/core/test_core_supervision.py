@@ -137,6 +137,7 @@ class Broken:
     """A teacher with NaN among the log-probs of every second response."""
 
     name = "t"
+    overlaps = False
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores]:
         calls = count()

@@ -91,7 +91,7 @@ def test_a_student_scored_by_itself_gets_its_own_log_probs(
     backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
 ) -> None:
     """At temperature 1, token rewards of a student that is its own teacher are 0."""
-    engine = HFRollout(backbone, processor.vocabulary)
+    engine = HFRollout(backbone, processor)
     rollouts = [one for group in engine.generate(prompts[:3], 2, sampling()) for one in group]
     for one, scores in zip(rollouts, LocalTeacher("self", backbone, processor.vocabulary).score(rollouts), strict=True):
         assert isinstance(scores, TeacherScores)
@@ -101,6 +101,8 @@ def test_a_student_scored_by_itself_gets_its_own_log_probs(
 @final
 class Table:
     """A teacher that answers by a rule."""
+
+    overlaps = False
 
     def __init__(self, name: str, answer: Callable[[Rollout], TeacherScores | Failure]) -> None:
         self.name = name

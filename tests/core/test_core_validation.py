@@ -45,7 +45,7 @@ def missing(sample_id: str) -> Sample:
 def test_counts_by_hand(backbone: Backbone, processor: QwenVLProcessor) -> None:
     """Domain d: one of three right, one of them unclear; domain e: all of one; one that cannot be asked."""
     asked = [sample("right-1"), missing("right-9"), sample("wrong-1"), sample("right-2", "e"), sample("unclear-1")]
-    engine = HFRollout(backbone, processor.vocabulary)
+    engine = HFRollout(backbone, processor)
     before = torch.get_rng_state()
     found = validator(processor, asked)(engine, "title")
     assert found.accuracy == {"d": pytest.approx(1 / 3), "e": 1.0} and found.overall == 0.5
@@ -55,4 +55,4 @@ def test_counts_by_hand(backbone: Backbone, processor: QwenVLProcessor) -> None:
 
 def test_not_one_question_is_an_error_that_names_the_last(backbone: Backbone, processor: QwenVLProcessor) -> None:
     with pytest.raises(UserError, match=r"data.path: no validation sample can be used; the last: rows.jsonl:right-9: "):
-        validator(processor, [missing("right-1"), missing("right-9")])(HFRollout(backbone, processor.vocabulary), "t")
+        validator(processor, [missing("right-1"), missing("right-9")])(HFRollout(backbone, processor), "t")

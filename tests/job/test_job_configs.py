@@ -38,7 +38,7 @@ ROWS = [(task, data) for task, sets in DATA.items() for data in sets]
 RECIPES = ("opd", "uni_opd", "exopd", "grpo", "opd_grpo", "gkd", "sft")
 PUBLISHED = ("math", "code", "multimodal_math", "logic", "document", "multi_teacher", "multi_teacher_multimodal")
 EXPERIMENTS = ("unreliable_teacher", "strong_to_weak", "cross_modal", *PUBLISHED)
-OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf",), "recipe": RECIPES, "experiment": EXPERIMENTS}
+OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf", "vllm"), "recipe": RECIPES, "experiment": EXPERIMENTS}
 ZOO = ("math", "code", "vqa", "video_qa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
 WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
 WITH_EVERY_TASK = {"rows/data.yaml"}

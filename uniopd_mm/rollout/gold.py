@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from uniopd_mm.interfaces import Processor
+from uniopd_mm.interfaces import Finished, Processor
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling
 
 
@@ -17,7 +17,9 @@ class GoldResponses:
     def __init__(self, processor: Processor) -> None:
         self.processor = processor
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
+    ) -> list[list[Rollout]]:
         """See `RolloutEngine.generate`. The prompts' samples have demonstrations."""
         return [[self._rollout(prompt, group, sampling)] * num_samples for group, prompt in enumerate(prompts)]
 

@@ -12,12 +12,20 @@ from typing import final
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded, to_device
 from uniopd_mm.distill.logprobs import log_softmax
-from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, TokenBatch, Vocabulary
+from uniopd_mm.interfaces import Finished, Processor
+from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, TokenBatch
 
 
 @final
@@ -26,22 +34,31 @@ class HFRollout:
 
     Args:
         backbone: the model; it generates under the same autocast as it is scored.
-        vocabulary: of the student's processor.
+        processor: the student's.
         max_batch_size: sequences generated at a time.
     """
 
-    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, *, max_batch_size: int = 64) -> None:
+    def __init__(self, backbone: Backbone, processor: Processor, *, max_batch_size: int = 64) -> None:
         self.backbone = backbone
-        self.vocabulary = vocabulary
+        self.processor = processor
+        self.vocabulary = processor.vocabulary
         self.max_batch_size = max_batch_size
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
+    ) -> list[list[Rollout]]:
         """See `RolloutEngine.generate`."""
         wanted = [(group, index) for group in range(len(prompts)) for index in range(num_samples)]
         rollouts: list[Rollout] = []
+        groups: list[list[Rollout]] = []
         for start in range(0, len(wanted), self.max_batch_size):
             rollouts += self._generate_batch(prompts, wanted[start : start + self.max_batch_size], sampling)
-        return [rollouts[start : start + num_samples] for start in range(0, len(rollouts), num_samples)]
+            complete = range(len(groups) * num_samples, len(rollouts) - num_samples + 1, num_samples)
+            groups += (new := [rollouts[first : first + num_samples] for first in complete])
+            if finished:
+                for group in new:
+                    finished(group)
+        return groups
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
         """Copy weights that do not already live in this engine's module."""
@@ -59,15 +76,18 @@ class HFRollout:
         sampler = Sampler(
             torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids
         )
-        responses = self._run(tokens, sampler, sampling).cpu()
+        ending = StopStrings(self.processor, sampling.stop_strings, tokens.input_ids.shape)
+        responses = self._run(tokens, sampler, ending, sampling).cpu()
         logprobs = torch.stack(sampler.logprobs, dim=1).cpu()
         return [
-            self._rollout(prompt, group, ids, values, sampling)
-            for prompt, (group, _), ids, values in zip(chosen, wanted, responses, logprobs, strict=True)
+            self._rollout(prompt, group, ids[:end] if end else ids, values, bool(end), sampling)
+            for prompt, (group, _), ids, values, end in zip(
+                chosen, wanted, responses, logprobs, ending.ends, strict=True
+            )
         ]
 
     @torch.no_grad()
-    def _run(self, tokens: TokenBatch, sampler: "Sampler", sampling: Sampling) -> Tensor:
+    def _run(self, tokens: TokenBatch, sampler: "Sampler", ending: "StopStrings", sampling: Sampling) -> Tensor:
         """Response ids i64[N, R], padded on the right."""
         with self.backbone.autocast(), _without_own_generation_config(self.backbone.model):
             sequences = self.backbone.model.generate(
@@ -76,6 +96,7 @@ class HFRollout:
                 **tokens.media,
                 **tokens.token_features,
                 logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([ending] if ending.strings else []),
                 generation_config=self._generation_config(sampling.max_new_tokens),
             )
         return sequences[:, tokens.input_ids.shape[1] :]
@@ -89,14 +110,16 @@ class HFRollout:
             pad_token_id=self.vocabulary.pad_id,
         )
 
-    def _rollout(self, prompt: Prompt, group: int, ids: Tensor, logprobs: Tensor, sampling: Sampling) -> Rollout:
+    def _rollout(
+        self, prompt: Prompt, group: int, ids: Tensor, logprobs: Tensor, ended: bool, sampling: Sampling
+    ) -> Rollout:
         length, reason = self._end(ids)
         return Rollout(
             prompt=prompt,
             group_id=group,
             response_ids=ids[:length].clone(),
             logprobs=logprobs[:length].clone(),
-            finish_reason=reason,
+            finish_reason=FinishReason.STOP if ended else reason,
             policy_step=sampling.policy_step,
         )
 
@@ -118,6 +141,33 @@ def _without_own_generation_config(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.generation_config = own
+
+
+class StopStrings(StoppingCriteria):
+    """Ends a response at the token that completes one of `strings`.
+
+    Args:
+        shape: N, L of the padded prompts.
+
+    Attributes:
+        ends: the length of each of the N responses that were ended so, 0 for the others.
+    """
+
+    def __init__(self, processor: Processor, strings: tuple[str, ...], shape: tuple[int, ...]) -> None:
+        self.processor = processor
+        self.strings = strings
+        self.ends = [0] * shape[0]
+        self._prompt_length = shape[1]
+        # A token is at least a byte of text, but for the special ones, of which a few may stand between.
+        self._window = max((len(string.encode()) for string in strings), default=0) + 4
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+        """input_ids i64[N, L + tokens so far] -> bool[N], whether each response has ended."""
+        responses = input_ids[:, self._prompt_length :]
+        for row, tail in enumerate(responses[:, -self._window :]):
+            if not self.ends[row] and any(string in self.processor.decode(tail) for string in self.strings):
+                self.ends[row] = responses.shape[1]
+        return torch.tensor([end > 0 for end in self.ends], device=input_ids.device)
 
 
 class Sampler(LogitsProcessor):

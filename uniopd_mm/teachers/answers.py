@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from uniopd_mm.interfaces import RolloutEngine
+from uniopd_mm.interfaces import Finished, RolloutEngine
 from uniopd_mm.teachers.own_prompt import OwnPrompt
 from uniopd_mm.teachers.routes import Routes
 from uniopd_mm.teachers.translation import Translation, Untranslatable
@@ -27,7 +27,9 @@ class TeacherAnswers:
         self.engines = engines
         self.routes = routes
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
+    ) -> list[list[Rollout]]:
         """See `RolloutEngine.generate`."""
         names = [self.routes.main(prompt.sample) for prompt in prompts]
         groups: dict[int, list[Rollout]] = {}
@@ -56,7 +58,9 @@ class OwnPromptAnswers:
         self.prompts = prompts
         self.translation = translation
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> list[list[Rollout]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
+    ) -> list[list[Rollout]]:
         """See `RolloutEngine.generate`. What cannot be asked, or not be said in the student's tokens, is an empty
         response. Log-probs are not the student's and stand as 0."""
         own = [self._own(prompt) for prompt in prompts]

@@ -47,6 +47,10 @@ class LocalTeacher:
     def name(self) -> str:
         return self._name
 
+    @property
+    def overlaps(self) -> bool:
+        return False
+
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         unknown = {index: self._unknown_id(rollout) for index, rollout in enumerate(rollouts)}

@@ -42,6 +42,10 @@ class OwnPromptTeacher:
     def name(self) -> str:
         return self.teacher.name
 
+    @property
+    def overlaps(self) -> bool:
+        return self.teacher.overlaps
+
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         seen = [self._seen(rollout) for rollout in rollouts]

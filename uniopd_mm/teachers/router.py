@@ -24,6 +24,10 @@ class TeacherRouter:
         self.teachers = teachers
         self.routes = routes
 
+    def overlaps(self, rollout: Rollout) -> bool:
+        """Whether all who teach it compute elsewhere."""
+        return all(self.teachers[name].overlaps for name in self.routes.of(rollout.prompt.sample))
+
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """One entry per rollout, in order; scores of other tokens than the sampled ones become failures.
 

@@ -1,0 +1,203 @@
+"""vLLM in this process, as a guest that leaves the trainer's random numbers and threads alone.
+
+Leaves out what is asked of it: rollout/vllm.py has it sample, teachers/vllm.py has it score.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig
+
+from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.inference.available import require_vllm
+from uniopd_mm.rng import untouched_rng
+from uniopd_mm.types import UserError
+
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over in memory
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the cores are the trainer's too
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+}
+CPU_KV_CACHE_MB = 256
+CPU_BATCH_TOKENS = 8192
+LONGEST_REASON = 300  # characters of vLLM's own words in an error of ours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A request that vLLM does not take, and why."""
+
+    reason: str
+
+
+@final
+class VLLMEngine:
+    """One checkpoint in vLLM.
+
+    Args:
+        path: checkpoint folder or hub name, tokenizer and processor included.
+        options: `dtype` must be given.
+        key: the configuration key to name in errors.
+        max_logprobs: likeliest tokens that a request may ask for.
+        sleeps: give the GPU's memory back between calls of `run`; void on a CPU.
+
+    Raises:
+        UserError: vLLM is not installed, or cannot load the checkpoint with these options.
+    """
+
+    def __init__(
+        self, path: str, options: VLLMOptions, *, key: str, max_logprobs: int = 20, sleeps: bool = False
+    ) -> None:
+        require_vllm(key)
+        self.path = path
+        self.options = options
+        self._sleeps = sleeps and torch.cuda.is_available()
+        if not torch.cuda.is_available():
+            options = replace(options, max_model_len=options.max_model_len or _cpu_length(path, key))
+        arguments = llm_arguments(options, max_logprobs, sleeps=self._sleeps)
+        with untouched_rng(), untouched_threads():
+            self._llm = _load(path, arguments, key)
+        self._ids = count()
+        self._asleep = False
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the output embedding, which may be more than the tokenizer has."""
+        return self._llm.llm_engine.model_config.get_vocab_size()
+
+    def run(self, requests: Sequence[tuple[Any, Any]]) -> Iterator[tuple[int, Any]]:
+        """Answers as they are finished: (index, vllm.RequestOutput or Refused).
+
+        Args:
+            requests: what `engine_prompt` makes, with its vllm.SamplingParams of kind FINAL_ONLY.
+        """
+        engine = self._llm.llm_engine
+        self.wake()
+        try:
+            with untouched_rng():
+                waiting, refused = self._added(requests)
+            yield from refused
+            while engine.has_unfinished_requests():
+                with untouched_rng():
+                    outputs = engine.step()
+                for output in outputs:
+                    if output.finished:
+                        yield waiting.pop(output.request_id), output
+        finally:
+            if engine.has_unfinished_requests():  # whoever asked does not want the rest
+                engine.abort_request(list(waiting))
+            self.sleep()
+
+    def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
+        """Take new weights in place, tied ones included, and forget all that was computed with the old ones: images'
+        embeddings and prompts' keys and values.
+
+        Raises:
+            RuntimeError: the engine could not be emptied.
+        """
+        self.wake(["weights"])
+        with untouched_rng(), torch.no_grad():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": named_tensors})
+        self._llm.llm_engine.reset_encoder_cache()
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM did not drop its prefix cache: requests are still running")
+
+    def wake(self, parts: Sequence[str] | None = None) -> None:
+        """Have the weights, and unless `parts` names less the cache as well, on the GPU again."""
+        if self._asleep:
+            self._llm.wake_up(list(parts) if parts else None)
+            self._asleep = parts is not None
+
+    def sleep(self) -> None:
+        """Give the GPU's memory to the trainer; weights wait in the host's."""
+        if self._sleeps and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def _added(self, requests: Sequence[tuple[Any, Any]]) -> tuple[dict[str, int], list[tuple[int, Refused]]]:
+        """Indices of the requests that wait, by vLLM's id of them, and those it did not take."""
+        waiting: dict[str, int] = {}
+        refused: list[tuple[int, Refused]] = []
+        for index, (prompt, parameters) in enumerate(requests):
+            name = f"{next(self._ids)}"
+            try:
+                self._llm.llm_engine.add_request(name, prompt, parameters)
+                waiting[name] = index
+            except (ValueError, RuntimeError) as error:  # too long, too many media, media it cannot place
+                refused.append((index, Refused(reason=_reason(error))))
+        return waiting, refused
+
+
+def llm_arguments(options: VLLMOptions, max_logprobs: int, *, sleeps: bool) -> dict[str, Any]:
+    """Arguments of vllm.LLM; the options' own `args` win."""
+    arguments: dict[str, Any] = {
+        "dtype": options.dtype,
+        "max_model_len": -1 if options.max_model_len is None else options.max_model_len,  # -1: what fits
+        "max_num_seqs": options.max_num_seqs,
+        "enforce_eager": options.enforce_eager,
+        "tensor_parallel_size": options.tensor_parallel_size,
+        "max_logprobs": max_logprobs,
+        "logprobs_mode": "processed_logprobs",  # at the temperature of sampling, without banned ids
+        "generation_config": "vllm",  # the checkpoint's own penalties would change the sampling policy
+        "mm_device_do_normalize": False,  # it would use the images' mean and std for videos
+        "disable_log_stats": True,
+    }
+    return {**arguments, **(_on_gpu(options, sleeps) if torch.cuda.is_available() else _on_cpu(options))} | options.args
+
+
+def _on_gpu(options: VLLMOptions, sleeps: bool) -> dict[str, Any]:
+    cache = {} if options.kv_cache_mb is None else {"kv_cache_memory_bytes": options.kv_cache_mb << 20}
+    return {"gpu_memory_utilization": options.gpu_memory_utilization, "enable_sleep_mode": sleeps, **cache}
+
+
+def _on_cpu(options: VLLMOptions) -> dict[str, Any]:
+    """On a CPU a request with a seed must not be prefilled in chunks: vLLM 0.32 would turn back its generator, which
+    only CUDA's can."""
+    return {
+        "kv_cache_memory_bytes": (options.kv_cache_mb or CPU_KV_CACHE_MB) << 20,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(options.max_model_len or 0, CPU_BATCH_TOKENS),
+    }
+
+
+def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from vllm import LLM  # only here: it is optional, and takes seconds
+
+    try:
+        return LLM(model=path, **arguments)
+    except (ValueError, RuntimeError, OSError, TypeError) as error:
+        raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
+
+
+def _cpu_length(path: str, key: str) -> int:
+    """Tokens of a sequence where nothing is configured: all of a prompt is computed at once."""
+    try:
+        known = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+    except (OSError, ValueError) as error:
+        raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
+    return min(known, CPU_BATCH_TOKENS)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+
+
+@contextmanager
+def untouched_threads() -> Iterator[None]:
+    """vLLM on a CPU sets torch's number of threads, and then puts a function that does nothing in the place of
+    `torch.set_num_threads`."""
+    function, number = torch.set_num_threads, torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads = function
+        torch.set_num_threads(number)

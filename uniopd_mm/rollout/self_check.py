@@ -1,0 +1,67 @@
+"""Does the rollout engine sample from the student that is trained? Compared on rollouts, token by token."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from uniopd_mm.backbone import Backbone
+from uniopd_mm.data.collate import collate_rollouts, to_device
+from uniopd_mm.types import Rollout, UserError
+
+
+@final
+class SelfCheck:
+    """Compares the engine's log-probs of some rollouts with those of the trainer's own forward pass.
+
+    Args:
+        backbone: the student as it is trained.
+        every: weight syncs between two checks, the first of which comes before any; 0 for none.
+        num_rollouts: rollouts compared each time, evenly spread over the batch.
+        tolerance: mean absolute difference in nats per token above which the run stops.
+    """
+
+    def __init__(self, backbone: Backbone, *, every: int, num_rollouts: int, tolerance: float) -> None:
+        self.backbone = backbone
+        self.every = every
+        self.num_rollouts = num_rollouts
+        self.tolerance = tolerance
+        self._syncs = 0
+        self._due = every > 0
+
+    def count_sync(self) -> None:
+        """The engine has new weights."""
+        self._syncs += 1
+        self._due |= self.every > 0 and (self._syncs == 1 or self._syncs % self.every == 0)
+
+    def __call__(self, rollouts: Sequence[Rollout], temperature: float) -> None:
+        """Check the rollouts, if it is time.
+
+        Raises:
+            UserError: the two differ by more than the tolerance; gives both numbers of the worst token.
+        """
+        written = [rollout for rollout in rollouts if len(rollout.response_ids)]
+        if not self._due or not written:
+            return
+        self._due = False
+        step = max(1, len(written) // self.num_rollouts)
+        for rollout in written[::step][: self.num_rollouts]:
+            self._compare(rollout, self._logprobs(rollout, temperature or 1.0))
+
+    @torch.no_grad()
+    def _logprobs(self, rollout: Rollout, temperature: float) -> Tensor:
+        """f32[R] of the response under the student."""
+        tokens = to_device(collate_rollouts([rollout], 0), self.backbone.device)
+        return self.backbone(tokens, temperature=temperature)[0].cpu()
+
+    def _compare(self, rollout: Rollout, logprobs: Tensor) -> None:
+        differences = (rollout.logprobs - logprobs).abs()
+        mean, worst = differences.mean().item(), int(differences.argmax())
+        if not mean <= self.tolerance:  # NaN is not
+            raise UserError(
+                f"rollout.engine: after {self._syncs} weight syncs the engine samples from another model than is "
+                f"trained: token {worst} of the response to {rollout.prompt.sample.sample_id} has log-prob "
+                f"{rollout.logprobs[worst]:.4f} there and {logprobs[worst]:.4f} in the trainer, {mean:.3g} nats apart "
+                f"on average; above rollout.engine.check_tolerance={self.tolerance}"
+            )
