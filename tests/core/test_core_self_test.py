@@ -246,5 +246,4 @@ def test_distributions_are_refused_where_they_could_not_be_compared(
         with pytest.raises(UserError, match=r"routing: a and b teach the same prompts"):
             faculty(processor, two, asked, **routing)
     assert faculty(processor, two, asked, default="a").members.keys() == {"a", "b"}
-    nothing = {"top_k": 0, "keep_hidden": False}
-    assert faculty(processor, translated, nothing).members["a"].prompts is not None
+    assert faculty(processor, translated).members["a"].prompts is not None
