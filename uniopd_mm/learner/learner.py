@@ -1,6 +1,6 @@
 """The student's optimisation: one update from micro-batches, as if they were one batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,6 +15,7 @@ from uniopd_mm.data.collate import collate, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.recipe import Gradient
+from uniopd_mm.learner.weights import exported
 from uniopd_mm.types import Batch, TeacherScores, Trajectory
 from uniopd_mm.world import World
 
@@ -95,9 +96,9 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return {"grad_norm": norm.item(), "skipped_updates": float(not applied)}
 
-    def named_weights(self) -> Iterable[tuple[str, Tensor]]:
-        """The student's weights under the checkpoint's names, tied ones included."""
-        return self.student.model.state_dict().items()
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The student's weights under the checkpoint's names, tied ones included; see `exported`."""
+        return exported(self.student.model)
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and schedule; the weights are saved as a checkpoint."""
