@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
-from uniopd_mm.config_parts import Engine, MediaFor, MixtureConfig, Reads, Shares, TeacherConfig
+from uniopd_mm.config_parts import Engine, MediaFor, MixtureConfig, Reads, RoutingConfig, Shares, TeacherConfig
 from uniopd_mm.types import UserError
 
 AT_LEAST_ONE = (
@@ -51,6 +51,7 @@ def validate(config: TrainConfig) -> None:
     for name, plan in teacher_plans(config).items():
         _check_teacher(plan, f"teachers.{name}" if config.teachers else "teacher")
     _check_mixture(config.mixture)
+    _check_losses(config.routing)
     if config.trainer.threads is not None and config.trainer.threads < 1:
         raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
     if not 0 <= config.seed < 2**32:
@@ -153,6 +154,13 @@ def _check_mixture(mixture: MixtureConfig) -> None:
         raise UserError(f"mixture.recent={mixture.recent} must be at least 1")
     if mixture.window is not None and mixture.window < 1:
         raise UserError(f"mixture.window={mixture.window} must be at least 1, or null")
+
+
+def _check_losses(routing: RoutingConfig) -> None:
+    if not 0 <= routing.max_lost_share <= 1:
+        raise UserError(f"routing.max_lost_share={routing.max_lost_share} must lie between 0 and 1, as 0.5")
+    if routing.max_lost_steps < 1:
+        raise UserError(f"routing.max_lost_steps={routing.max_lost_steps} must be at least 1")
 
 
 def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:

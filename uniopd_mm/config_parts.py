@@ -125,6 +125,8 @@ class RoutingConfig:
     rules: list[dict[str, Any]] = documented("each {where: {column: value}, teacher: NAME or {NAME: weight}}", [])
     domains: dict[str, Any] = documented("teacher's NAME, or {NAME: weight, NAME: weight}, by domain", {})
     default: str | None = documented("teacher of all else; null: a prompt without a teacher is an error", None)
+    max_lost_share: float = documented("rollouts of a domain that its teachers may leave unscored in a step", 0.5)
+    max_lost_steps: int = documented("steps in a row with more after which the run stops", 3)
 
 
 @dataclass

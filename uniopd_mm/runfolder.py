@@ -17,6 +17,8 @@ from uniopd_mm.progress import RunState
 from uniopd_mm.types import UserError
 
 CHANGEABLE = ("resume", "trainer.steps", "trainer.eval_every", "trainer.save_every", "trainer.keep_checkpoints")
+# Where a teacher is reached, and how patiently, is not what it says.
+CHANGEABLE_BELOW = ("tracking.", "teacher.urls", "teacher.remote.")
 
 CONFIG_FILE = "config.yaml"
 
@@ -110,8 +112,8 @@ def _with_overrides(config: TrainConfig, overrides: Sequence[str], folder: Path)
     node = OmegaConf.structured(config)
     for override in overrides:
         key, _, _ = override.lstrip("+").partition("=")
-        if key not in CHANGEABLE and not key.startswith("tracking."):
-            allowed = ", ".join([*CHANGEABLE[1:], "tracking.*"])
+        if key not in CHANGEABLE and not key.startswith(CHANGEABLE_BELOW):
+            allowed = ", ".join([*CHANGEABLE[1:], *(f"{prefix}*" for prefix in CHANGEABLE_BELOW)])
             raise UserError(
                 f"{override}: a resumed run keeps what {folder}/config.yaml says; only {allowed} may change"
             )

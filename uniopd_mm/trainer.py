@@ -14,6 +14,7 @@ import torch
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
+from uniopd_mm.distill.absence import check_presence
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
@@ -78,6 +79,7 @@ class Trainer:
                 warning(f"step {number}: {text}")
             if number % plan.save_every == 0 or number == plan.steps:
                 self._save(number)
+            self._check_teachers()
         return self.progress
 
     def step(self, number: int) -> Mapping[str, float]:
@@ -109,6 +111,13 @@ class Trainer:
             measured = self._measured(lesson, learned)
         parts.tracker.log_rollouts(number, lesson.trajectories, parts.processor.pieces)
         return {**measured, "skipped": len(parts.prompts.skipped)}
+
+    def _check_teachers(self) -> None:
+        """Raises UserError where a domain's teachers have stayed away for too long."""
+        plan, num_samples = self.config.routing, self.config.rollout.num_samples
+        check_presence(
+            self.progress.history, num_samples=num_samples, share=plan.max_lost_share, steps=plan.max_lost_steps
+        )
 
     def quotas(self) -> Mapping[str, int]:
         """How many of the next prompts come from each domain: by plan, and by what the steps so far measured."""
