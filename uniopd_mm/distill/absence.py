@@ -23,6 +23,6 @@ def check_presence(history: History, *, num_samples: int, share: float, steps: i
         lost = [values.get(key, 0) / max(1, values.get(f"domain/{name}/prompts", 0) * num_samples) for values in newest]
         if min(lost) > share:
             raise UserError(
-                f"domain {name}: its teachers left {min(lost):.0%} or more of its rollouts unscored in each of the last "
-                f"{steps} steps, above routing.max_lost_share={share}; bring them back and go on with resume="
+                f"domain {name}: its teachers left {min(lost):.0%} or more of its rollouts unscored in the last "
+                f"{steps} steps each, above routing.max_lost_share={share}; bring them back and go on with resume="
             )
