@@ -21,7 +21,7 @@ def check(*history: dict[str, float], share: float = 0.5, steps: int = 3) -> Non
 
 
 def test_a_domain_that_loses_too_many_for_too_long_is_named() -> None:
-    with pytest.raises(UserError, match=r"domain chart: its teachers left 62% or more .* last 3 steps"):
+    with pytest.raises(UserError, match=r"domain chart: its teachers left 62% or more .* last 3 steps each"):
         check(step(math=0, chart=8), step(math=8, chart=5), step(math=0, chart=6))
 
 
@@ -40,6 +40,6 @@ def test_less_goes_on(history: tuple[dict[str, float], ...]) -> None:
 
 
 def test_share_and_steps_are_the_users() -> None:
-    with pytest.raises(UserError, match="last 1 steps, above routing.max_lost_share=0"):
+    with pytest.raises(UserError, match=r"last 1 steps each, above routing\.max_lost_share=0"):
         check(step(math=1), share=0, steps=1)
     check(*[step(math=8)] * 9, share=1.0, steps=1)
