@@ -24,6 +24,7 @@ from uniopd_mm.processors.chat import (
 )
 from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
+from uniopd_mm.processors.qwen_positions import mend_positions
 from uniopd_mm.processors.sampling import FrameSampling
 from uniopd_mm.processors.video import Clip, load_video
 from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
@@ -66,6 +67,7 @@ class QwenVLProcessor:
         system_prompt: str | None = None,
     ) -> None:
         self._stock = _load(path)
+        mend_positions()
         self._image_budget = image_budget(self._stock.image_processor, min_pixels, max_pixels)
         self._video_budget = video_budget(
             self._stock.video_processor, video_min_pixels, video_max_pixels, video_total_pixels
