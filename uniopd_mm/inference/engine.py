@@ -3,8 +3,10 @@
 Leaves out what is asked of it: rollout/vllm.py has it sample, teachers/vllm.py has it score.
 """
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -27,6 +29,8 @@ ENVIRONMENT = {
 }
 CPU_KV_CACHE_MB = 256
 CPU_BATCH_TOKENS = 8192
+# The first engine that is dropped takes the process groups of all others, and the trainer's, with it.
+_LIVING: list[Any] = []
 LONGEST_REASON = 300  # characters of vLLM's own words in an error of ours
 
 
@@ -39,7 +43,7 @@ class Refused:
 
 @final
 class VLLMEngine:
-    """One checkpoint in vLLM.
+    """One checkpoint in vLLM, until the process ends.
 
     Args:
         path: checkpoint folder or hub name, tokenizer and processor included.
@@ -64,6 +68,7 @@ class VLLMEngine:
         arguments = llm_arguments(options, max_logprobs, sleeps=self._sleeps)
         with untouched_rng(), untouched_threads():
             self._llm = _load(path, arguments, key)
+        _LIVING.append(self._llm)
         self._ids = count()
         self._asleep = False
 
@@ -72,17 +77,18 @@ class VLLMEngine:
         """Rows of the output embedding, which may be more than the tokenizer has."""
         return self._llm.llm_engine.model_config.get_vocab_size()
 
-    def run(self, requests: Sequence[tuple[Any, Any]]) -> Iterator[tuple[int, Any]]:
-        """Answers as they are finished: (index, vllm.RequestOutput or Refused).
+    def run(self, requests: Sequence[tuple[Any, Any]]) -> Generator[tuple[int, Any], None, None]:
+        """Answers as they are finished: (index, vllm.RequestOutput or Refused). To be closed by who may not want all.
 
         Args:
             requests: what `engine_prompt` makes, with its vllm.SamplingParams of kind FINAL_ONLY.
         """
         engine = self._llm.llm_engine
+        waiting: dict[str, int] = {}
         self.wake()
         try:
             with untouched_rng():
-                waiting, refused = self._added(requests)
+                refused = self._added(requests, waiting)
             yield from refused
             while engine.has_unfinished_requests():
                 with untouched_rng():
@@ -121,18 +127,19 @@ class VLLMEngine:
             self._llm.sleep(level=1)
             self._asleep = True
 
-    def _added(self, requests: Sequence[tuple[Any, Any]]) -> tuple[dict[str, int], list[tuple[int, Refused]]]:
-        """Indices of the requests that wait, by vLLM's id of them, and those it did not take."""
-        waiting: dict[str, int] = {}
+    def _added(self, requests: Sequence[tuple[Any, Any]], waiting: dict[str, int]) -> list[tuple[int, Refused]]:
+        """Puts the index of each request that vLLM took into `waiting`, by its name; returns those it did not take."""
+        from vllm.exceptions import VLLMError
+
         refused: list[tuple[int, Refused]] = []
         for index, (prompt, parameters) in enumerate(requests):
             name = f"{next(self._ids)}"
             try:
                 self._llm.llm_engine.add_request(name, prompt, parameters)
                 waiting[name] = index
-            except (ValueError, RuntimeError) as error:  # too long, too many media, media it cannot place
+            except (VLLMError, ValueError, RuntimeError) as error:  # too long, too many media, media it cannot place
                 refused.append((index, Refused(reason=_reason(error))))
-        return waiting, refused
+        return refused
 
 
 def llm_arguments(options: VLLMOptions, max_logprobs: int, *, sleeps: bool) -> dict[str, Any]:
@@ -148,6 +155,7 @@ def llm_arguments(options: VLLMOptions, max_logprobs: int, *, sleeps: bool) -> d
         "generation_config": "vllm",  # the checkpoint's own penalties would change the sampling policy
         "mm_device_do_normalize": False,  # it would use the images' mean and std for videos
         "disable_log_stats": True,
+        "use_tqdm_on_load": False,
     }
     return {**arguments, **(_on_gpu(options, sleeps) if torch.cuda.is_available() else _on_cpu(options))} | options.args
 
@@ -170,11 +178,13 @@ def _on_cpu(options: VLLMOptions) -> dict[str, Any]:
 def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from vllm import LLM  # only here: it is optional, and takes seconds
-
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it speaks before it reads that itself
     try:
-        return LLM(model=path, **arguments)
-    except (ValueError, RuntimeError, OSError, TypeError) as error:
+        with warnings.catch_warnings(action="ignore"):
+            from vllm import LLM  # only here: it is optional, and takes seconds
+
+            return LLM(model=path, **arguments)
+    except Exception as error:  # of vLLM, torch, transformers, pydantic or safetensors, which share no narrower class
         raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
 
 

@@ -6,6 +6,7 @@ vLLM says it sampled with is compared with the trainer's own model now and then 
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any, final
 
 import torch
@@ -80,10 +81,11 @@ class VLLMRollout:
         """
         requests = [(engine_prompt(prompt), self._parameters(prompt, num_samples, sampling)) for prompt in prompts]
         groups: dict[int, list[Rollout]] = {}
-        for index, output in self.engine.run(requests):
-            groups[index] = self._group(prompts[index], index, output, num_samples, sampling)
-            if finished:
-                finished(groups[index])
+        with closing(self.engine.run(requests)) as answers:
+            for index, output in answers:
+                groups[index] = self._group(prompts[index], index, output, num_samples, sampling)
+                if finished:
+                    finished(groups[index])
         ordered = [groups[index] for index in range(len(prompts))]
         if self.check:
             self.check([rollout for group in ordered for rollout in group], sampling.temperature)
