@@ -6,7 +6,7 @@ Leaves out what is asked of it: rollout/vllm.py has it sample, teachers/vllm.py 
 import logging
 import os
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -18,6 +18,7 @@ from transformers import AutoConfig
 
 from uniopd_mm.config_parts import VLLMOptions
 from uniopd_mm.inference.available import require_vllm
+from uniopd_mm.inference.weights import keeps_weights, load_directly, reload, reload_everywhere, unpacked_weights
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
@@ -68,6 +69,7 @@ class VLLMEngine:
         arguments = llm_arguments(options, max_logprobs, sleeps=self._sleeps)
         with untouched_rng(), untouched_threads():
             self._llm = _load(path, arguments, key)
+            self._take = self._way_to_take_weights()
         _LIVING.append(self._llm)
         self._ids = count()
         self._asleep = False
@@ -110,10 +112,16 @@ class VLLMEngine:
         """
         self.wake(["weights"])
         with untouched_rng(), torch.no_grad():
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": named_tensors})
+            self._take(self._llm, named_tensors)
         self._llm.llm_engine.reset_encoder_cache()
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM did not drop its prefix cache: requests are still running")
+
+    def _way_to_take_weights(self) -> Callable[[Any, Iterable[tuple[str, Tensor]]], None]:
+        if self.options.tensor_parallel_size > 1:
+            return reload_everywhere
+        (plain,) = self._llm.apply_model(keeps_weights)
+        return load_directly if plain else reload
 
     def wake(self, parts: Sequence[str] | None = None) -> None:
         """Have the weights, and unless `parts` names less the cache as well, on the GPU again."""
@@ -183,7 +191,8 @@ def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
         with warnings.catch_warnings(action="ignore"):
             from vllm import LLM  # only here: it is optional, and takes seconds
 
-            return LLM(model=path, **arguments)
+            with unpacked_weights():
+                return LLM(model=path, **arguments)
     except Exception as error:  # of vLLM, torch, transformers, pydantic or safetensors, which share no narrower class
         raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
 
