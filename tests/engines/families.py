@@ -41,13 +41,12 @@ PATCHES = {"qwen2_vl": 14, "qwen2_5_vl": 14, "qwen3_vl": 16}
 HIDDEN, HEAD, LAYERS = 64, 32, 2  # vLLM has no attention for heads of 16 on a CPU
 VOCAB, ROWS = 384, 400
 TEXTS = ["Which way does the red square move? left right up down", "How many objects are there, and where?"] * 20
-TEXT_KINDS = ("text",)
-MEDIA_KINDS = ("text", "image", "two_images", "video")
+KINDS = ("text", "image", "two_images", "video", "transparent_image", "long_video", "image_and_videos")
 
 
 def kinds(family: str) -> tuple[str, ...]:
     """What a family can be asked about."""
-    return TEXT_KINDS if family == "qwen3" else MEDIA_KINDS
+    return KINDS[:1] if family == "qwen3" else KINDS
 
 
 def write_family(family: str, folder: Path, seed: int = 0) -> str:
@@ -182,10 +181,16 @@ def sample_of(name: str, *content: str | Media) -> Sample:
 
 
 def samples() -> Mapping[str, Sample]:
-    """One of each kind, by its name. The second picture of two is too large for the processors' bounds."""
-    return {
-        "text": sample_of("text", "Which way does the red square move?"),
-        "image": sample_of("image", image(64, 96), "How many?"),
-        "two_images": sample_of("two_images", image(64, 96), "and", image(200, 120, seed=1), "how many?"),
-        "video": sample_of("video", video(6, 3.7), "Which way?"),
+    """One of each kind, by its name. The second picture of two is too large for the processors' bounds; the longer clip
+    lasts more positions than it is high, and it and the last have an odd number of frames."""
+    first, second = image(64, 96), image(200, 120, seed=1)
+    contents: dict[str, tuple[str | Media, ...]] = {
+        "text": ("Which way does the red square move?",),
+        "image": (first, "How many?"),
+        "two_images": (first, "and", second, "how many?"),
+        "video": (video(6, 3.7), "Which way?"),
+        "transparent_image": (image(64, 96, seed=2, mode="RGBA"), "How many?"),
+        "long_video": (video(11, 0.7, seed=1), "Which way?"),
+        "image_and_videos": (video(7, 2.5, seed=2), "with", first, "then", video(4, 1.0, seed=3), "how many?"),
     }
+    return {name: sample_of(name, *content) for name, content in contents.items()}
