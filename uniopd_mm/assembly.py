@@ -12,6 +12,7 @@ from uniopd_mm.backbone import Backbone
 from uniopd_mm.checks import teacher_plans
 from uniopd_mm.components import build, check_component
 from uniopd_mm.config import TrainConfig
+from uniopd_mm.config_parts import Engine
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
@@ -19,6 +20,7 @@ from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.experts import Asked
 from uniopd_mm.faculty import Faculty, load_faculty
+from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.loading import load_base, load_student
@@ -39,6 +41,7 @@ from uniopd_mm.types import Corpus, Sample, Skip, UserError
 from uniopd_mm.validation import Validator
 from uniopd_mm.world import World
 
+VLLM_ROLLOUT = "uniopd_mm.rollout.vllm."
 SKIPPED = ("skipped", "; summary.json names them all")
 
 
@@ -94,10 +97,10 @@ def assemble(run: Run, world: World) -> Trainer:
 
 
 def check_components(config: TrainConfig) -> None:
-    """Every component's parameters, before anything is built.
+    """Every component's parameters, and whether vLLM is there for who wants it, before anything is built.
 
     Raises:
-        UserError: one that its target does not take.
+        UserError: one that its target does not take, or no vLLM.
     """
     components = {
         "task": config.task,
@@ -106,8 +109,12 @@ def check_components(config: TrainConfig) -> None:
         "rollout.engine": config.rollout.engine,
         "recipe.objective": config.recipe.objective,
     }
+    if str(config.rollout.engine.get("_target_")).startswith(VLLM_ROLLOUT):
+        require_vllm("rollout.engine")
     for name, plan in teacher_plans(config).items():
         key = f"teachers.{name}" if config.teachers else "teacher"
+        if plan.engine is Engine.vllm:
+            require_vllm(f"{key}.engine")
         components |= {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}
     for key, node in components.items():
         if node is not None:
