@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import final
 
 from uniopd_mm.config_parts import MediaFor
@@ -37,6 +38,7 @@ class OwnPromptTeacher:
         self.teacher = teacher
         self.prompts = prompts
         self.translation = translation
+        self._reading = Lock()  # a processor is for one thread at a time; the teacher may be for several
 
     @property
     def name(self) -> str:
@@ -48,13 +50,15 @@ class OwnPromptTeacher:
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
-        seen = [self._seen(rollout) for rollout in rollouts]
+        with self._reading:
+            seen = [self._seen(rollout) for rollout in rollouts]
         readable = [own for own in seen if isinstance(own, Rollout)]
         answers = iter(self.teacher.score(readable))
-        return [
-            self._told(rollout, own, next(answers)) if isinstance(own, Rollout) else own
-            for rollout, own in zip(rollouts, seen, strict=True)
-        ]
+        with self._reading:
+            return [
+                self._told(rollout, own, next(answers)) if isinstance(own, Rollout) else own
+                for rollout, own in zip(rollouts, seen, strict=True)
+            ]
 
     def _seen(self, rollout: Rollout) -> Rollout | Failure:
         """The rollout as the teacher reads it; its log-probs stay those of the student's tokens."""
