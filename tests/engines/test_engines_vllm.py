@@ -162,6 +162,13 @@ def test_sleep_is_asked_for_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert "enable_chunked_prefill" not in there and "kv_cache_memory_bytes" not in there
 
 
+def test_launched_processes_have_an_engine_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert llm_arguments(OPTIONS, 20, sleeps=False)["distributed_executor_backend"] == "external_launcher"
+    with pytest.raises(UserError, match="tensor_parallel_size=2: each launched process has an engine of its own"):
+        llm_arguments(replace(OPTIONS, tensor_parallel_size=2), 20, sleeps=False)
+
+
 def test_what_vllm_cannot_load_is_one_line(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> None:
     with pytest.raises(UserError, match=r"^teacher\.engine: vLLM cannot load .*missing") as error:
         VLLMEngine(os.path.join(checkpoint, "missing"), OPTIONS, key="teacher.engine")

@@ -164,8 +164,25 @@ def llm_arguments(options: VLLMOptions, max_logprobs: int, *, sleeps: bool) -> d
         "mm_device_do_normalize": False,  # it would use the images' mean and std for videos
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
+        **_among_processes(options),
     }
     return {**arguments, **(_on_gpu(options, sleeps) if torch.cuda.is_available() else _on_cpu(options))} | options.args
+
+
+def _among_processes(options: VLLMOptions) -> dict[str, Any]:
+    """Of several processes each has an engine of its own, on its own GPU.
+
+    Raises:
+        UserError: they would have to share one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return {}
+    if options.tensor_parallel_size > 1:
+        raise UserError(
+            f"tensor_parallel_size={options.tensor_parallel_size}: each launched process has an engine of its own; "
+            "set it to 1, or train in one process"
+        )
+    return {"distributed_executor_backend": "external_launcher"}  # the one that reads LOCAL_RANK
 
 
 def _on_gpu(options: VLLMOptions, sleeps: bool) -> dict[str, Any]:
