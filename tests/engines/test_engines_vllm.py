@@ -158,7 +158,7 @@ def test_sleep_is_asked_for_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert "enable_sleep_mode" not in here and here["enable_chunked_prefill"] is False
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     there = llm_arguments(replace(OPTIONS, kv_cache_mb=None, args={"seed": 4}), 20, sleeps=True)
-    assert there["enable_sleep_mode"] and there["gpu_memory_utilization"] == 0.9 and there["seed"] == 4
+    assert there["enable_sleep_mode"] and there["gpu_memory_utilization"] == 0.5 and there["seed"] == 4
     assert "enable_chunked_prefill" not in there and "kv_cache_memory_bytes" not in there
 
 

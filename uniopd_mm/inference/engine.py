@@ -73,6 +73,7 @@ class VLLMEngine:
         _LIVING.append(self._llm)
         self._ids = count()
         self._asleep = False
+        self.sleep()  # the next to be loaded finds the memory free
 
     @property
     def vocab_size(self) -> int:
