@@ -14,9 +14,10 @@ from matrix_parts import SAMPLING, TOLERANCE, Lineup, assert_scored, disturb, fl
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.teachers.vllm import VLLMTeacher
-from uniopd_mm.types import FinishReason, Rollout, Sample, TeacherScores
+from uniopd_mm.types import FinishReason, Prompt, Rollout, Sample, TeacherScores
 
 HOTTEST = 2.0  # that vLLM takes
+LONG = "How many objects are there, and where? " * 20  # more than one block of 128 keys and values
 
 families = pytest.mark.parametrize("lineup", FAMILIES, indirect=True)
 seeing = pytest.mark.parametrize("lineup", list(PATCHES), indirect=True)
@@ -26,6 +27,12 @@ def vllm_scores(lineup: Lineup, rollouts: list[Rollout]) -> list[torch.Tensor]:
     answers = VLLMTeacher("t", lineup.engine).score(rollouts)
     assert_scored(answers, rollouts, lineup)
     return [answer.logprobs for answer in answers if isinstance(answer, TeacherScores)]
+
+
+def assert_sampled(lineup: Lineup, prompts: list[Prompt]) -> None:
+    """The engine samples from the student."""
+    for rollout in flat(lineup.writer("vllm").generate(prompts, 4, SAMPLING)):
+        torch.testing.assert_close(rollout.logprobs, forward(lineup.student, rollout), atol=TOLERANCE, rtol=0)
 
 
 def differ(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -50,16 +57,17 @@ def test_a_rollout_does_not_depend_on_its_batch(lineup: Lineup) -> None:
 @families
 def test_nothing_of_old_weights_is_left_after_a_sync(lineup: Lineup) -> None:
     """The same prompts each time, whose pictures and keys the engine has computed before."""
-    rollouts = [response_to(prompt, [300, 41, 42, 43]) for prompt in lineup.prompts.values()]
+    content = (LONG,) if lineup.family == "qwen3" else (image(64, 96), LONG)
+    prompts = [*lineup.prompts.values(), lineup.processor.encode(sample_of("long", *content))]
+    rollouts = [response_to(prompt, [300, 41, 42, 43]) for prompt in prompts]
     before = vllm_scores(lineup, rollouts)
+    assert_sampled(lineup, prompts)
     for seed in range(3):
         disturb(lineup.student, seed)
         lineup.sync()
         after = vllm_scores(lineup, rollouts)
         assert all(differ(one, other) for one, other in zip(before, after, strict=True))
-        sampled = list(flat(lineup.writer("vllm").generate(list(lineup.prompts.values()), 4, SAMPLING)))
-        for rollout in sampled:
-            torch.testing.assert_close(rollout.logprobs, forward(lineup.student, rollout), atol=TOLERANCE, rtol=0)
+        assert_sampled(lineup, prompts)
         before = after
 
 
@@ -125,8 +133,11 @@ def test_stop_strings_end_a_response_with_the_token_that_completes_them(lineup: 
 
 @seeing
 def test_equal_frames_at_another_speed_are_another_video(lineup: Lineup) -> None:
-    """Nothing that the engine keeps of one is used for the other."""
-    speeds = [lineup.processor.encode(sample_of("v", video(8, fps, seed=5), "?")) for fps in (2.0, 0.5, 2.0)]
+    """Nothing that the engine keeps of one is used for the other, embeddings or keys and values."""
+    speeds = [lineup.processor.encode(sample_of("v", video(8, fps, seed=5), LONG)) for fps in (2.0, 0.5, 2.0)]
+    assert_sampled(lineup, speeds)
+    for prompt in speeds:
+        assert_sampled(lineup, [prompt])
     first, second, again = vllm_scores(lineup, [response_to(prompt, [300, 41, 42]) for prompt in speeds])
     assert torch.equal(first, again)
     assert differ(first, second) == (lineup.family != "qwen2_vl")  # it knows no time but the frames' order
@@ -138,6 +149,16 @@ def large_and_small(family: str) -> dict[str, Sample]:
         "large": sample_of("l", image(7 * side, 5 * side), "and", video(6, 2.0, height=6 * side, width=6 * side), "?"),
         "small": sample_of("s", image(20, 20), "and", video(40, 2.0, height=20, width=20), "?"),
     }
+
+
+@seeing
+def test_other_pixels_in_the_same_place_are_another_picture(lineup: Lineup) -> None:
+    prompts = [lineup.processor.encode(sample_of("p", image(64, 96, seed=seed), LONG)) for seed in (1, 2, 1)]
+    assert torch.equal(prompts[0].token_ids, prompts[1].token_ids)
+    for prompt in prompts:
+        assert_sampled(lineup, [prompt])
+    first, second, again = vllm_scores(lineup, [response_to(prompt, [300, 41, 42]) for prompt in prompts])
+    assert torch.equal(first, again) and differ(first, second)
 
 
 @seeing
