@@ -84,6 +84,7 @@ class RemoteOptions:
 
     api: Api = documented("UNIOPD: python -m uniopd_mm.serve; VLLM: a stock vLLM server", Api.UNIOPD)
     model: str | None = documented("the model's name at a stock vLLM server; null: its first", None)
+    fps: float = documented("VLLM: frames a second that its --media-io-kwargs set; others are refused", 2.0)
     token_env: str = documented("environment variable with the bearer token, if there is one", "UNIOPD_MM_TOKEN")
     deadline: float = documented("seconds for one request, retries included", 600.0)
     attempts: int = documented("tries of one request, wherever they are sent", 6)

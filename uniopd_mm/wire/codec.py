@@ -1,0 +1,127 @@
+"""Plain values, tensors and arrays as bytes and back, exactly; no pickle.
+
+A payload is a digest of what follows and then msgpack, so that a body which was cut off or altered on its way is
+never read as another one.
+"""
+
+import hashlib
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+import torch
+from torch import Tensor
+
+DIGEST_BYTES = 16
+TENSOR, ARRAY = 1, 2  # msgpack's extension types
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.bool,
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+    )
+}
+
+
+class Malformed(ValueError):
+    """Bytes that are not what they should be, and why."""
+
+
+def digest(data: bytes) -> str:
+    """A short name for a content."""
+    return _check(data).hex()
+
+
+def _check(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).digest()[:DIGEST_BYTES]
+
+
+def pack(value: Any) -> bytes:
+    """Plain values, mappings, sequences, tensors, numpy arrays and records; tuples come back as lists, records as
+    mappings.
+
+    Raises:
+        Malformed: a value of another kind.
+    """
+    try:
+        content = msgpack.packb(value, default=_extension, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Malformed(str(error)) from error
+    return _check(content) + content
+
+
+def unpack(data: bytes) -> Any:
+    """Raises Malformed where the bytes are not those of `pack`."""
+    content = memoryview(data)[DIGEST_BYTES:]
+    if _check(content) != data[:DIGEST_BYTES]:
+        raise Malformed(f"{len(data)} bytes whose digest is of others: cut off, altered, or not of this protocol")
+    try:
+        return msgpack.unpackb(content, ext_hook=_value, raw=False, strict_map_key=False)
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RuntimeError,
+        struct.error,
+        msgpack.UnpackException,
+    ) as error:  # anything may come
+        raise Malformed(f"not readable as msgpack: {error or type(error).__name__}") from error
+
+
+def raw_bytes(value: Tensor | np.ndarray) -> memoryview:
+    """Its elements as they lie in memory, row by row, without a copy where it lies so."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+
+
+def _extension(value: Any) -> Any:
+    """What msgpack does not know by itself."""
+    if isinstance(value, Tensor):
+        return msgpack.ExtType(TENSOR, _block(value))
+    if isinstance(value, np.ndarray):
+        return msgpack.ExtType(ARRAY, _block(value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(f"a {type(value).__name__} cannot be sent")
+
+
+def _block(value: Tensor | np.ndarray) -> bytes:
+    """A header, then the elements."""
+    name = str(value.dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise TypeError(f"values of dtype {name} cannot be sent")
+    header = msgpack.packb([name, list(value.shape)])
+    return b"".join((struct.pack("<I", len(header)), header, raw_bytes(value)))
+
+
+def _value(code: int, data: bytes) -> Tensor | np.ndarray:
+    """Raises ValueError where a header does not fit its bytes."""
+    if code not in (TENSOR, ARRAY):
+        raise Malformed(f"unknown extension type {code}")
+    (length,) = struct.unpack_from("<I", data)
+    name, shape = msgpack.unpackb(data[4 : 4 + length])
+    raw = data[4 + length :]
+    dtype = DTYPES.get(name)
+    if dtype is None:
+        raise Malformed(f"unknown dtype {name!r}")
+    if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(raw):
+        raise Malformed(f"{len(raw)} bytes for a {name} tensor of shape {shape}")
+    tensor = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+    return tensor.reshape(shape) if code == TENSOR else tensor.reshape(shape).numpy()

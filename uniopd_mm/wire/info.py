@@ -1,0 +1,102 @@
+"""What a server says of itself, for a run to judge before it asks anything."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from uniopd_mm.types import Vocabulary
+from uniopd_mm.wire import PROTOCOL
+from uniopd_mm.wire.codec import Malformed, digest, unpack
+from uniopd_mm.wire.media import Needs
+
+PACKAGES = ("uniopd-mm", "torch", "transformers", "vllm")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerInfo:
+    """A teacher behind a server.
+
+    `vocabulary` is a digest of its tokens and their ids, `stop_ids` and `banned_ids` are its tokenizer's; `vocab_size`
+    counts the model's own rows. `top_k` is how many of the likeliest tokens a request may ask for. `settings` are of
+    its processor, to be compared with the student's.
+    """
+
+    name: str
+    vocabulary: str
+    num_tokens: int
+    stop_ids: tuple[int, ...]
+    banned_ids: tuple[int, ...]
+    vocab_size: int
+    needs: Needs
+    top_k: int
+    settings: Mapping[str, str]
+    versions: Mapping[str, str]
+    protocol: int = PROTOCOL
+
+    @property
+    def identity(self) -> str:
+        """What every answer repeats: a server that was replaced by another teacher's is noticed."""
+        return digest(f"{self.protocol}/{self.name}/{self.vocabulary}/{self.vocab_size}/{self.needs}".encode())
+
+    def json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1).encode()
+
+
+def server_info(
+    name: str, vocabulary: Vocabulary, *, vocab_size: int, needs: Needs, top_k: int, settings: Mapping[str, str]
+) -> ServerInfo:
+    """Of a teacher in this process."""
+    return ServerInfo(
+        name=name,
+        vocabulary=vocabulary_digest(vocabulary),
+        num_tokens=len(vocabulary.tokens),
+        stop_ids=vocabulary.stop_ids,
+        banned_ids=vocabulary.banned_ids,
+        vocab_size=vocab_size,
+        needs=needs,
+        top_k=top_k,
+        settings=settings,
+        versions=_versions(),
+    )
+
+
+def read_info(content: bytes) -> ServerInfo:
+    """Raises Malformed where it is not what `ServerInfo.json` writes, or of another protocol."""
+    try:
+        values: dict[str, Any] = json.loads(content)
+        if values["protocol"] != PROTOCOL:
+            raise Malformed(f"speaks protocol {values['protocol']}, this run {PROTOCOL}; install one version on both")
+        known = {field.name: values[field.name] for field in fields(ServerInfo)}
+        ids = {name: tuple(known[name]) for name in ("stop_ids", "banned_ids")}
+        return ServerInfo(**{**known, **ids, "needs": Needs(known["needs"])})
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Malformed("does not answer as a server of uniopd_mm.serve does") from error
+
+
+def read_vocabulary(content: bytes) -> Vocabulary:
+    """Raises Malformed."""
+    values = unpack(content)
+    try:
+        tokens = {str(token): int(index) for token, index in values["tokens"].items()}
+        stop_ids, banned_ids = (tuple(map(int, values[name])) for name in ("stop_ids", "banned_ids"))
+        return Vocabulary(tokens=tokens, stop_ids=stop_ids, banned_ids=banned_ids, pad_id=int(values["pad_id"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed("is no vocabulary") from error
+
+
+def vocabulary_digest(vocabulary: Vocabulary) -> str:
+    """Of all tokens with their ids, in the order of the ids."""
+    ordered = sorted((index, token) for token, index in vocabulary.tokens.items())
+    return digest(json.dumps(ordered).encode())
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # vLLM is optional
+    return found
