@@ -26,8 +26,9 @@ from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
 from uniopd_mm.processors.qwen_positions import mend_positions
 from uniopd_mm.processors.sampling import FrameSampling
+from uniopd_mm.processors.settings import budget_settings, prompt_settings, sampling_settings, tensor_settings
 from uniopd_mm.processors.video import Clip, load_video
-from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
+from uniopd_mm.types import BadSample, Prompt, Sample, Settings, UserError, Vocabulary
 
 FAMILIES = (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor)
 KINDS = ("image", "video")
@@ -87,6 +88,22 @@ class QwenVLProcessor:
     @property
     def vocabulary(self) -> Vocabulary:
         return self._vocabulary
+
+    @property
+    def settings(self) -> Settings:
+        """Families that see images alike tell the time of a video's frames each in its own way."""
+        stock = self._stock
+        family = {"video.family": type(stock).__name__}
+        tensors = {**tensor_settings("image", stock.image_processor), **tensor_settings("video", stock.video_processor)}
+        chat = prompt_settings(
+            stock.tokenizer,
+            stock.chat_template,
+            enable_thinking=self._enable_thinking,
+            system_prompt=self._system_prompt,
+        )
+        image, video = budget_settings("image", self._image_budget), budget_settings("video", self._video_budget)
+        sampling = sampling_settings("video", self._sampling)
+        return Settings(binding=family | tensors, informative=chat | image | video | sampling)
 
     def encode(self, sample: Sample) -> Prompt:
         """Tokens and media of a sample.

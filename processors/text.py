@@ -16,7 +16,8 @@ from uniopd_mm.processors.chat import (
     token_texts,
     vocabulary_of,
 )
-from uniopd_mm.types import BadSample, Prompt, Sample, UserError, Vocabulary
+from uniopd_mm.processors.settings import prompt_settings
+from uniopd_mm.types import BadSample, Prompt, Sample, Settings, UserError, Vocabulary
 
 
 @final
@@ -46,6 +47,18 @@ class TextProcessor:
     @property
     def vocabulary(self) -> Vocabulary:
         return self._vocabulary
+
+    @property
+    def settings(self) -> Settings:
+        """No medium can be read."""
+        tokenizer = self._tokenizer
+        chat = prompt_settings(
+            tokenizer,
+            tokenizer.chat_template,
+            enable_thinking=self._enable_thinking,
+            system_prompt=self._system_prompt,
+        )
+        return Settings(binding={}, informative=chat)
 
     def encode(self, sample: Sample) -> Prompt:
         """Raises BadSample where the sample has media, or a text that spells a media token."""

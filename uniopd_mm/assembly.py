@@ -20,11 +20,13 @@ from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.experts import Asked
 from uniopd_mm.faculty import Faculty, load_faculty
+from uniopd_mm.identity import identity_of
 from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.loading import load_base, load_student
-from uniopd_mm.plan import show_teachers
+from uniopd_mm.plan import show_compatibility, show_teachers
+from uniopd_mm.probe import Student
 from uniopd_mm.progress import Progress
 from uniopd_mm.recipes import build_recipe
 from uniopd_mm.rng import restore_rng_state
@@ -71,9 +73,10 @@ def assemble(run: Run, world: World) -> Trainer:
     if faculty:
         for sample in asked:
             faculty.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
-        longest = config.rollout.max_new_tokens
-        taught = world.from_main(lambda: assignments(faculty, train.samples, processor, longest))
+        pupil = _pupil(config, student, processor, engine)
+        taught = world.from_main(lambda: assignments(faculty, train.samples, pupil))
         show_teachers(run.folder, taught, is_main=world.is_main)
+        show_compatibility(pupil.identity.told, taught)
     parts = Parts(
         task=task,
         processor=processor,
@@ -178,6 +181,16 @@ def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, samples: S
         return None
     domains = dict.fromkeys(sample.domain for sample in samples)
     return load_faculty(config, student, domains, Asked(top_k=needs.top_k, keep_hidden=needs.hidden))
+
+
+def _pupil(config: TrainConfig, student: Backbone, processor: Processor, engine: RolloutEngine) -> Student:
+    return Student(
+        processor=processor,
+        engine=engine,
+        identity=identity_of(processor, student.vocab_size),
+        max_prompt_tokens=config.data.max_prompt_tokens,
+        max_new_tokens=config.rollout.max_new_tokens,
+    )
 
 
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:

@@ -5,6 +5,7 @@ from typing import Any, final
 
 from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.config_parts import Engine, Reads, TeacherConfig
+from uniopd_mm.identity import Identity, identity_of
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.interfaces import Processor, RolloutEngine, Teacher
 from uniopd_mm.loading import checkpoint, load_processor
@@ -17,12 +18,13 @@ from uniopd_mm.types import UserError
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expert:
     """One teacher in its own token ids: `scorer` scores them, `writer` writes them, `processor` reads and makes them.
-    `vocab_size` is the number of ids that the model knows."""
+    `vocab_size` is the number of ids that the model knows, `identity` what it says of itself, None where it cannot."""
 
     scorer: Teacher
     writer: RolloutEngine
     processor: Processor
     vocab_size: int
+    identity: Identity | None
 
 
 @final
@@ -84,7 +86,11 @@ class Experts:
             keep_hidden=self.asked.keep_hidden,
         )
         return Expert(
-            scorer=scorer, writer=HFRollout(backbone, processor), processor=processor, vocab_size=backbone.vocab_size
+            scorer=scorer,
+            writer=HFRollout(backbone, processor),
+            processor=processor,
+            vocab_size=backbone.vocab_size,
+            identity=identity_of(processor, backbone.vocab_size),
         )
 
     def _in_vllm(self, plan: TeacherConfig, key: str, path: str, processor: Processor) -> Expert:
@@ -104,6 +110,7 @@ class Experts:
             writer=VLLMRollout(engine, processor.vocabulary),
             processor=processor,
             vocab_size=engine.vocab_size,
+            identity=identity_of(processor, engine.vocab_size, preprocesses=True),
         )
 
     def _elsewhere(self, plan: TeacherConfig, key: str) -> Expert:
@@ -115,4 +122,4 @@ class Experts:
         processor = load_processor(plan, key, str(plan.path)) if own else self.student
         assert processor is not None
         teacher = RemoteTeacher.connect(plan, key, top_k=self.asked.top_k)
-        return Expert(scorer=teacher, writer=teacher, processor=processor, vocab_size=teacher.vocab_size)
+        return Expert(scorer=teacher, writer=teacher, processor=processor, vocab_size=teacher.vocab_size, identity=None)

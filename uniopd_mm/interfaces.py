@@ -9,7 +9,18 @@ from typing import Protocol
 
 from torch import Tensor
 
-from uniopd_mm.types import Corpus, Failure, Outcome, Prompt, Rollout, Sample, Sampling, TeacherScores, Vocabulary
+from uniopd_mm.types import (
+    Corpus,
+    Failure,
+    Outcome,
+    Prompt,
+    Rollout,
+    Sample,
+    Sampling,
+    Settings,
+    TeacherScores,
+    Vocabulary,
+)
 
 Finished = Callable[[Sequence[Rollout]], None]
 
@@ -43,6 +54,9 @@ class Processor(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def settings(self) -> Settings: ...
 
     def encode(self, sample: Sample) -> Prompt:
         """Raises BadSample where the sample's media cannot be read or used."""

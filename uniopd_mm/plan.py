@@ -1,11 +1,12 @@
-"""What a run is going to do, and did, as tables on the console and files in its folder: who teaches what
-(teachers.json), how often each domain is drawn (mixture.json), and what it had of the training in the end
-(mixture_budget.json)."""
+"""What a run is going to do, and did, as tables on the console and files in its folder: who teaches what and how the
+teachers compare with the student (teachers.json), how often each domain is drawn (mixture.json), and what it had of the
+training in the end (mixture_budget.json)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from uniopd_mm.compatibility import rows_of
 from uniopd_mm.distill.watch import History
 from uniopd_mm.self_test import Assignment
 from uniopd_mm.tracking.console import terminal
@@ -26,6 +27,24 @@ def show_teachers(folder: Path, taught: Sequence[Assignment], *, is_main: bool) 
     terminal().print(table_of("teachers, and how many train prompts they teach", rows, left=tuple(rows[0])))
     if is_main:
         write_table(folder, "teachers", [asdict(assignment) for assignment in taught])
+
+
+def show_compatibility(student: Mapping[str, str], taught: Sequence[Assignment]) -> None:
+    """What the student and each teacher say of themselves, as far as somebody differs, and how the teachers score."""
+    rows = rows_of(student, {assignment.teacher: assignment.settings for assignment in taught})
+    own = {"": "its own answer, nats/token", "student": "-"}
+    rows.append(own | {assignment.teacher: _own_answer(assignment) for assignment in taught})
+    students = {"": "the student's answers, nats/token", "student": "-"}
+    rows.append(students | {assignment.teacher: _students_answers(assignment) for assignment in taught})
+    terminal().print(table_of("student and teachers compared", rows, left=tuple(rows[0])))
+
+
+def _own_answer(assignment: Assignment) -> str:
+    return f"{assignment.self_test.logprob:.3f}" if assignment.self_test else "-"
+
+
+def _students_answers(assignment: Assignment) -> str:
+    return ", ".join(f"{probe.logprob:.3f}" for probe in assignment.probes) or "-"
 
 
 def _reading(assignment: Assignment) -> str:

@@ -3,6 +3,9 @@
 A teacher answers one of its prompts greedily, and then scores that answer as it will score the student's: every token
 must have the log-prob it had when it was written, and twice the same. A checkpoint whose weights were lost on the way
 to the device, or which scores a prompt otherwise than it reads it, fails here and not in the loss.
+
+Before that, what it says of itself is compared with the student (compatibility.py); after it, a teacher that reads the
+student's ids scores answers of the student's (probe.py).
 """
 
 from collections import Counter
@@ -11,16 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import log
 
+from uniopd_mm.compatibility import Difference, compare, refuse
+from uniopd_mm.config_parts import Reads
 from uniopd_mm.faculty import ONE_DISTRIBUTION, Faculty, Member
-from uniopd_mm.interfaces import Processor
+from uniopd_mm.probe import REMEDY, TRIES, Probe, Student, media_kinds, probes
 from uniopd_mm.tracking.console import warning
-from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Sampling, TeacherScores, UserError
+from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores, UserError
 
-LONGEST = 64  # tokens of an answer; a long one says no more, and takes its time
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; it is written without banned ids, and with a cache of keys
 UNIFORM = 0.999  # of the logarithm of the vocabulary; a trained model is far surer of its likeliest token
-TRIES = 20  # samples that are looked through for one that can be read
-REMEDY = "check that the checkpoint is whole and the processor is its own"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,8 @@ class SelfTest:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
     """What one teacher teaches: prompts by domain, counted by their weights, and its self-test (None where it has no
-    prompt)."""
+    prompt). `settings` is what it says of itself (None where it says nothing), `differences` what of it is otherwise
+    than the student's, `probes` how it scores the student where it reads the student's ids."""
 
     teacher: str
     path: str
@@ -45,17 +48,18 @@ class Assignment:
     media: str
     prompts: Mapping[str, float]
     self_test: SelfTest | None
+    settings: Mapping[str, str] | None = None
+    differences: tuple[Difference, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
-def assignments(
-    faculty: Faculty, samples: Sequence[Sample], student: Processor, max_new_tokens: int
-) -> list[Assignment]:
-    """One entry for each teacher, tested. A teacher that teaches nothing, and a rule that says nothing of any sample,
-    are named on the console.
+def assignments(faculty: Faculty, samples: Sequence[Sample], student: Student) -> list[Assignment]:
+    """One entry for each teacher, compared with the student and tested. A teacher that teaches nothing, and a rule that
+    says nothing of any sample, are named on the console.
 
     Raises:
         UserError: a sample that nobody teaches, or that several do where one's distribution is asked for; a teacher
-            that fails its test.
+            that would misread the student, or that fails its test.
     """
     prompts: dict[str, Counter[str]] = {name: Counter() for name in faculty.members}
     own: dict[str, list[Sample]] = {name: [] for name in faculty.members}
@@ -67,6 +71,7 @@ def assignments(
             prompts[name][sample.domain] += weight  # type: ignore[assignment]
             own[name].append(sample)
     _name_idle(faculty, samples, own)
+    differences = {name: _differences(member, own[name], student) for name, member in faculty.members.items()}
     return [
         Assignment(
             teacher=name,
@@ -74,10 +79,28 @@ def assignments(
             reads=member.plan.reads.value,
             media=member.plan.media.value,
             prompts=dict(prompts[name]),
-            self_test=self_test(member, own[name], student, max_new_tokens) if own[name] else None,
+            self_test=self_test(member, own[name], student) if own[name] else None,
+            settings=member.expert.identity.told if member.expert.identity else None,
+            differences=differences[name],
+            probes=probes(member, own[name], student) if member.plan.reads is Reads.IDS else (),
         )
         for name, member in faculty.members.items()
     ]
+
+
+def _differences(member: Member, samples: Sequence[Sample], student: Student) -> tuple[Difference, ...]:
+    """Raises UserError where the teacher would misread what it is given of these samples."""
+    name, reads, teacher = member.plan.name, member.plan.reads, member.expert.identity
+    if teacher is None:
+        return ()
+    differences = compare(student.identity, teacher, reads, media_kinds(samples))
+    refuse(name, differences)
+    if reads is Reads.IDS and teacher.vocab_size < student.identity.vocab_size:
+        warning(
+            f"teacher={name} knows {teacher.vocab_size} ids, the student {student.identity.vocab_size}: responses with "
+            "one of the others are left unscored"
+        )
+    return tuple(differences)
 
 
 def _name_idle(faculty: Faculty, samples: Sequence[Sample], own: Mapping[str, Sequence[Sample]]) -> None:
@@ -89,7 +112,7 @@ def _name_idle(faculty: Faculty, samples: Sequence[Sample], own: Mapping[str, Se
             warning(f"routing.rules[{index}]: no train prompt has {dict(rule.where)}")
 
 
-def self_test(member: Member, samples: Sequence[Sample], student: Processor, max_new_tokens: int) -> SelfTest | None:
+def self_test(member: Member, samples: Sequence[Sample], student: Student) -> SelfTest | None:
     """Test the teacher on the first of its samples that can be read; None where the student can read none either,
     which is for the prompts' own check to say.
 
@@ -99,8 +122,7 @@ def self_test(member: Member, samples: Sequence[Sample], student: Processor, max
     name, prompt = member.plan.name, _readable(member, samples[:TRIES], student)
     if prompt is None:
         return None
-    sampling = Sampling(temperature=0, max_new_tokens=min(max_new_tokens, LONGEST), seed=0, policy_step=0)
-    (rollout,) = member.expert.writer.generate([prompt], 1, sampling)[0]
+    (rollout,) = member.expert.writer.generate([prompt], 1, student.greedy)[0]
     first, second = member.expert.scorer.score([rollout, rollout])
     if isinstance(first, Failure) or isinstance(second, Failure):
         raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
@@ -126,12 +148,12 @@ def _check(
         raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {REMEDY}")
 
 
-def _readable(member: Member, samples: Sequence[Sample], student: Processor) -> Prompt | None:
+def _readable(member: Member, samples: Sequence[Sample], student: Student) -> Prompt | None:
     """The teacher's prompt of the first sample that it and the student can read; None where the student reads none."""
     reason = ""
     for sample in samples:
         with suppress(BadSample):
-            prompt = student.encode(sample)
+            prompt = student.prompt(sample)
             if member.prompts is None:
                 return prompt
             try:

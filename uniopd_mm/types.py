@@ -125,6 +125,19 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a processor does, in words to compare and to show.
+
+    `binding` is how media become the tensors that a model's weights were trained on ("image.patch_size": "16"); each
+    name begins with the kind of medium and a dot, and a kind without any cannot be read. `informative` is what else
+    decides how a prompt comes out: its template, bounds on media.
+    """
+
+    binding: Mapping[str, str]
+    informative: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
     """A sample, encoded once and shared by all its rollouts.
 

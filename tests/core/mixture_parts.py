@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uniopd_mm.data.mixture import Mixture, MixtureState
 from uniopd_mm.data.prompts import PromptStream
-from uniopd_mm.types import BadSample, Prompt, Sample, Vocabulary
+from uniopd_mm.types import BadSample, Prompt, Sample, Settings, Vocabulary
 from uniopd_mm.world import World
 
 T = TypeVar("T")
@@ -40,6 +40,10 @@ class Picky:
     @property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(tokens={"a": 0}, stop_ids=(0,), banned_ids=(), pad_id=0)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(binding={}, informative={})
 
     def encode(self, sample: Sample) -> Prompt:
         self.encoded.append(sample.sample_id)

@@ -8,33 +8,22 @@ from typing import Any
 import pytest
 import torch
 from core_parts import plain_logits, rollout, sample
+from faculty_parts import TEXT, faculty, pupil
 from translation_parts import described_sample, text_expert
 
-from uniopd_mm.config import DataConfig, TrainConfig
-from uniopd_mm.config_parts import RoutingConfig, TeacherConfig
+from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.experts import Asked
-from uniopd_mm.faculty import Faculty, load_faculty
+from uniopd_mm.faculty import Faculty
+from uniopd_mm.probe import Student
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.self_test import SelfTest, assignments, self_test
 from uniopd_mm.types import Media, Prompt, Rollout, Sample, TeacherScores, TokenBatch, UserError
 
-VL = {"_target_": "uniopd_mm.processors.qwen_vl.QwenVLProcessor", "video_num_frames": 6}
-TEXT = {"_target_": "uniopd_mm.processors.text.TextProcessor"}
 
-
-def faculty(student: QwenVLProcessor, teachers: dict[str, Any], asked: Asked | None = None, **routing: Any) -> Faculty:
-    config = TrainConfig(
-        task={},
-        model=None,  # type: ignore[arg-type]
-        teacher=TeacherConfig(name="common", processor=VL),
-        teachers=teachers,
-        rollout=None,  # type: ignore[arg-type]
-        recipe=None,  # type: ignore[arg-type]
-        routing=RoutingConfig(**routing),
-        data=DataConfig(),
-    )
-    return load_faculty(config, student, ("video_qa", "math"), asked or Asked())
+@pytest.fixture
+def student(processor: QwenVLProcessor, backbone: Backbone) -> Student:
+    return pupil(processor, backbone)
 
 
 @pytest.fixture
@@ -49,16 +38,16 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def checked(
-    of: Faculty, samples: tuple[Sample, ...], student: QwenVLProcessor, name: str = "expert"
-) -> SelfTest | None:
-    return self_test(of.members[name], samples, student, 12)
+def checked(of: Faculty, samples: tuple[Sample, ...], student: Student, name: str = "expert") -> SelfTest | None:
+    return self_test(of.members[name], samples, student)
 
 
-def test_a_whole_checkpoint_passes(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+def test_a_whole_checkpoint_passes(
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: Student
+) -> None:
     """Its answer is the likeliest, token by token, of plain forward passes, but for places of media, which it cannot
     write: by their probability alone writing and scoring differ."""
-    found = checked(alone, samples, processor)
+    found = checked(alone, samples, student)
     prompt, ids, values, lost = processor.encode(samples[0]), list[int](), list[float](), list[float]()
     model, banned = alone.members["expert"].expert.scorer.backbone.model, list(processor.vocabulary.banned_ids)
     for _ in range(12):
@@ -107,38 +96,36 @@ def scatter_nan(model: torch.nn.Module) -> None:
 
 
 def test_weights_that_change_after_writing_are_found(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+    alone: Faculty, samples: tuple[Sample, ...], student: Student
 ) -> None:
     broken_when_scoring(alone, shake)
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
-def test_a_score_of_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+def test_a_score_of_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
     broken_when_scoring(alone, scatter_nan)
     with pytest.raises(UserError, match="teacher=expert: cannot score its own answer: NaN"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
-def test_an_answer_written_with_nan_is_found(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
-) -> None:
+def test_an_answer_written_with_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
     """Weights that are whole again when it scores: the difference is no number."""
     backbone = alone.members["expert"].expert.scorer.backbone
     head = backbone.model.get_output_embeddings()  # of which scoring reads the weights alone
     head.register_forward_hook(lambda module, inputs, logits: logits * math.nan)
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored nan nats otherwise"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
-def test_a_head_of_zeros_is_found(alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor) -> None:
+def test_a_head_of_zeros_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
     alone.members["expert"].expert.scorer.backbone.model.get_output_embeddings().weight.data.zero_()
     with pytest.raises(UserError, match="teacher=expert: finds every token equally likely"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
 def test_scores_that_differ_from_one_to_the_next_are_found(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+    alone: Faculty, samples: tuple[Sample, ...], student: Student
 ) -> None:
     """The answer is there twice: the second is 0.15 nats from the first, which is 0.07 from what was written."""
 
@@ -149,11 +136,11 @@ def test_scores_that_differ_from_one_to_the_next_are_found(
 
     alone.members["expert"].expert.scorer.backbone.register_forward_hook(unequal)
     with pytest.raises(UserError, match="teacher=expert: scores one answer in two ways"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
 def test_a_teacher_that_would_write_a_place_for_media_is_found(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: Student
 ) -> None:
     """It is not let, or the model would look for the clip that is missing; it is scored as it would."""
     backbone, prompt = alone.members["expert"].expert.scorer.backbone, processor.encode(samples[0])
@@ -164,7 +151,7 @@ def test_a_teacher_that_would_write_a_place_for_media_is_found(
         ).last_hidden_state[0, -1]
         backbone.head[processor.vocabulary.tokens["<|video_pad|>"]] = 40 * state / state.square().sum()
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
-        checked(alone, samples, processor)
+        checked(alone, samples, student)
 
 
 def torn(name: str) -> Sample:
@@ -172,30 +159,30 @@ def torn(name: str) -> Sample:
 
 
 def test_samples_that_cannot_be_read_are_passed_over(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor
+    alone: Faculty, samples: tuple[Sample, ...], student: Student
 ) -> None:
-    found = checked(alone, (torn("a"), torn("b"), samples[1]), processor)
+    found = checked(alone, (torn("a"), torn("b"), samples[1]), student)
     assert found is not None and found.sample_id == samples[1].sample_id
-    assert checked(alone, (torn("a"), torn("b")), processor) is None, "the prompts' own check says it"
+    assert checked(alone, (torn("a"), torn("b")), student) is None, "the prompts' own check says it"
 
 
 def test_a_teacher_without_eyes_is_tested_on_its_own_prompt(
-    text_folder: str, processor: QwenVLProcessor, samples: tuple[Sample, ...]
+    text_folder: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...]
 ) -> None:
     entry = {"path": text_folder, "processor": TEXT, "reads": "TEXT"}
     blind = faculty(processor, {"expert": entry})
     with pytest.raises(UserError, match=r"teacher=expert: none.*reads text only.*media=CAPTION or media=NOTHING"):
-        checked(blind, samples[:2], processor)
+        checked(blind, samples[:2], student)
     told = faculty(processor, {"expert": {**entry, "media": "NOTHING"}})
-    assert checked(told, samples, processor) is not None
+    assert checked(told, samples, student) is not None
 
 
 def test_lessons_count_prompts_by_weight_and_test_who_teaches(
-    checkpoint: str, processor: QwenVLProcessor, samples: tuple[Sample, ...]
+    checkpoint: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...]
 ) -> None:
     teachers = {name: {"path": checkpoint} for name in ("a", "b", "idle")}
     of = faculty(processor, teachers, domains={"video_qa": {"a": 3, "b": 1}, "math": "b"})
-    taught = {one.teacher: one for one in assignments(of, [*samples[:4], sample("m", "math")], processor, 4)}
+    taught = {one.teacher: one for one in assignments(of, [*samples[:4], sample("m", "math")], student)}
     assert taught["a"].prompts == {"video_qa": 3.0} and taught["b"].prompts == {"video_qa": 1.0, "math": 1.0}
     assert taught["idle"].prompts == {} and taught["idle"].self_test is None
     assert taught["a"].self_test == taught["b"].self_test, "the same weights on the same prompt"

@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor
 
 from uniopd_mm.interfaces import Processor
-from uniopd_mm.types import Prompt, Sample, Vocabulary
+from uniopd_mm.types import Prompt, Sample, Settings, Vocabulary
 
 
 @final
@@ -28,6 +28,10 @@ class CachedProcessor:
     @property
     def vocabulary(self) -> Vocabulary:
         return self.processor.vocabulary
+
+    @property
+    def settings(self) -> Settings:
+        return self.processor.settings
 
     def encode(self, sample: Sample) -> Prompt:
         """See `Processor.encode`."""

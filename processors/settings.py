@@ -1,0 +1,76 @@
+"""What a processor says of itself, for a run to compare with another's: names and values in words."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from uniopd_mm.processors.budget import PixelBudget
+from uniopd_mm.processors.sampling import FrameSampling
+
+NONE = "none"
+ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
+
+
+def prompt_settings(
+    tokenizer: PreTrainedTokenizerBase, template: Any, *, enable_thinking: bool, system_prompt: str | None
+) -> dict[str, str]:
+    """Of the chat template, which is named by a digest, and of the tokens with a role."""
+    special = tokenizer.special_tokens_map
+    return {
+        "chat_template": hashlib.sha256(str(template).encode()).hexdigest()[:12],
+        "enable_thinking": "yes" if enable_thinking else "no",
+        "system_prompt": NONE if system_prompt is None else system_prompt,
+        **{f"special.{role}": str(special.get(role, NONE)) for role in ROLES},
+    }
+
+
+def tensor_settings(kind: str, stock: Any) -> dict[str, str]:
+    """How a stock image or video processor makes a model's argument of pixels."""
+    settings = {
+        "patch_size": _shown(stock.patch_size),
+        "merge_size": _shown(stock.merge_size),
+        "temporal_patch_size": _shown(stock.temporal_patch_size),
+        "rescale_factor": _shown(stock.rescale_factor) if stock.do_rescale else NONE,
+        "mean": _shown(stock.image_mean) if stock.do_normalize else NONE,
+        "std": _shown(stock.image_std) if stock.do_normalize else NONE,
+    }
+    return _named(kind, settings)
+
+
+def budget_settings(kind: str, budget: PixelBudget) -> dict[str, str]:
+    """The bounds in force, which may be the user's."""
+    settings = {
+        "min_pixels": _shown(budget.min_pixels),
+        "max_pixels": _shown(budget.max_pixels),
+        "min_total_pixels": _shown(budget.min_total_pixels),
+        "max_total_pixels": _shown(budget.max_total_pixels),
+    }
+    return _named(kind, settings)
+
+
+def sampling_settings(kind: str, sampling: FrameSampling) -> dict[str, str]:
+    """How frames are chosen where a sample does not say."""
+    settings = {
+        "fps": _shown(sampling.fps),
+        "num_frames": _shown(sampling.num_frames),
+        "min_frames": _shown(sampling.min_frames),
+        "max_frames": _shown(sampling.max_frames),
+    }
+    return _named(kind, settings)
+
+
+def _named(kind: str, settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"{kind}.{name}": value for name, value in settings.items()}
+
+
+def _shown(value: Any) -> str:
+    """A number, or several; configurations write the same one as int or float, as list or tuple."""
+    if value is None:
+        return NONE
+    return " ".join(map(_number, value if isinstance(value, list | tuple) else (value,)))
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.8g}"
