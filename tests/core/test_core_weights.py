@@ -64,10 +64,11 @@ def test_only_active_adapters_count(checkpoint: str, prompts: list[Prompt]) -> N
             assert not torch.equal(said, logits(loaded(checkpoint, first), prompts))
 
 
-def test_two_active_adapters_are_added_up(checkpoint: str, prompts: list[Prompt]) -> None:
+def test_several_active_adapters_are_added_up(checkpoint: str, prompts: list[Prompt]) -> None:
     student = adapted(checkpoint, target_modules=ATTENTION)
     student.add_adapter("other", LoraConfig(r=2, target_modules=["o_proj", "q_proj"]))
-    student.base_model.set_adapter(["default", "other"])
+    student.add_adapter("biased", LoraConfig(r=2, target_modules=["qkv"], lora_bias=True))
+    student.base_model.set_adapter(["default", "other", "biased"])
     moved(student, seed=1)
     ours = loaded(checkpoint, dict(exported(student)))
     torch.testing.assert_close(logits(ours, prompts), logits(student, prompts), rtol=1e-5, atol=2e-5)

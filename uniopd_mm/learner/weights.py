@@ -6,7 +6,7 @@ effect is no sum of weights (they are refused), and wrappers for data parallelis
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, final
@@ -40,20 +40,21 @@ def exported(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    """A tensor of the plain model, and the LoRA layer (any class of peft's) whose active adapters change it."""
+    """A tensor of the plain model, and the adapters that change it in their LoRA layer (any class of peft's)."""
 
     tensor: Tensor
     is_bias: bool = False
     layer: Any = None
+    adapters: Sequence[str] = ()
 
     @torch.no_grad()
     def whole(self) -> Tensor:
         """The tensor with its adapters, from all processes. Sums are rounded to the weight's dtype once."""
-        tensor = self.tensor if self.layer is None else self._sum()
+        tensor = self._sum() if self.adapters else self.tensor
         return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
     def _sum(self) -> Tensor:
-        return sum((self._delta(adapter) for adapter in _active(self.layer)), start=self.tensor).to(self.tensor.dtype)
+        return sum((self._delta(adapter) for adapter in self.adapters), start=self.tensor).to(self.tensor.dtype)
 
     def _delta(self, adapter: str) -> Tensor:
         if self.is_bias:
@@ -62,7 +63,7 @@ class _Entry:
 
     def places(self) -> set[int]:
         """Where in this process's memory the tensor and all that is added to it lie."""
-        parts = [self.tensor] if self.layer is None else self.layer.parameters()
+        parts = self.layer.parameters() if self.adapters else [self.tensor]
         return {(part.to_local() if isinstance(part, DTensor) else part).data_ptr() for part in parts}
 
 
@@ -151,8 +152,8 @@ def _with_adapters(tensor: Tensor, leaf: str, module: Any, peft: Any) -> _Entry:
     if not isinstance(module, peft.tuners.lora.LoraLayer):
         return _Entry(tensor=tensor)
     is_bias = leaf == "bias"
-    changes = leaf == "weight" or (is_bias and any(module.lora_bias[adapter] for adapter in _active(module)))
-    return _Entry(tensor=tensor, is_bias=is_bias, layer=module if changes and _active(module) else None)
+    adapters = [name for name in _active(module) if leaf == "weight" or (is_bias and module.lora_bias[name])]
+    return _Entry(tensor=tensor, is_bias=is_bias, layer=module, adapters=adapters)
 
 
 def _check_ties(plain: PreTrainedModel, entries: Mapping[str, _Entry]) -> None:
