@@ -32,11 +32,11 @@ def show_teachers(folder: Path, taught: Sequence[Assignment], *, is_main: bool) 
 def show_compatibility(student: Mapping[str, str], taught: Sequence[Assignment]) -> None:
     """What the student and each teacher say of themselves, as far as somebody differs, and how the teachers score."""
     rows = rows_of(student, {assignment.teacher: assignment.settings for assignment in taught})
-    own = {"": "its own answer, nats/token", "student": "-"}
+    own = {"": "its own answer", "student": "-"}
     rows.append(own | {assignment.teacher: _own_answer(assignment) for assignment in taught})
-    students = {"": "the student's answers, nats/token", "student": "-"}
+    students = {"": "the student's answers", "student": "-"}
     rows.append(students | {assignment.teacher: _students_answers(assignment) for assignment in taught})
-    terminal().print(table_of("student and teachers compared", rows, left=tuple(rows[0])))
+    terminal().print(table_of("student and teachers compared; answers scored in nats/token", rows, left=tuple(rows[0])))
 
 
 def _own_answer(assignment: Assignment) -> str:

@@ -89,12 +89,14 @@ class HFRollout:
     @torch.no_grad()
     def _run(self, tokens: TokenBatch, sampler: "Sampler", ending: "StopStrings", sampling: Sampling) -> Tensor:
         """Response ids i64[N, R], padded on the right."""
+        # Features of ordinary text alone say nothing, and a model without eyes refuses them.
+        features = {name: values for name, values in tokens.token_features.items() if values.any()}
         with self.backbone.autocast(), _without_own_generation_config(self.backbone.model):
             sequences = self.backbone.model.generate(
                 input_ids=tokens.input_ids,
                 attention_mask=tokens.attention_mask.long(),
                 **tokens.media,
-                **tokens.token_features,
+                **features,
                 logits_processor=LogitsProcessorList([sampler]),
                 stopping_criteria=StoppingCriteriaList([ending] if ending.strings else []),
                 generation_config=self._generation_config(sampling.max_new_tokens),
