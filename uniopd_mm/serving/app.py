@@ -89,6 +89,8 @@ class Endpoints:
     async def _vocabulary(self, request: Request) -> Response:
         if self.service is None:
             return _error(503, "the teacher is being loaded", SOON)
+        if self.service.vocabulary is None:
+            return _error(404, "this server tells its vocabulary by the digest alone")
         return Response(pack(self.service.vocabulary), media_type=CONTENT_TYPE)
 
     async def _metrics(self, request: Request) -> Response:

@@ -41,12 +41,12 @@ class MissingMedia(Exception):
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A teacher that is ready; `vocabulary` is of its tokenizer."""
+    """A teacher that is ready; `vocabulary` is of its tokenizer, None where it is told by its digest alone."""
 
     scorer: Teacher
     writer: RolloutEngine
-    vocabulary: Vocabulary
     info: ServerInfo
+    vocabulary: Vocabulary | None = None
 
 
 @final
@@ -55,7 +55,7 @@ class Service:
     """What a server does, without HTTP; called from several threads at once."""
 
     info: ServerInfo
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     jobs: Jobs
     store: MediaStore
     metrics: Metrics

@@ -207,7 +207,7 @@ class Pool:
         return min(others, key=lambda server: self._preference(server, media))
 
     def _preference(self, server: Server, media: Sequence[str]) -> tuple[Any, ...]:
-        crowded = server.in_flight >= 2 * self.options.parallel
+        crowded = server.in_flight >= self.options.parallel
         return crowded, -len(server.known(media)), server.in_flight, random.random()
 
     async def _back(self) -> Server:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.config_parts import TeacherConfig
+from uniopd_mm.identity import Identity
 from uniopd_mm.interfaces import Finished
 from uniopd_mm.teachers.errands import Errand, Refused
 from uniopd_mm.teachers.meeting import met
@@ -27,6 +28,9 @@ class Dialect(Protocol):
 
     @property
     def vocab_size(self) -> int: ...
+
+    @property
+    def identity(self) -> Identity | None: ...
 
     @property
     def one_by_one(self) -> bool:
@@ -88,6 +92,11 @@ class RemoteTeacher:
     def vocab_size(self) -> int:
         """How many ids the model knows."""
         return self.dialect.vocab_size
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the servers say of themselves; None where they cannot."""
+        return self.dialect.identity
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""

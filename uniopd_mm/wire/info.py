@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from uniopd_mm.types import Vocabulary
+from uniopd_mm.identity import Identity, vocabulary_digest
+from uniopd_mm.types import Settings, Vocabulary
 from uniopd_mm.wire import PROTOCOL
 from uniopd_mm.wire.codec import Malformed, digest, unpack
 from uniopd_mm.wire.media import Needs
@@ -20,7 +21,7 @@ class ServerInfo:
 
     `vocabulary` is a digest of its tokens and their ids, `stop_ids` and `banned_ids` are its tokenizer's; `vocab_size`
     counts the model's own rows. `top_k` is how many of the likeliest tokens a request may ask for. `settings` are of
-    its processor, to be compared with the student's.
+    its processor.
     """
 
     name: str
@@ -31,7 +32,7 @@ class ServerInfo:
     vocab_size: int
     needs: Needs
     top_k: int
-    settings: Mapping[str, str]
+    settings: Settings
     versions: Mapping[str, str]
     protocol: int = PROTOCOL
 
@@ -40,12 +41,25 @@ class ServerInfo:
         """What every answer repeats: a server that was replaced by another teacher's is noticed."""
         return digest(f"{self.protocol}/{self.name}/{self.vocabulary}/{self.vocab_size}/{self.needs}".encode())
 
+    def compared(self, tokens: Mapping[str, int] | None) -> Identity:
+        """What of it is compared with the student; `tokens` where they are known in full."""
+        return Identity(
+            vocabulary=self.vocabulary,
+            num_tokens=self.num_tokens,
+            stop_ids=self.stop_ids,
+            banned_ids=self.banned_ids,
+            vocab_size=self.vocab_size,
+            settings=self.settings,
+            preprocesses=self.needs is Needs.ENGINE_MEDIA,
+            tokens=tokens,
+        )
+
     def json(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()
 
 
 def server_info(
-    name: str, vocabulary: Vocabulary, *, vocab_size: int, needs: Needs, top_k: int, settings: Mapping[str, str]
+    name: str, vocabulary: Vocabulary, *, vocab_size: int, needs: Needs, top_k: int, settings: Settings
 ) -> ServerInfo:
     """Of a teacher in this process."""
     return ServerInfo(
@@ -70,7 +84,8 @@ def read_info(content: bytes) -> ServerInfo:
             raise Malformed(f"speaks protocol {values['protocol']}, this run {PROTOCOL}; install one version on both")
         known = {field.name: values[field.name] for field in fields(ServerInfo)}
         ids = {name: tuple(known[name]) for name in ("stop_ids", "banned_ids")}
-        return ServerInfo(**{**known, **ids, "needs": Needs(known["needs"])})
+        settings = Settings(**known["settings"])
+        return ServerInfo(**{**known, **ids, "settings": settings, "needs": Needs(known["needs"])})
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise Malformed("does not answer as a server of uniopd_mm.serve does") from error
 
@@ -84,12 +99,6 @@ def read_vocabulary(content: bytes) -> Vocabulary:
         return Vocabulary(tokens=tokens, stop_ids=stop_ids, banned_ids=banned_ids, pad_id=int(values["pad_id"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed("is no vocabulary") from error
-
-
-def vocabulary_digest(vocabulary: Vocabulary) -> str:
-    """Of all tokens with their ids, in the order of the ids."""
-    ordered = sorted((index, token) for token, index in vocabulary.tokens.items())
-    return digest(json.dumps(ordered).encode())
 
 
 def _versions() -> dict[str, str]:

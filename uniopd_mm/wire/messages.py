@@ -206,8 +206,8 @@ def _reply(values: Any, make: Callable[[Any], Record]) -> Reply:
 
 def _score_answer(values: Any) -> ScoreAnswer:
     answer = ScoreAnswer(**values)
-    length = len(_ids(answer.token_ids))
-    columns = {1: (answer.logprobs, answer.entropy, answer.top_ids), 2: (answer.topk_ids, answer.topk_logprobs)}
+    length = len(_logprobs(answer.logprobs, _ids(answer.token_ids)))
+    columns = {1: (answer.entropy, answer.top_ids), 2: (answer.topk_ids, answer.topk_logprobs)}
     for rank, tensors in columns.items():
         for column in tensors:
             if column is not None and (not isinstance(column, Tensor) or (column.dim(), len(column)) != (rank, length)):
@@ -217,6 +217,11 @@ def _score_answer(values: Any) -> ScoreAnswer:
 
 def _generate_answer(values: Any) -> GenerateAnswer:
     answer = GenerateAnswer(**{**values, "finish_reason": FinishReason(values["finish_reason"])})
-    if answer.logprobs.shape != _ids(answer.response_ids).shape:
-        raise Malformed("log-probs of another length than their tokens")
+    _logprobs(answer.logprobs, _ids(answer.response_ids))
     return answer
+
+
+def _logprobs(value: Any, ids: Tensor) -> Tensor:
+    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.shape != ids.shape:
+        raise Malformed("log-probs that are no f32[R], one for each token")
+    return value
