@@ -48,16 +48,19 @@ def compare(student: Identity, teacher: Identity, reads: Reads, kinds: Collectio
     ]
 
 
-def refuse(teacher_name: str, differences: Sequence[Difference]) -> None:
-    """Raises UserError where a difference would corrupt scores: the first one, and how many more there are."""
+def refuse(
+    teacher_name: str, differences: Sequence[Difference], sender: str = "the student", remedy: str | None = None
+) -> None:
+    """Raises UserError where a difference would corrupt scores; names the first with its values, and the others.
+    `sender` is who prepares what the teacher reads; `remedy` stands in the place of the difference's own."""
     wrong = [one for one in differences if one.refusal]
     if not wrong:
         return
     first, others = wrong[0], [one.name for one in wrong[1:]]
     more = f" (so do {', '.join(others)})" if others else ""
     raise UserError(
-        f"teacher={teacher_name}: {first.name} is {first.teacher or 'not there'}, for the student {first.student}"
-        f"{more}; {first.refusal}"
+        f"teacher={teacher_name}: {first.name} is {first.teacher or 'not there'}, for {sender} {first.student}"
+        f"{more}; {remedy or first.refusal}"
     )
 
 

@@ -121,5 +121,11 @@ class Experts:
         own = plan.reads is not Reads.IDS or self.student is None
         processor = load_processor(plan, key, str(plan.path)) if own else self.student
         assert processor is not None
-        teacher = RemoteTeacher.connect(plan, key, top_k=self.asked.top_k)
-        return Expert(scorer=teacher, writer=teacher, processor=processor, vocab_size=teacher.vocab_size, identity=None)
+        teacher = RemoteTeacher.connect(plan, key, top_k=self.asked.top_k, vocabulary=processor.vocabulary)
+        return Expert(
+            scorer=teacher,
+            writer=teacher,
+            processor=processor,
+            vocab_size=teacher.vocab_size,
+            identity=teacher.identity,
+        )

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from math import log
 
 from uniopd_mm.compatibility import Difference, compare, refuse
-from uniopd_mm.config_parts import Reads
+from uniopd_mm.config_parts import MediaFor, Reads
 from uniopd_mm.faculty import ONE_DISTRIBUTION, Faculty, Member
+from uniopd_mm.identity import identity_of
 from uniopd_mm.probe import REMEDY, TRIES, Probe, Student, media_kinds, probes
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores, UserError
 
+SAME_PROCESSOR = "give it the checkpoint that its servers run, of which its prompts are made here"
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; it is written without banned ids, and with a cache of keys
 UNIFORM = 0.999  # of the logarithm of the vocabulary; a trained model is far surer of its likeliest token
 
@@ -95,6 +97,10 @@ def _differences(member: Member, samples: Sequence[Sample], student: Student) ->
         return ()
     differences = compare(student.identity, teacher, reads, media_kinds(samples))
     refuse(name, differences)
+    if member.prompts:  # which a processor here prepares, perhaps for servers
+        seen = media_kinds(samples) if member.plan.media is MediaFor.AS_IS else ()
+        here = identity_of(member.expert.processor, teacher.vocab_size)
+        refuse(name, compare(here, teacher, Reads.IDS, seen), "its processor here", SAME_PROCESSOR)
     if reads is Reads.IDS and teacher.vocab_size < student.identity.vocab_size:
         warning(
             f"teacher={name} knows {teacher.vocab_size} ids, the student {student.identity.vocab_size}: responses with "

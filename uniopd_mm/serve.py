@@ -46,7 +46,7 @@ def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
         vocab_size=expert.vocab_size,
         needs=Needs.ENGINE_MEDIA if plan.engine is Engine.vllm else Needs.MEDIA,
         top_k=top_k,
-        settings={},
+        settings=expert.processor.settings,
     )
     return Loaded(scorer=expert.scorer, writer=expert.writer, vocabulary=expert.processor.vocabulary, info=info)
 

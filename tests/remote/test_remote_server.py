@@ -65,7 +65,7 @@ def test_unknown_media_are_named(serve: Serve, rollouts: list[Rollout]) -> None:
 
 def test_info_says_who_it_is(serve: Serve) -> None:
     info = read_info(httpx.get(f"{serve(top_k=3).url}/info").content)
-    assert (info.name, info.needs, info.top_k, info.settings) == ("t", "media", 3, {"image.mean": "0.5"})
+    assert (info.name, info.needs, info.top_k, info.settings.binding) == ("t", "media", 3, {"image.mean": "0.5"})
     assert info.num_tokens > 300 and info.vocab_size >= info.num_tokens and "torch" in info.versions
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from uniopd_mm.config_parts import Api, TeacherConfig
+from uniopd_mm.identity import vocabulary_digest
 from uniopd_mm.teachers.errands import Busy, Refused, Said, Transient, check_status
 from uniopd_mm.teachers.local import check_vocabulary
 from uniopd_mm.teachers.pool import Pool
@@ -13,7 +14,7 @@ from uniopd_mm.teachers.vllm_api import MODELS, VLLMApi, model_of
 from uniopd_mm.types import UserError, Vocabulary
 from uniopd_mm.wire import INFO, VOCABULARY
 from uniopd_mm.wire.codec import Malformed
-from uniopd_mm.wire.info import ServerInfo, read_info, read_vocabulary, vocabulary_digest
+from uniopd_mm.wire.info import ServerInfo, read_info, read_vocabulary
 
 logger = logging.getLogger(__name__)
 Word = TypeVar("Word")
@@ -41,10 +42,12 @@ def met(pool: Pool, plan: TeacherConfig, key: str, top_k: int, vocabulary: Vocab
             f"{key}.urls: {next(iter(infos))} gives the {info.top_k} likeliest tokens of the {top_k} that the recipe "
             f"compares; start it with server.top_k={top_k}"
         )
+    tokens = None
     if vocabulary is not None and info.vocabulary != vocabulary_digest(vocabulary):
-        theirs = _words(pool, plan, key, VOCABULARY, read_vocabulary)
-        check_vocabulary(vocabulary, next(iter(theirs.values())), plan.name)
-    return UniopdApi(info, plan.name, top_k)
+        theirs = next(iter(_words(pool, plan, key, VOCABULARY, read_vocabulary).values()))
+        check_vocabulary(vocabulary, theirs, plan.name)
+        tokens = theirs.tokens
+    return UniopdApi(info, plan.name, top_k, tokens)
 
 
 def _words(pool: Pool, plan: TeacherConfig, key: str, path: str, read: Callable[[bytes], Word]) -> dict[str, Word]:

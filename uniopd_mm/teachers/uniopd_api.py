@@ -30,15 +30,16 @@ MEDIA_MISSING = 409
 
 @final
 class UniopdApi:
-    """Errands for servers that all say `info` of themselves."""
+    """Errands for servers that all say `info` of themselves, and know `tokens` (None: those that they are sent)."""
 
     one_by_one = False  # a request holds many responses, each prompt once
 
-    def __init__(self, info: ServerInfo, teacher: str, top_k: int) -> None:
+    def __init__(self, info: ServerInfo, teacher: str, top_k: int, tokens: Mapping[str, int] | None = None) -> None:
         self.info = info
         self.teacher = teacher
         self.top_k = top_k
         self.vocab_size = info.vocab_size
+        self.identity = info.compared(tokens)
 
     def score(self, rollouts: Sequence[Rollout]) -> Errand[list[TeacherScores | Failure]]:
         """One entry per rollout, in order. Rollouts of one prompt share the record."""

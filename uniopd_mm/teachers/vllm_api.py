@@ -44,6 +44,7 @@ class VLLMApi:
     """
 
     one_by_one = True
+    identity = None  # a stock server says nothing of its processor
     vocab_size = UNKNOWN_SIZE
 
     def __init__(self, model: str, teacher: str, top_k: int, fps: float, vocabulary: Vocabulary | None = None) -> None:
