@@ -35,12 +35,13 @@ SOME = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.SILENCE
 
 @dataclass
 class Faults:
-    """What happens to each POST: one of `kinds` with this probability, else nothing."""
+    """What happens to each POST: one of `kinds` with this probability, else nothing. `sizes` are of what was posted."""
 
     kinds: tuple[Fault, ...]
     probability: float
     seed: int = 0
     seen: dict[Fault, int] = field(default_factory=dict)
+    sizes: list[int] = field(default_factory=list)
     _lock: Any = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -73,6 +74,8 @@ def proxy(target: str, faults: Faults) -> str:
 def _exchange(handler: StreamRequestHandler, target: str, faults: Faults) -> None:
     method, path, headers, content = _read(handler)
     fault = faults.next() if method == "POST" else Fault.NONE
+    if method == "POST":
+        faults.sizes.append(len(content))
     if fault is Fault.DROP:
         return
     if fault is Fault.SILENCE:
