@@ -12,9 +12,11 @@ from uniopd_mm.backbone import Backbone, load_model
 from uniopd_mm.config_parts import VLLMOptions
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.inference.engine import VLLMEngine
-from uniopd_mm.interfaces import Processor, RolloutEngine
+from uniopd_mm.interfaces import Processor, RolloutEngine, Teacher
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.rollout.vllm import VLLMRollout
+from uniopd_mm.teachers.local import LocalTeacher
+from uniopd_mm.teachers.vllm import VLLMTeacher
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores
 
 OPTIONS = VLLMOptions(dtype="float32", enforce_eager=True, kv_cache_mb=16, max_model_len=512, max_num_seqs=32)
@@ -51,6 +53,21 @@ class Lineup:
             self.student.model.load_state_dict(saved)
             self.student.requires_grad_(True)
             self.sync()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """An engine with the weights of a lineup's student."""
+
+    scorer: Teacher
+    writer: RolloutEngine
+
+
+def in_process(lineup: Lineup, how: str) -> Asked:
+    if how == "vllm":
+        return Asked(scorer=VLLMTeacher("t", lineup.engine, top_k=4), writer=lineup.writer(how))
+    scorer = LocalTeacher("t", Backbone(lineup.student.model), lineup.processor.vocabulary, top_k=4)
+    return Asked(scorer=scorer, writer=lineup.writer(how))
 
 
 def line_up(family: str, folder: Path) -> Lineup:

@@ -3,7 +3,6 @@
 What is compared with is a forward pass of transformers over one sequence at a time.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,34 +11,27 @@ import torch
 pytest.importorskip("vllm")
 
 from families import FAMILIES, kinds
-from matrix_parts import SAMPLING, TOLERANCE, Lineup, assert_scored, flat, forward, response_to
+from matrix_parts import (
+    SAMPLING,
+    TOLERANCE,
+    Asked,
+    Lineup,
+    assert_scored,
+    disturb,
+    flat,
+    forward,
+    in_process,
+    response_to,
+)
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.interfaces import Teacher
-from uniopd_mm.teachers.local import LocalTeacher
-from uniopd_mm.teachers.vllm import VLLMTeacher
-from uniopd_mm.types import Rollout
+from uniopd_mm.types import Rollout, TeacherScores
 
 CELLS = [(family, kind) for family in FAMILIES for kind in kinds(family)]
-WRITERS = ("hf", "vllm")
-SCORERS = ("hf", "vllm")
+ENGINES = ("hf", "vllm", "remote_hf", "remote_vllm")
 
 cells = pytest.mark.parametrize(("lineup", "kind"), CELLS, indirect=["lineup"])
 families = pytest.mark.parametrize("lineup", FAMILIES, indirect=True)
-writers = pytest.mark.parametrize("writer", WRITERS)
-scorers = pytest.mark.parametrize("scorer", SCORERS)
-
-Scorers = Callable[[str], Teacher]
-
-
-@pytest.fixture
-def teachers(lineup: Lineup) -> Scorers:
-    def teacher(scorer: str) -> Teacher:
-        if scorer == "hf":
-            return LocalTeacher("t", Backbone(lineup.student.model), lineup.processor.vocabulary)
-        return VLLMTeacher("t", lineup.engine)
-
-    return teacher
+engines = pytest.mark.parametrize("asked", ENGINES, indirect=True)
 
 
 def written(lineup: Lineup, kind: str) -> list[Rollout]:
@@ -51,25 +43,54 @@ def written(lineup: Lineup, kind: str) -> list[Rollout]:
 
 
 @cells
-@scorers
-def test_scores(lineup: Lineup, kind: str, scorer: str, teachers: Scorers) -> None:
+@engines
+def test_scores(lineup: Lineup, kind: str, asked: Asked) -> None:
     rollouts = written(lineup, kind)
-    assert_scored(teachers(scorer).score(rollouts), rollouts, lineup)
+    assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
+
+
+def of_all_kinds(lineup: Lineup) -> list[Rollout]:
+    return [rollout for kind in lineup.prompts for rollout in written(lineup, kind)]
 
 
 @families
-@scorers
-def test_scores_of_all_kinds_in_one_batch(lineup: Lineup, scorer: str, teachers: Scorers) -> None:
-    rollouts = [rollout for kind in lineup.prompts for rollout in written(lineup, kind)]
-    assert_scored(teachers(scorer).score(rollouts), rollouts, lineup)
+@engines
+def test_scores_of_all_kinds_in_one_batch(lineup: Lineup, asked: Asked) -> None:
+    rollouts = of_all_kinds(lineup)
+    assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
+
+
+@families
+@engines
+def test_likeliest_tokens_are_those_of_transformers(lineup: Lineup, asked: Asked) -> None:
+    rollouts = of_all_kinds(lineup)
+    answers = [teacher.score(rollouts) for teacher in (in_process(lineup, "hf").scorer, asked.scorer)]
+    for one, other in zip(*answers, strict=True):
+        assert isinstance(one, TeacherScores) and isinstance(other, TeacherScores)
+        assert one.topk_ids is not None and other.topk_ids is not None and other.topk_logprobs is not None
+        assert one.topk_ids.shape == (len(one.token_ids), 4)
+        assert torch.equal(one.topk_ids, other.topk_ids)
+        torch.testing.assert_close(one.topk_logprobs, other.topk_logprobs, atol=TOLERANCE, rtol=0)
+
+
+@families
+@engines
+def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: Asked) -> None:
+    rollouts = of_all_kinds(lineup)
+    asked.scorer.score(rollouts)
+    disturb(lineup.student, seed=0)
+    lineup.sync()
+    assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
+    for rollout in flat(asked.writer.generate(list(lineup.prompts.values()), 3, SAMPLING)):
+        torch.testing.assert_close(rollout.logprobs, forward(lineup.student, rollout), atol=TOLERANCE, rtol=0)
 
 
 @cells
-@writers
+@engines
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
-def test_rollouts(lineup: Lineup, kind: str, writer: str, temperature: float) -> None:
+def test_rollouts(lineup: Lineup, kind: str, asked: Asked, temperature: float) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
-    (group,) = lineup.writer(writer).generate([lineup.prompts[kind]], 3, sampling)
+    (group,) = asked.writer.generate([lineup.prompts[kind]], 3, sampling)
     for rollout in group:
         expected = forward(lineup.student, rollout, temperature)
         torch.testing.assert_close(rollout.logprobs, expected, atol=TOLERANCE, rtol=0)
@@ -77,9 +98,11 @@ def test_rollouts(lineup: Lineup, kind: str, writer: str, temperature: float) ->
 
 
 @cells
-def test_greedy_responses_are_those_of_transformers(lineup: Lineup, kind: str) -> None:
+@engines
+def test_greedy_responses_are_those_of_transformers(lineup: Lineup, kind: str, asked: Asked) -> None:
     sampling = replace(SAMPLING, temperature=0.0, max_new_tokens=16)
-    groups = [lineup.writer(how).generate([lineup.prompts[kind]], 2, sampling) for how in WRITERS]
-    assert len(groups[0][0]) == len(groups[1][0]) == 2
-    for one, other in zip(*map(flat, groups), strict=True):
+    expected, given = (
+        writer.generate([lineup.prompts[kind]], 2, sampling) for writer in (lineup.writer("hf"), asked.writer)
+    )
+    for one, other in zip(flat(expected), flat(given), strict=True):
         assert torch.equal(one.response_ids, other.response_ids)

@@ -1,14 +1,16 @@
 """What goes wrong silently where an engine is not asked in just the right way, for every family."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("vllm")
 
-from families import FAMILIES, PATCHES, image, processor_of, sample_of, video
+from families import FAMILIES, PATCHES, image, processor_of, sample_of, video, video_file
 from matrix_parts import SAMPLING, TOLERANCE, Lineup, assert_scored, disturb, flat, forward, response_to
 
 from uniopd_mm.data.collate import collate_rollouts
@@ -149,6 +151,16 @@ def large_and_small(family: str) -> dict[str, Sample]:
         "large": sample_of("l", image(7 * side, 5 * side), "and", video(6, 2.0, height=6 * side, width=6 * side), "?"),
         "small": sample_of("s", image(20, 20), "and", video(40, 2.0, height=20, width=20), "?"),
     }
+
+
+@seeing
+def test_a_file_of_an_odd_rate(lineup: Lineup, tmp_path: Path) -> None:
+    clip = video_file(tmp_path / "clip.mp4", 101, Fraction(30000, 1001))
+    prompt = lineup.processor.encode(sample_of("f", clip, "?"))
+    ((frames, metadata),) = prompt.engine_media["video"]
+    assert len(frames) == 10 and metadata["fps"] == pytest.approx(29.97, abs=1e-3)
+    vllm_scores(lineup, [response_to(prompt, [300, 41, 42])])
+    assert_sampled(lineup, [prompt])
 
 
 @seeing
