@@ -101,8 +101,9 @@ class Experts:
         place = (Engine.vllm, path, str(plan.vllm))
         if place not in self._loaded:
             options = with_dtype(plan.vllm, plan.dtype)
+            shared = self.student is not None  # a server has the GPU to itself
             self._loaded[place] = VLLMEngine(
-                path, options, key=f"{key}.engine", max_logprobs=max(1, self.asked.top_k), sleeps=True
+                path, options, key=f"{key}.engine", max_logprobs=max(1, self.asked.top_k), sleeps=shared
             )
         engine: VLLMEngine = self._loaded[place]
         return Expert(

@@ -42,7 +42,7 @@ OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf", "vllm"), "recipe": RECIP
 ZOO = ("math", "code", "vqa", "video_qa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
 WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
 WITH_EVERY_TASK = {"rows/data.yaml"}
-BUILT_ALONE = {"train.yaml", "balance.yaml"}
+BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml"}
 
 
 def test_no_yaml_is_left_out_here() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from serving_parts import Served, assert_same, connected, free_port
+from serving_parts import SAMPLING, Served, assert_same, connected, free_port
 
 from uniopd_mm.serving.server import ServerOptions, bound, is_loopback, run_server
 from uniopd_mm.teachers.local import LocalTeacher
-from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError
+from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores, UserError
 from uniopd_mm.wire import DEADLINE_HEADER
 from uniopd_mm.wire.codec import pack, unpack
 from uniopd_mm.wire.info import read_info
@@ -150,6 +150,20 @@ def test_an_engine_that_raises_answers_the_others(serve: Serve, local: LocalTeac
         assert poisoned.result().json() == {"error": "RuntimeError: the engine does not like this"}
         assert_same([*first.result(), *good.result()], local.score(rollouts[:6]))
     assert served.engine.calls in ([3, 4, 1, 3], [3, 4, 3, 1])
+
+
+def test_what_an_engine_refuses_is_not_asked_again(serve: Serve, prompts: list[Prompt]) -> None:
+    served = serve()
+    served.engine.writer = Refusing()  # type: ignore[assignment]
+    with connected(served.url) as teacher:
+        groups = teacher.generate(prompts[:2], 1, SAMPLING)
+    assert [len(group[0].response_ids) for group in groups] == [0, 0]
+    assert served.metric("uniopd_requests_total", '{endpoint="/generate",status="422"}') == 3  # together, then alone
+
+
+class Refusing:
+    def generate(self, *_: object) -> None:
+        raise UserError("the prompt is too long")
 
 
 def test_a_teacher_that_is_still_loaded_says_so() -> None:

@@ -112,7 +112,7 @@ class Endpoints:
         except MissingMedia as missing:
             return Response(pack({"missing": missing.names}), 409, media_type=CONTENT_TYPE)
         except EngineFailed as error:
-            return _error(500, str(error))
+            return _error(422 if error.refused else 500, str(error))
         except Full:
             return _error(503, f"{self.jobs.max_waiting} requests wait already", SOON)
         except Draining:

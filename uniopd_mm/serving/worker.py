@@ -9,13 +9,18 @@ from typing import Any, final
 from uniopd_mm.interfaces import RolloutEngine, Teacher
 from uniopd_mm.serving.jobs import Generate, Job, Jobs, Score
 from uniopd_mm.serving.metrics import Metrics
+from uniopd_mm.types import UserError
 
 POLL_SECONDS = 0.1  # how soon a wish to end is seen
 LONGEST_REASON = 300
 
 
 class EngineFailed(Exception):
-    """The engine raised on this request alone, and what."""
+    """The engine raised on this request alone, and what; `refused`: it would do so again."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_REASON])
+        self.refused = isinstance(error, UserError)
 
 
 @final
@@ -44,7 +49,7 @@ class Worker:
             self._together(batch)
         except Exception as error:  # noqa: BLE001 - of whatever engine: the server outlives every request
             if len(batch) == 1:
-                batch[0].answer.set_exception(EngineFailed(_reason(error)))
+                batch[0].answer.set_exception(EngineFailed(error))
             else:
                 self._alone(batch)
         self.metrics.engine_seconds.observe(monotonic() - started)
@@ -54,7 +59,7 @@ class Worker:
             try:
                 self._together([job])
             except Exception as error:  # noqa: BLE001 - as above
-                job.answer.set_exception(EngineFailed(_reason(error)))
+                job.answer.set_exception(EngineFailed(error))
 
     def _together(self, batch: Sequence[Job]) -> None:
         """One call; raises what the engine raises."""
@@ -72,7 +77,3 @@ class Worker:
         remaining = iter(answers)
         for job, size in zip(batch, sizes, strict=True):
             job.answer.set_result(list(islice(remaining, size)))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_REASON]

@@ -1,0 +1,96 @@
+"""The command line of `python -m uniopd_mm.serve`: what it serves, and what it refuses in one line."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from serving_parts import start_process
+
+from uniopd_mm import resolvers
+from uniopd_mm.cli import CONFIGS, help_text
+from uniopd_mm.serve_config import ServeConfig, chosen_teacher, validate
+from uniopd_mm.types import UserError
+
+
+def composed(*overrides: str) -> ServeConfig:
+    ConfigStore.instance().store(name="serve_schema", node=ServeConfig)
+    resolvers.register()
+    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
+        config: Any = OmegaConf.to_object(compose("serve", list(overrides)))
+    return config
+
+
+def test_a_teacher_of_the_zoo_is_made_for_its_task() -> None:
+    for task in ("video_qa", "math", "vqa"):
+        plan, key = chosen_teacher(composed(f"task={task}", "teacher=tiny_expert"))
+        assert key == "teacher" and plan.name == "tiny_expert" and plan.builder["_target_"] == "uniopd_mm.zoo.grow"
+        assert plan.builder["generator"] == composed(f"task={task}").task["synthetic"]
+
+
+def test_one_of_several_teachers_is_served() -> None:
+    overrides = ["task=mixture", "teacher=tiny_experts", "only=math"]
+    config = composed(*overrides)
+    validate(config, overrides)
+    plan, key = chosen_teacher(config)
+    assert (key, plan.name, plan.builder["name"]) == ("teachers.math", "math", "tiny_math_expert")
+    with pytest.raises(UserError, match="only=null: choose one of the teachers math, code, vqa, video_qa, chart"):
+        chosen_teacher(composed(*overrides[:2]))
+
+
+@pytest.mark.parametrize(
+    ("model", "teacher"),
+    [("qwen3_vl_2b", "qwen3_vl_8b"), ("qwen2_5_vl_3b", "qwen2_5_vl_7b"), ("tiny", "qwen3_4b_text")],
+)
+def test_real_teachers_compose(model: str, teacher: str) -> None:
+    config = composed(f"model={model}", f"teacher={teacher}", "teacher.engine=vllm")
+    validate(config, [])
+    assert config.teacher.name == teacher
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["teacher.engine=remote"], r"^teacher\.engine=remote: a server runs its teacher itself; set teacher\.engine"),
+        (["teacher.urls=[http://h]"], r"^teacher\.urls=\['http://h'\]: a server asks no other"),
+        (["teacher.path=x"], r"^teacher\.path=x: give either teacher\.path or teacher\.builder"),
+        (["server.port=70000"], r"^server\.port=70000 must lie between 0 and 65535"),
+        (["server.max_queue=0"], r"^server\.max_queue=0 must be at least 1"),
+        (["server.top_k=-1"], r"^server\.top_k=-1 must be at least 0"),
+        (["threads=0"], r"^threads=0 must be at least 1"),
+        (["only=x"], r"^only=x: there is one teacher alone"),
+        (["trainer.steps=3"], r"^trainer\.steps=3: serving does not use it"),
+    ],
+)
+def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        validate(composed(*overrides), overrides)
+    assert "\n" not in str(error.value)
+
+
+def test_help_is_written_from_the_schema(tmp_path: Path) -> None:
+    command = start_process(tmp_path, "--help")
+    assert command.end() == 0
+    assert command.text.strip() == help_text(ServeConfig, "serve").strip()
+    assert "server.port=8100" in command.text and "teacher    " in command.text
+
+
+def test_others_may_come_in_with_a_warning_or_a_token(
+    tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [f"teacher.path={checkpoint}", "teacher.builder=null", "threads=1", "server.port=0"]
+    monkeypatch.setenv("OWN_TOKEN", "secret")
+    open_to_all = start_process(tmp_path, *arguments, "server.host=0.0.0.0")
+    guarded = start_process(tmp_path, *arguments, "server.host=0.0.0.0", "server.token_env=OWN_TOKEN")
+    urls = [server.url().replace("0.0.0.0", "127.0.0.1") for server in (open_to_all, guarded)]
+    assert open_to_all.text.startswith("warning: server.host=0.0.0.0: whoever reaches this address can use the teacher")
+    assert "warning" not in guarded.text
+    assert [httpx.get(f"{url}/info").status_code for url in urls] == [200, 401]
+    assert httpx.get(f"{urls[1]}/info", headers={"authorization": "Bearer secret"}).status_code == 200
+    for server in (open_to_all, guarded):
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
