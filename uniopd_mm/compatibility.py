@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from uniopd_mm.config_parts import Reads
-from uniopd_mm.identity import BANNED_IDS, ROWS, STOP_IDS, VOCABULARY, Identity
+from uniopd_mm.identity import BANNED_IDS, MEDIA, ROWS, STOP_IDS, VOCABULARY, Identity, kind_of
 from uniopd_mm.types import UserError
 
-SHOWN_ALWAYS = (VOCABULARY, STOP_IDS, BANNED_IDS, ROWS, "chat_template")
+SHOWN_ALWAYS = (VOCABULARY, STOP_IDS, BANNED_IDS, ROWS, MEDIA, "chat_template")
 SAME, UNKNOWN = "the same", "unknown"
 LONGEST = 40  # letters of a value in the table; the file has all
 OTHER_TOKENS = "choose a teacher with the student's tokenizer, or set its reads=TOKENS or TEXT"
+OTHER_MEDIA = "set its reads=TOKENS and media=CAPTION or NOTHING"
 OTHER_TENSORS = (
     "it would be given tensors that its weights do not know: choose one of the student's family, or set its "
     "reads=TOKENS, which has media read by the teacher's own processor"
@@ -57,7 +58,7 @@ def refuse(
     if not wrong:
         return
     first, others = wrong[0], [one.name for one in wrong[1:]]
-    more = f" (so do {', '.join(others)})" if others else ""
+    more = f" (and others: {', '.join(others)})" if others else ""
     raise UserError(
         f"teacher={teacher_name}: {first.name} is {first.teacher or 'not there'}, for {sender} {first.student}"
         f"{more}; {remedy or first.refusal}"
@@ -71,14 +72,12 @@ def _refusal(name: str, student: Identity, teacher: Identity, kinds: Collection[
         return "set eos_token_id alike in both generation_config.json, or its reads=TOKENS"
     if name == BANNED_IDS:
         return "choose a teacher with the student's media tokens, or set its reads=TOKENS"
-    kind = name.partition(".")[0]
-    if kind not in kinds or name not in student.settings.binding:
-        return None
-    if not any(known.partition(".")[0] == kind for known in teacher.settings.binding):
-        return f"it reads no {kind}: set its reads=TOKENS and media=CAPTION or NOTHING"
-    if teacher.preprocesses:
-        return None  # its engine makes tensors of media as the teacher's own processor does
-    return OTHER_TENSORS
+    if name == MEDIA:
+        unread = sorted((student.kinds - teacher.kinds).intersection(kinds))
+        return f"it is asked about {' and '.join(unread)}; {OTHER_MEDIA}" if unread else None
+    # Where its engine makes the tensors, it does so as the teacher's own processor would.
+    concerned = name in student.settings.binding and kind_of(name) in teacher.kinds.intersection(kinds)
+    return OTHER_TENSORS if concerned and not teacher.preprocesses else None
 
 
 def _knows_all_tokens(student: Identity, teacher: Identity) -> bool:
@@ -90,10 +89,12 @@ def _knows_all_tokens(student: Identity, teacher: Identity) -> bool:
 
 def rows_of(student: Mapping[str, str], teachers: Mapping[str, Mapping[str, str] | None]) -> list[dict[str, str]]:
     """A table's rows of what all tell: one for each setting that somebody has otherwise, and for the most important
-    ones in any case; how many others there are stands in the last. Who tells nothing is None."""
+    ones in any case; how many others there are, the same where they are there at all, stands in the last. Who tells
+    nothing is None."""
     told = [of for of in teachers.values() if of is not None]
     names = list(dict.fromkeys(name for of in (student, *told) for name in of))
-    shown = [name for name in names if name in SHOWN_ALWAYS or any(of.get(name) != student.get(name) for of in told)]
+    differing = {name for of in told for name, value in of.items() if student.get(name) != value}
+    shown = [name for name in names if name in SHOWN_ALWAYS or name in differing]
     rows = [
         {"": name, "student": _short(student.get(name))}
         | {teacher: _cell(name, student, of) for teacher, of in teachers.items()}

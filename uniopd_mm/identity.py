@@ -15,6 +15,7 @@ from uniopd_mm.types import Settings, Vocabulary
 
 DIGEST_BYTES = 16
 VOCABULARY, STOP_IDS, BANNED_IDS, ROWS = "vocabulary", "stop ids", "banned ids", "rows of the embedding"
+MEDIA = "media"
 
 
 @final
@@ -34,6 +35,11 @@ class Identity:
     tokens: Mapping[str, int] | None = None
 
     @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of media that can be read."""
+        return frozenset(map(kind_of, self.settings.binding))
+
+    @property
     def told(self) -> dict[str, str]:
         """Everything, by its name, in words."""
         return {
@@ -41,6 +47,7 @@ class Identity:
             STOP_IDS: " ".join(map(str, self.stop_ids)),
             BANNED_IDS: " ".join(map(str, self.banned_ids)),
             ROWS: str(self.vocab_size),
+            MEDIA: " ".join(sorted(self.kinds)) or "none",
             **self.settings.binding,
             **self.settings.informative,
         }
@@ -59,6 +66,11 @@ def identity_of(processor: Processor, vocab_size: int, *, preprocesses: bool = F
         preprocesses=preprocesses,
         tokens=vocabulary.tokens,
     )
+
+
+def kind_of(setting: str) -> str:
+    """The kind of media that a binding setting concerns."""
+    return setting.partition(".")[0]
 
 
 def vocabulary_digest(vocabulary: Vocabulary) -> str:

@@ -106,13 +106,13 @@ def test_a_teacher_without_eyes_is_refused_where_there_is_something_to_see(prepr
     assert refused(blind, kinds=()) == []
     differences = compare(STUDENT, blind, Reads.IDS, ("image",))
     expected = (
-        r"^teacher=t: image.patch_size is not there, for the student 16 \(so do image.mean\); it reads no image: "
-        r"set its reads=TOKENS and media=CAPTION or NOTHING$"
+        r"^teacher=t: media is none, for the student image video; it is asked about image; set its reads=TOKENS and "
+        r"media=CAPTION or NOTHING$"
     )
     with pytest.raises(UserError, match=expected):
         refuse("t", differences)
     half = identity(settings=told({"video.patch_size": "16"}))
-    assert refused(half, kinds=("video",)) == [] and len(refused(half, kinds=("image",))) == 2
+    assert refused(half, kinds=("video",)) == [] and refused(half, kinds=("image", "video")) == ["media"]
 
 
 @pytest.mark.parametrize("reads", [Reads.TOKENS, Reads.TEXT])
@@ -131,6 +131,8 @@ def test_a_table_has_what_differs_and_counts_the_rest() -> None:
     assert [*by_name][-1] == "4 more" and "image.mean" not in by_name
     absent = rows_of({}, {"a": {"only": "1"}})
     assert absent[0] == {"": "only", "student": "-", "a": "1"}
+    blind = {row[""]: row["a"] for row in rows_of(STUDENT.told, {"a": identity(settings=told({})).told})}
+    assert blind["media"] == "none" and "image.mean" not in blind
 
 
 def test_a_digest_is_of_tokens_and_ids_in_any_order(processor: QwenVLProcessor) -> None:
@@ -212,7 +214,7 @@ def test_a_text_only_teacher_of_the_students_ids(
 ) -> None:
     """It may teach texts; of clips it would read but the places."""
     of = faculty(processor, {"t": {"path": blind_path, "processor": TEXT}})
-    with pytest.raises(UserError, match=r"it reads no video: set its reads=TOKENS and media=CAPTION or NOTHING"):
+    with pytest.raises(UserError, match=r"it is asked about video; set its reads=TOKENS and media=CAPTION or NOTHING"):
         assignments(of, [sample(), samples[0]], student)
     (taught,) = assignments(of, [sample()], student)
     assert taught.self_test is not None and len(taught.probes) == 1
