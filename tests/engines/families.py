@@ -69,7 +69,7 @@ def processor_of(family: str, folder: str, **options: Any) -> Processor:
 
 def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> Any:
     if family == "qwen3":
-        return Qwen3ForCausalLM(Qwen3Config(**_text_config(family), tie_word_embeddings=True))
+        return Qwen3ForCausalLM(Qwen3Config(**_text_config(family, tokenizer), tie_word_embeddings=True))
     config, model = {
         "qwen2_vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration),
         "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration),
@@ -87,13 +87,21 @@ def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> Any:
     # Qwen2.5-VL is the one whose output embedding is its own here.
     tied = family != "qwen2_5_vl"
     return model(
-        config(text_config=_text_config(family), vision_config=_vision_config(family), tie_word_embeddings=tied, **ids)
+        config(
+            text_config=_text_config(family, tokenizer),
+            vision_config=_vision_config(family),
+            tie_word_embeddings=tied,
+            **ids,
+        )
     )
 
 
-def _text_config(family: str) -> dict[str, Any]:
+def _text_config(family: str, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     config: dict[str, Any] = {
         "vocab_size": ROWS,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
         "hidden_size": HIDDEN,
         "intermediate_size": 2 * HIDDEN,
         "num_hidden_layers": LAYERS,
