@@ -18,6 +18,8 @@ from uniopd_mm.self_test import Assignment, assignments
 from uniopd_mm.serve import load
 from uniopd_mm.serving.server import ServerOptions, run_server
 from uniopd_mm.types import Sample, UserError
+from uniopd_mm.wire.codec import Malformed
+from uniopd_mm.wire.info import read_info
 
 
 @pytest.fixture
@@ -46,8 +48,9 @@ def altered(checkpoint: str, folder: Path, **changes: dict[str, Any]) -> str:
     return str(folder)
 
 
-def met(url: str, student: Student, samples: tuple[Sample, ...], **entry: Any) -> Assignment:
-    of = faculty(student.processor, {"t": {"engine": "remote", "urls": [url], **entry}})  # type: ignore[arg-type]
+def met(url: str | list[str], student: Student, samples: tuple[Sample, ...], **entry: Any) -> Assignment:
+    urls = [url] if isinstance(url, str) else url
+    of = faculty(student.processor, {"t": {"engine": "remote", "urls": urls, **entry}})  # type: ignore[arg-type]
     (taught,) = assignments(of, samples, student)
     return taught
 
@@ -74,6 +77,32 @@ def test_a_server_with_another_mean_is_refused(
         met(url, student, samples, reads="TOKENS", path=checkpoint)
     told = met(url, student, samples, reads="TOKENS", path=checkpoint, media="NOTHING")
     assert [one.name for one in told.differences] == ["video.mean"], "it is shown no video"
+
+
+def test_servers_of_one_teacher_have_one_processor(
+    checkpoint: str, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+) -> None:
+    urls = [served(checkpoint), served(altered(checkpoint, tmp_path / "other", image_processor={"merge_size": 4}))]
+    with pytest.raises(UserError, match=r"are not the same teacher: image.merge_size 2 and 4"):
+        met(urls, student, samples)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"protocol": 0}, "speaks protocol 0"),
+        ({"settings": None}, "does not answer as"),
+        ({"settings": {"binding": {}}}, "does not answer as"),
+        ({"settings": {"binding": "image", "informative": {}}}, "does not answer as"),
+        ({"needs": "pictures"}, "does not answer as"),
+    ],
+)
+def test_what_no_server_says_is_no_description(checkpoint: str, change: dict[str, Any], said: str) -> None:
+    plan = TeacherConfig(name="t", path=checkpoint, processor=VL)
+    info = load(plan, "teacher", top_k=0).info
+    assert read_info(info.json()) == info and info.settings.binding["image.patch_size"] == "16"
+    with pytest.raises(Malformed, match=said):
+        read_info(json.dumps({**json.loads(info.json()), **change}).encode())
 
 
 def test_a_server_may_know_more_tokens(

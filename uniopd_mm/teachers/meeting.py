@@ -77,8 +77,10 @@ def _content(said: Said) -> bytes:
 
 def _agreed(infos: dict[str, ServerInfo], key: str) -> ServerInfo:
     """One for all. Raises UserError where two servers are not the same teacher."""
-    for name in ("name", "vocabulary", "vocab_size", "needs"):
+    for name in ("name", "vocabulary", "vocab_size", "stop_ids", "banned_ids", "needs"):
         _one({url: getattr(info, name) for url, info in infos.items()}, key, name)
+    for setting in sorted({setting for info in infos.values() for setting in info.settings.binding}):
+        _one({url: info.settings.binding.get(setting) for url, info in infos.items()}, key, setting)
     return min(infos.values(), key=lambda info: info.top_k)
 
 

@@ -84,9 +84,11 @@ def read_info(content: bytes) -> ServerInfo:
             raise Malformed(f"speaks protocol {values['protocol']}, this run {PROTOCOL}; install one version on both")
         known = {field.name: values[field.name] for field in fields(ServerInfo)}
         ids = {name: tuple(known[name]) for name in ("stop_ids", "banned_ids")}
-        settings = Settings(**known["settings"])
+        settings = Settings(**{name: dict(part) for name, part in known["settings"].items()})
         return ServerInfo(**{**known, **ids, "settings": settings, "needs": Needs(known["needs"])})
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except Malformed:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed("does not answer as a server of uniopd_mm.serve does") from error
 
 
