@@ -1,10 +1,12 @@
 """From a configuration to its checkpoints: the student, and the base model of a recipe, with their processors."""
 
 from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.compatibility import compare, refuse
 from uniopd_mm.components import build
 from uniopd_mm.config import DataConfig, ModelConfig, TrainConfig
-from uniopd_mm.config_parts import TeacherConfig
+from uniopd_mm.config_parts import Reads, TeacherConfig
 from uniopd_mm.data.cache import CachedProcessor
+from uniopd_mm.identity import identity_of
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary
 from uniopd_mm.types import UserError
@@ -31,6 +33,8 @@ def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:
     try:
         processor: Processor = build(config.model.processor, "model.processor", path=path)
         check_vocabulary(student.vocabulary, processor.vocabulary, path)
+        here, there = identity_of(student, 0), identity_of(processor, 0)
+        refuse(path, compare(here, there, Reads.IDS, here.kinds), remedy="choose a model of the student's family")
     except UserError as error:
         raise UserError(f"recipe.base_path={path}: {error}") from error
     backbone = Backbone(load_model(path, "recipe.base_path"), dtype=config.teacher.dtype)

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 import torch
 from core_parts import sample
-from faculty_parts import TEXT, faculty, pupil
+from faculty_parts import TEXT, VL, faculty, pupil
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.compatibility import compare, refuse, rows_of
-from uniopd_mm.config_parts import Reads
+from uniopd_mm.config import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
+from uniopd_mm.config_parts import Reads, TeacherConfig
 from uniopd_mm.identity import Identity, identity_of, vocabulary_digest
+from uniopd_mm.loading import load_base
 from uniopd_mm.plan import show_compatibility, show_teachers
 from uniopd_mm.probe import Student
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.self_test import Assignment, assignments
+from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.types import Sample, Settings, UserError, Vocabulary
 
 TOKENS = {"a": 0, "b": 1, "<end>": 2}
@@ -173,6 +176,25 @@ def test_another_mean_of_videos_is_refused_unless_the_teacher_reads_them_itself(
     assert taught.self_test is not None and taught.probes == ()
     only_text = assignments(faculty(processor, {"t": {"path": path}}), [sample()], student)
     assert [one.name for one in only_text[0].differences] == ["video.mean"] and len(only_text[0].probes) == 1
+
+
+def test_a_base_model_is_compared_too(checkpoint: str, processor: QwenVLProcessor, tmp_path: Path) -> None:
+    def base(path: str) -> LocalTeacher:
+        config = TrainConfig(
+            task={},
+            model=ModelConfig(name="m", path=checkpoint, processor=VL),
+            teacher=TeacherConfig(name="t", processor=VL),
+            rollout=RolloutConfig(engine={}),
+            recipe=RecipeConfig(name="r", objective={}, base_path=path),
+        )
+        return load_base(config, processor)
+
+    assert base(checkpoint).name == "base"
+    path = altered(checkpoint, tmp_path, "processor_config.json", image_processor={"image_std": [1, 1, 1]})
+    with pytest.raises(
+        UserError, match=r"^recipe.base_path=.*: image.std is 1 1 1, for the student 0.5 0.5 0.5; choose"
+    ):
+        base(path)
 
 
 def test_other_ends_of_a_turn_are_refused(
