@@ -20,6 +20,7 @@ from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, TeacherScore
 Serve = Callable[..., Served]
 CALLS = 200
 DEADLINE = 30.0
+SLACK = 2.0  # seconds for a busy machine; what is held up here lasts 30
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_server_that_never_ends_its_answer_cannot_hold_anybody(
     with connected(stuck, deadline=0.8) as teacher:
         seconds, answers = timed(teacher.score, rollouts[:3])
         assert all(isinstance(answer, Failure) and "no answer within" in answer.reason for answer in answers)
-        assert seconds < 0.8 + 0.7
+        assert seconds < 0.8 + SLACK
     with connected(stuck, served.url, deadline=3.0) as teacher:  # the other one has half of the time
         seconds, answers = timed(teacher.score, rollouts)
         assert_same(answers, local.score(rollouts))
@@ -185,6 +186,6 @@ def test_a_deadline_holds_while_a_server_is_busy(serve: Serve, rollouts: list[Ro
         asked = [threads.submit(timed, teacher.score, rollouts[start : start + 3]) for start in range(0, 12, 3)]
         for future in asked:
             seconds, answers = future.result()
-            assert seconds < 1.7 and all(isinstance(answer, Failure) for answer in answers)
+            assert seconds < 1.0 + SLACK and all(isinstance(answer, Failure) for answer in answers)
         served.engine.gate.set()
     assert httpx.get(f"{served.url}/health").status_code == 200

@@ -43,6 +43,16 @@ def test_scores_are_those_of_the_same_teacher_in_process(
             assert torch.equal(getattr(mine, name), getattr(theirs, name)[:, :2])
 
 
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_the_shortest_responses_are_scored_too(
+    serve: Serve, local: LocalTeacher, rollouts: list[Rollout], length: int
+) -> None:
+    short = [replace(one, response_ids=one.response_ids[:length]) for one in rollouts[:2]]
+    short += rollouts[2:3]
+    with connected(serve(top_k=3).url, top_k=1) as teacher:
+        assert_same(teacher.score(short), local.score(short))
+
+
 def test_without_likeliest_tokens_none_are_sent(serve: Serve, rollouts: list[Rollout]) -> None:
     with connected(serve(top_k=3).url) as teacher:
         (answer,) = teacher.score(rollouts[:1])
@@ -142,8 +152,10 @@ def test_one_bad_response_costs_nobody_else_their_scores(
     poisoned = replace(rollouts[4], response_ids=torch.tensor([7, 8]), prompt=replace(rollouts[4].prompt))
     prompt = replace(rollouts[7].prompt, token_ids=torch.full((4,), 10**5), token_features={})
     malformed = replace(rollouts[7], prompt=prompt)
-    with connected(served.url, attempts=2) as teacher:
+    begin = time.monotonic()
+    with connected(served.url, attempts=3, breaker_failures=1, breaker_seconds=60) as teacher:
         answers = teacher.score([rollouts[0], unknown, poisoned, malformed, rollouts[11]])
+    assert time.monotonic() - begin < 20  # the server is not left alone for what is wrong with a request
     reasons = [answer.reason for answer in answers if isinstance(answer, Failure)]
     assert [isinstance(answer, Failure) for answer in answers] == [False, True, True, True, False]
     assert "beyond the teacher's" in reasons[0] and "does not like this" in reasons[1] and "400" in reasons[2]

@@ -10,15 +10,19 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from serving_parts import SAMPLING, Served, assert_same, connected, free_port
+from serving_parts import SAMPLING, Served, assert_same, connected, free_port, plan_for
 
+from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.serving.server import ServerOptions, bound, is_loopback, run_server
+from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.local import LocalTeacher
-from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores, UserError
+from uniopd_mm.teachers.remote import RemoteTeacher
+from uniopd_mm.types import Failure, Prompt, Rollout, Settings, TeacherScores, UserError
 from uniopd_mm.wire import DEADLINE_HEADER
 from uniopd_mm.wire.codec import pack, unpack
-from uniopd_mm.wire.info import read_info
-from uniopd_mm.wire.media import name_of
+from uniopd_mm.wire.info import read_info, server_info
+from uniopd_mm.wire.media import Needs, name_of
 from uniopd_mm.wire.messages import ScoreRequest, sent, write
 
 Serve = Callable[..., Served]
@@ -32,6 +36,15 @@ def request(rollout: Rollout, parcel: str | None = None, **fields: Any) -> bytes
 
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
     return httpx.post(served.url + path, content=content, headers=headers, timeout=30)
+
+
+def first_health(url: str) -> httpx.Response:
+    """As soon as the server listens."""
+    while True:
+        try:
+            return httpx.get(f"{url}/health")
+        except httpx.ConnectError:
+            time.sleep(0.01)
 
 
 def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: list[Rollout]) -> None:
@@ -82,10 +95,10 @@ def test_a_token_is_asked_for(serve: Serve, given: str) -> None:
 def test_a_client_with_the_token_is_answered(
     serve: Serve, local: LocalTeacher, rollouts: list[Rollout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = serve(token="secret")
+    served = serve(token="gehéim")
     with pytest.raises(UserError, match=r"teacher\.urls: .* 401: .*remote\.token_env"):
         connected(served.url).__enter__()
-    monkeypatch.setenv("UNIOPD_MM_TOKEN", "secret")
+    monkeypatch.setenv("UNIOPD_MM_TOKEN", "gehéim")
     with connected(served.url) as teacher:
         assert_same(teacher.score(rollouts[:3]), local.score(rollouts[:3]))
 
@@ -185,19 +198,42 @@ def test_a_teacher_that_is_still_loaded_says_so() -> None:
     thread = Thread(target=run, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            health = httpx.get(f"{url}/health")
-            break
-        except httpx.ConnectError:
-            time.sleep(0.01)
+    health = first_health(url)
     assert health.status_code == 503 and health.json() == {"status": "loading"}
     assert httpx.get(f"{url}/info").status_code == httpx.post(f"{url}/score").status_code == 503
     with pytest.raises(UserError, match="the teacher is being loaded"):
-        connected(url).__enter__()
+        connected(url, deadline=1.5).__enter__()
     proceed.set()
     thread.join(30)
     assert [str(error) for error in outcome] == ["nothing to load"] and announced.empty()
+
+
+def test_a_teacher_that_is_being_loaded_is_waited_for(
+    local: LocalTeacher, writer: HFRollout, processor: QwenVLProcessor, rollouts: list[Rollout]
+) -> None:
+    proceed, port = Event(), free_port()
+    vocabulary = processor.vocabulary
+    info = server_info(
+        "t", vocabulary, vocab_size=10**4, needs=Needs.MEDIA, top_k=0, settings=Settings(binding={}, informative={})
+    )
+
+    def load() -> Loaded:
+        assert proceed.wait(30)
+        return Loaded(scorer=local, writer=writer, info=info, vocabulary=vocabulary)
+
+    def run() -> None:
+        run_server(ServerOptions(port=port), load, lambda line: None)
+
+    Thread(target=run, daemon=True).start()
+    assert first_health(f"http://127.0.0.1:{port}").json() == {"status": "loading"}
+    with ThreadPoolExecutor(1) as threads:
+        early = threads.submit(RemoteTeacher.connect, plan_for(f"http://127.0.0.1:{port}"), "teacher")
+        time.sleep(0.5)
+        assert not early.done()
+        proceed.set()
+        teacher = early.result(30)
+    assert_same(teacher.score(rollouts[:3]), local.score(rollouts[:3]))
+    teacher.close()
 
 
 def test_an_address_that_cannot_be_had_is_one_line() -> None:

@@ -74,7 +74,7 @@ class Endpoints:
         return answer
 
     def _may_ask(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").encode()
+        given = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
         return self._authorization is None or hmac.compare_digest(given, self._authorization)
 
     async def _health(self, request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import TypeVar
 
 from uniopd_mm.config_parts import Api, TeacherConfig
 from uniopd_mm.identity import vocabulary_digest
 from uniopd_mm.teachers.errands import Busy, Refused, Said, Transient, check_status
 from uniopd_mm.teachers.local import check_vocabulary
-from uniopd_mm.teachers.pool import Pool
+from uniopd_mm.teachers.pool import Pool, Server
 from uniopd_mm.teachers.uniopd_api import UniopdApi
 from uniopd_mm.teachers.vllm_api import MODELS, VLLMApi, model_of
 from uniopd_mm.types import UserError, Vocabulary
@@ -51,23 +52,42 @@ def met(pool: Pool, plan: TeacherConfig, key: str, top_k: int, vocabulary: Vocab
 
 
 def _words(pool: Pool, plan: TeacherConfig, key: str, path: str, read: Callable[[bytes], Word]) -> dict[str, Word]:
-    """What each server that can be reached says, by its address."""
+    """What each server that can be reached says, by its address. Where all that can be are still loading their teacher,
+    they are waited for as long as for any answer."""
+    deadline = monotonic() + plan.remote.deadline
+    while True:
+        words, away, loading = _asked(pool, plan, key, path, read)
+        if words or not loading or monotonic() + loading > deadline:
+            break
+        logger.warning("%s.urls: %s; waiting for it", key, "; ".join(away.values()))
+        sleep(loading)
+    if not words:
+        raise UserError(f"{key}.urls: nobody can be reached: {'; '.join(away.values())}; {REMEDIES[plan.remote.api]}")
+    for server, reason in away.items():
+        logger.warning("%s.urls: %s; it is asked again later", key, reason)
+        pool.leave_alone(server)
+    return words
+
+
+def _asked(
+    pool: Pool, plan: TeacherConfig, key: str, path: str, read: Callable[[bytes], Word]
+) -> tuple[dict[str, Word], dict[Server, str], float]:
+    """Who says what, who does not and why, and in how many seconds one of these may, 0 for nobody knows."""
     asked = [(server, pool.get(server, path, min(PATIENCE, plan.remote.deadline))) for server in pool.servers]
     words: dict[str, Word] = {}
-    away: list[str] = []
+    away: dict[Server, str] = {}
+    loading = 0.0
     for server, future in asked:
         try:
             words[server.url] = read(_content(future.result()))
-        except (Transient, Busy) as error:
-            away.append(f"{server.url}: {error}")
-            pool.leave_alone(server)
+        except Busy as error:
+            away[server] = f"{server.url}: {error}"
+            loading = error.seconds
+        except Transient as error:
+            away[server] = f"{server.url}: {error}"
         except (Refused, Malformed) as error:
             raise UserError(f"{key}.urls: {server.url}: {error}") from error
-    if not words:
-        raise UserError(f"{key}.urls: nobody can be reached: {'; '.join(away)}; {REMEDIES[plan.remote.api]}")
-    for reason in away:
-        logger.warning("%s.urls: %s; it is asked again later", key, reason)
-    return words
+    return words, away, loading
 
 
 def _content(said: Said) -> bytes:

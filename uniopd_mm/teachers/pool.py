@@ -65,12 +65,12 @@ class Pool:
         headers: of every request, as the bearer token.
     """
 
-    def __init__(self, urls: Sequence[str], options: RemoteOptions, headers: Mapping[str, str]) -> None:
+    def __init__(self, urls: Sequence[str], options: RemoteOptions, headers: Mapping[str, bytes]) -> None:
         self.options = options
         self.servers = [Server(url, options) for url in urls]
         self._slots = asyncio.Semaphore(options.parallel * len(self.servers))
         self._client = httpx.AsyncClient(
-            headers=dict(headers),
+            headers=[(name.encode(), value) for name, value in headers.items()],
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS),
             trust_env=False,  # no proxy between a run and its own servers
@@ -138,14 +138,17 @@ class Pool:
     ) -> Answer:
         """One try, for which a server that is busy is asked again and again, or another one. Half of the time that is
         left may be spent on it, so that one that never answers leaves some for another."""
+        busy: set[Server] = set()
         while True:
             remaining = deadline - monotonic()
             try:
                 return await self._try(server, errand, remaining if last else remaining / 2)
-            except Busy as busy:
-                tried.append(f"{server.url}: {busy}")
-                await asyncio.sleep(busy.seconds * random.uniform(0.5, 1.0))
+            except Busy as error:
+                tried.append(f"{server.url}: {error}")
+                busy.add(server)
                 server = await self._chosen(errand.media, server)
+                if server in busy:  # and so is everybody else
+                    await asyncio.sleep(error.seconds * random.uniform(0.5, 1.0))
             except Transient as error:
                 tried.append(str(error))
                 raise
@@ -156,7 +159,8 @@ class Pool:
             async with server.free:
                 answer = await self._answered(server, errand, seconds)
         except Transient as error:
-            server.breaker.failed()
+            if not error.alone:  # what is wrong with a request is not held against the server
+                server.breaker.failed()
             raise Transient(f"{server.url}: {error}", alone=error.alone) from error
         except Refused as error:
             raise Refused(f"{server.url}: {error}", alone=error.alone) from error

@@ -72,7 +72,7 @@ class RemoteTeacher:
                 configuration's place.
         """
         token = os.environ.get(plan.remote.token_env)
-        pool = Pool(plan.urls, plan.remote, {"authorization": f"Bearer {token}"} if token else {})
+        pool = Pool(plan.urls, plan.remote, {"authorization": f"Bearer {token}".encode()} if token else {})
         try:
             dialect = met(pool, plan, key, top_k, vocabulary)
         except UserError:

@@ -83,7 +83,9 @@ def unpack(data: bytes) -> Any:
 def raw_bytes(value: Tensor | np.ndarray) -> memoryview:
     """Its elements as they lie in memory, row by row, without a copy where it lies so."""
     if isinstance(value, Tensor):
-        return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        # A single element of a larger tensor keeps a stride that `view` does not take.
+        return flat.as_strided(flat.shape, (1,)).view(torch.uint8).numpy().data
     return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
 
 
