@@ -66,7 +66,9 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         assert answer.status_code == 400 and "error" in answer.json(), answer.text
         assert reason in answer.text
     assert post(served, bad[""], "/generate").status_code == 400
-    assert post(served, request(good), **{DEADLINE_HEADER: "soon"}).status_code == 400
+    for seconds in ("soon", "0", "-1", "nan"):
+        assert post(served, request(good), **{DEADLINE_HEADER: seconds}).status_code == 400
+    assert post(served, request(good, "x"), **{DEADLINE_HEADER: "1e9"}).status_code == 409
     assert httpx.get(f"{served.url}/score").status_code == 405 and httpx.get(f"{served.url}/nothing").status_code == 404
     assert served.engine.calls == [] and httpx.get(f"{served.url}/health").json() == {"status": "ready"}
 

@@ -50,6 +50,7 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 @given(tensors())
+@settings(deadline=None)
 def test_a_tensor_comes_back_bit_by_bit(tensor: torch.Tensor) -> None:
     back = unpack(pack({"t": tensor}))["t"]
     assert same_bits(back, tensor)
@@ -60,12 +61,13 @@ def test_a_tensor_comes_back_bit_by_bit(tensor: torch.Tensor) -> None:
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_plain_values_come_back(value: Any) -> None:
     assert unpack(pack(value)) == value
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_what_was_cut_off_or_altered_is_not_read(data: st.DataObject) -> None:
     content = pack({"ids": torch.arange(5), "name": "a"})
     at = data.draw(st.integers(0, len(content) - 1))
@@ -77,12 +79,14 @@ def test_what_was_cut_off_or_altered_is_not_read(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from([messages.read_score_request, messages.read_generate_request]))
+@settings(deadline=None)
 def test_any_bytes_are_malformed_and_nothing_worse(content: bytes, read: Any) -> None:
     with pytest.raises(Malformed):
         read(content)
 
 
 @given(VALUES, st.sampled_from(["prompts", "prompt_of", "responses", "top_k", "parcels"]))
+@settings(deadline=None)
 def test_any_values_in_the_place_of_others_are_malformed(value: Any, name: str) -> None:
     prompt = {"sample_id": "s", "token_ids": torch.arange(3), "engine_token_ids": torch.arange(3)}
     prompt |= {"token_features": {}, "parcel": None}
@@ -156,6 +160,7 @@ def test_pictures_are_sent_as_their_pixels() -> None:
 
 
 @given(JSON, JSON)
+@settings(deadline=None)
 def test_different_contents_have_different_names(one: Any, other: Any) -> None:
     texts = [json.dumps(value, sort_keys=True) for value in (one, other)]
     assert (name_of(one) == name_of(other)) == (texts[0] == texts[1])

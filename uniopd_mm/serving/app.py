@@ -21,7 +21,7 @@ from uniopd_mm.wire.codec import Malformed, pack
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 SOON = {"Retry-After": "1"}
-LONGEST_WAIT = 24 * 3600.0  # seconds, where a client names none
+LONGEST_WAIT = 24 * 3600.0  # seconds, where a client names none or more
 
 
 class TooLarge(Exception):
@@ -103,6 +103,8 @@ class Endpoints:
         try:
             seconds = _seconds(request)
             content = await self._body(request)
+            if self.jobs.draining:
+                raise Draining
             job = await run_in_threadpool(self.service.job, request.url.path, content, seconds)
             self.jobs.put(job)
             answers = await _waited(job, request, seconds)
@@ -156,9 +158,9 @@ def _seconds(request: Request) -> float:
         seconds = LONGEST_WAIT if given is None else float(given)
     except ValueError:
         seconds = float("nan")
-    if not 0 < seconds <= LONGEST_WAIT:
-        raise Malformed(f"{DEADLINE_HEADER}: {given}: no number of seconds up to {LONGEST_WAIT:.0f}")
-    return seconds
+    if not seconds > 0:
+        raise Malformed(f"{DEADLINE_HEADER}: {given}: no number of seconds above 0")
+    return min(seconds, LONGEST_WAIT)
 
 
 def _unauthorized() -> Response:
