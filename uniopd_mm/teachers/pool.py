@@ -39,6 +39,7 @@ class Server:
         self.free = asyncio.Semaphore(options.parallel)
         self.probing = asyncio.Lock()
         self.in_flight = 0
+        self.asked = 0
         self._media: OrderedDict[str, None] = OrderedDict()
 
     def known(self, names: Sequence[str]) -> frozenset[str]:
@@ -155,6 +156,7 @@ class Pool:
 
     async def _try(self, server: Server, errand: Errand[Answer], seconds: float) -> Answer:
         server.in_flight += 1
+        server.asked += 1
         try:
             async with server.free:
                 answer = await self._answered(server, errand, seconds)
@@ -212,7 +214,7 @@ class Pool:
 
     def _preference(self, server: Server, media: Sequence[str]) -> tuple[Any, ...]:
         crowded = server.in_flight >= self.options.parallel
-        return crowded, -len(server.known(media)), server.in_flight, random.random()
+        return crowded, -len(server.known(media)), server.in_flight, server.asked
 
     async def _back(self) -> Server:
         """The server whose time has come first, if it is well again."""
