@@ -3,7 +3,6 @@
 Leaves out what is asked of it: rollout/vllm.py has it sample, teachers/vllm.py has it score.
 """
 
-import logging
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,12 +21,6 @@ from uniopd_mm.inference.weights import keeps_weights, load_directly, reload, re
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
-ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over in memory
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the cores are the trainer's too
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-}
 CPU_KV_CACHE_MB = 256
 CPU_BATCH_TOKENS = 8192
 # The first engine that is dropped takes the process groups of all others, and the trainer's, with it.
@@ -202,12 +195,9 @@ def _on_cpu(options: VLLMOptions) -> dict[str, Any]:
 
 
 def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it speaks before it reads that itself
     try:
         with warnings.catch_warnings(action="ignore"):
-            from vllm import LLM  # only here: it is optional, and takes seconds
+            from vllm import LLM  # optional
 
             with unpacked_weights():
                 return LLM(model=path, **arguments)
