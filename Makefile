@@ -1,9 +1,11 @@
 # PYTHON: the interpreter .venv is made with.  VENV_ARGS=--system-site-packages: use the torch that is installed already.
 # ARGS: more settings for `make demo`.  PYTEST_ARGS: more options for `make test`.
+# TEST_EXTRAS=--extra=dev: `make test` without vLLM, where it cannot be installed; the tests that need it are skipped.
 PYTHON ?= python3
 VENV_ARGS ?=
 ARGS ?=
 PYTEST_ARGS ?=
+TEST_EXTRAS ?= --extra=dev --extra=vllm
 SETUP = $(PYTHON) tools/setup.py --venv-args="$(VENV_ARGS)"
 BIN = .venv/bin
 
@@ -21,7 +23,7 @@ demo: ## set up .venv, then distil a tiny video model on questions about generat
 	$(BIN)/python -m uniopd_mm.train task=video_qa $(ARGS)
 
 test: ## set up .venv with the test tools, then run the tests
-	@$(SETUP) --extra dev --extra vllm
+	@$(SETUP) $(TEST_EXTRAS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: style types contracts ## style, types and import contracts

