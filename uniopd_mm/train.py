@@ -31,11 +31,14 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     """Run a job from its composed configuration to its summary."""
     started = perf_counter()
     world = World()
-    world.from_main(lambda: check(config))
+    if not config.resume:
+        world.from_main(lambda: check(config))
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     terminal().quiet = not world.is_main
     run = world.from_main(lambda: open_run(config, overrides))
+    if config.resume:
+        world.from_main(lambda: check(run.config))
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
     note(f"run {run.folder}")
     try:

@@ -12,6 +12,7 @@ Every per-token tensor is token-aligned: entry t speaks of token t. For a prompt
     loss_mask    = [ 0,  0,  0,  1,  1]
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -169,6 +170,11 @@ class Sampling:
     seed: int
     policy_step: int
     stop_strings: tuple[str, ...] = ()
+
+    def prompt_seed(self, sample_id: str) -> int:
+        """Of an engine that draws a prompt's responses from seed, seed + 1, ...: below 2**63, with room for 2**16."""
+        key = f"{self.seed}/{self.policy_step}/{sample_id}".encode()
+        return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 17 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,6 +133,14 @@ def test_a_prompt_that_the_engine_reads_otherwise_is_refused(
     assert group[0].finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
 
 
+@pytest.mark.parametrize("temperature", [2.5, 0.001])
+def test_a_temperature_that_vllm_cannot_sample_at_is_refused(
+    engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt], temperature: float
+) -> None:
+    with pytest.raises(UserError, match=rf"^rollout\.temperature={temperature}: vLLM samples at 0\.01 to 2\.0"):
+        VLLMRollout(engine, processor.vocabulary).generate(prompts[:1], 1, replace(SAMPLING, temperature=temperature))
+
+
 def test_the_self_check_stops_a_run_with_both_numbers(
     engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
 ) -> None:

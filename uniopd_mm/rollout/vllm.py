@@ -4,7 +4,6 @@ A prompt's seed comes from (seed, policy step, sample id), so the rest of the ba
 vLLM says it sampled with is compared with the trainer's own model now and then (`SelfCheck`).
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any, final
@@ -22,7 +21,7 @@ from uniopd_mm.rollout.self_check import SelfCheck
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, UserError, Vocabulary
 
 BAN = -100.0  # added to a logit, which leaves a probability of e^-100
-SEEDS = 1 << 16  # vLLM gives the samples of a prompt seed, seed + 1, ...
+HOTTEST, COLDEST = 2.0, 0.01  # that vLLM takes, and below which its log-probs lose digits
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
@@ -77,8 +76,14 @@ class VLLMRollout:
         """See `RolloutEngine.generate`.
 
         Raises:
-            UserError: vLLM does not take a prompt, reads it as other tokens than the trainer, or fails the self-check.
+            UserError: vLLM does not take the temperature or a prompt, reads it as other tokens than the trainer, or fails
+                the self-check.
         """
+        if sampling.temperature and not COLDEST <= sampling.temperature <= HOTTEST:
+            raise UserError(
+                f"rollout.temperature={sampling.temperature}: vLLM samples at {COLDEST} to {HOTTEST}; choose one of "
+                "these, or rollout=hf"
+            )
         requests = [(engine_prompt(prompt), self._parameters(prompt, num_samples, sampling)) for prompt in prompts]
         groups: dict[int, list[Rollout]] = {}
         with closing(self.engine.run(requests)) as answers:
@@ -104,7 +109,7 @@ class VLLMRollout:
         return SamplingParams(
             n=num_samples if sampling.temperature else 1,  # vLLM refuses to be greedy twice
             temperature=sampling.temperature,
-            seed=prompt_seed(prompt.sample.sample_id, sampling) if sampling.temperature else None,
+            seed=sampling.prompt_seed(prompt.sample.sample_id) if sampling.temperature else None,
             max_tokens=sampling.max_new_tokens,
             stop_token_ids=list(self.vocabulary.stop_ids),
             stop=list(sampling.stop_strings),
@@ -121,8 +126,8 @@ class VLLMRollout:
         if output.prompt_token_ids != prompt.token_ids.tolist():
             raise UserError(
                 f"{prompt.sample.source}: vLLM reads the prompt as {len(output.prompt_token_ids)} tokens, the trainer "
-                f"as {len(prompt.token_ids)}, or as others; keep model.processor within the pixel bounds of the "
-                "checkpoint's own processor"
+                f"as {len(prompt.token_ids)}, or as others; model.processor must do what the checkpoint's own "
+                "processor does"
             )
         rollouts = [self._rollout(prompt, index, answer, sampling) for answer in output.outputs]
         return rollouts if sampling.temperature else rollouts * num_samples
@@ -142,9 +147,3 @@ def _sampled(answer: Any) -> list[float]:
     """The sampled tokens' log-probs, which come first at each place."""
     flat = answer.logprobs
     return [flat.logprobs[start] for start in flat.start_indices]
-
-
-def prompt_seed(sample_id: str, sampling: Sampling) -> int:
-    """Of the first sample of a prompt: below 2**63, with room for the others."""
-    key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") % (1 << 63) // SEEDS * SEEDS

@@ -8,7 +8,6 @@ rate the server alone sets: what was sampled at another one is refused.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -27,7 +26,6 @@ from uniopd_mm.wire.png import png
 GENERATE, MODELS = "/inference/v1/generate", "/v1/models"
 UNKNOWN_SIZE = 1 << 17  # a stock server does not say how many ids it knows: about what real ones have
 BAN = -100.0  # added to a logit
-SEEDS = 1 << 16  # the samples of a prompt have seed, seed + 1, ...
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 CLIENTS_MISTAKE = "Failed to apply prompt replacement"  # said with status 500, whoever is asked
 SAME_TIME = 1e-3  # seconds
@@ -124,7 +122,7 @@ class VLLMApi:
         return {
             "n": 1 if greedy else num_samples,  # vLLM refuses to be greedy twice
             "temperature": sampling.temperature,
-            "seed": None if greedy else _seed(prompt.sample.sample_id, sampling),
+            "seed": None if greedy else sampling.prompt_seed(prompt.sample.sample_id),
             "max_tokens": sampling.max_new_tokens,
             "stop_token_ids": list(known.stop_ids) if known else [],
             "logit_bias": {str(index): BAN for index in known.banned_ids} if known else None,
@@ -216,9 +214,3 @@ def _rollout(prompt: Prompt, choice: Mapping[str, Any], sampling: Sampling) -> R
         finish_reason=FINISH_REASONS.get(choice["finish_reason"], FinishReason.ABORT),
         policy_step=sampling.policy_step,
     )
-
-
-def _seed(sample_id: str, sampling: Sampling) -> int:
-    """As rollout/vllm.py chooses it: of the first sample of a prompt, with room for the others."""
-    key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}".encode()
-    return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") % (1 << 63) // SEEDS * SEEDS
