@@ -76,8 +76,8 @@ class VLLMRollout:
         """See `RolloutEngine.generate`.
 
         Raises:
-            UserError: vLLM does not take the temperature or a prompt, reads it as other tokens than the trainer, or fails
-                the self-check.
+            UserError: vLLM does not take the temperature or a prompt, reads a prompt as other tokens than the trainer,
+                or fails the self-check.
         """
         if sampling.temperature and not COLDEST <= sampling.temperature <= HOTTEST:
             raise UserError(
