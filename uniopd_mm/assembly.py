@@ -220,6 +220,7 @@ def _validator(
         max_prompt_tokens=config.data.max_prompt_tokens,
         max_new_tokens=config.rollout.max_new_tokens,
         world=world,
+        stop_strings=tuple(config.rollout.stop),
     )
 
 

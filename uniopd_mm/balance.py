@@ -134,7 +134,7 @@ def measure(config: BalanceConfig, task: Task, samples: Sequence[Sample]) -> tup
 def _examiner(config: BalanceConfig, task: Task, path: str) -> Examiner:
     seen_once = replace(config.data, prompt_cache_mb=0)
     student, processor = load_student(config.model, seen_once, path)
-    engine = build(config.rollout.engine, "rollout.engine", backbone=student, vocabulary=processor.vocabulary)
+    engine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
     return Examiner(
         task=task,
         processor=processor,
@@ -149,7 +149,11 @@ def _examiner(config: BalanceConfig, task: Task, path: str) -> Examiner:
 def _sampling(config: BalanceConfig) -> Sampling:
     rollout = config.rollout
     return Sampling(
-        temperature=rollout.temperature, max_new_tokens=rollout.max_new_tokens, seed=config.seed, policy_step=0
+        temperature=rollout.temperature,
+        max_new_tokens=rollout.max_new_tokens,
+        seed=config.seed,
+        policy_step=0,
+        stop_strings=tuple(rollout.stop),
     )
 
 

@@ -60,6 +60,8 @@ def validate(config: TrainConfig) -> None:
         raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
     if config.recipe.advantage_clip is not None and not config.recipe.advantage_clip > 0:
         raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
+    if not all(config.rollout.stop):
+        raise UserError(f"rollout.stop={list(config.rollout.stop)}: an empty string would end every response")
     _check_recipe(config.recipe)
     if not 0 < config.data.validation_fraction < 1:
         raise UserError(f"data.validation_fraction={config.data.validation_fraction} must lie between 0 and 1, as 0.1")

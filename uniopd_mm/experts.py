@@ -98,9 +98,9 @@ class Experts:
         from uniopd_mm.rollout.vllm import VLLMRollout
         from uniopd_mm.teachers.vllm import VLLMTeacher
 
-        place = (Engine.vllm, path, str(plan.vllm))
+        options = with_dtype(plan.vllm, plan.dtype)
+        place = (Engine.vllm, path, str(options))
         if place not in self._loaded:
-            options = with_dtype(plan.vllm, plan.dtype)
             shared = self.student is not None  # a server has the GPU to itself
             self._loaded[place] = VLLMEngine(
                 path, options, key=f"{key}.engine", max_logprobs=max(1, self.asked.top_k), sleeps=shared

@@ -50,6 +50,7 @@ class Validator:
     max_prompt_tokens: int
     max_new_tokens: int
     world: World
+    stop_strings: tuple[str, ...] = ()
     chunk: int = 128
 
     def __call__(self, engine: RolloutEngine, title: str) -> Validation:
@@ -63,7 +64,13 @@ class Validator:
         return validation
 
     def _own_part(self, engine: RolloutEngine, title: str) -> Validation:
-        sampling = Sampling(temperature=0, max_new_tokens=self.max_new_tokens, seed=0, policy_step=0)
+        sampling = Sampling(
+            temperature=0,
+            max_new_tokens=self.max_new_tokens,
+            seed=0,
+            policy_step=0,
+            stop_strings=self.stop_strings,
+        )
         correct, asked, skipped = Counter[str](), Counter[str](), list[Skip]()
         reasons: list[str] = []
         samples = self.world.share(self.samples)

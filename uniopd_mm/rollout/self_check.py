@@ -36,18 +36,18 @@ class SelfCheck:
         self._due |= self.every > 0 and (self._syncs == 1 or self._syncs % self.every == 0)
 
     def __call__(self, rollouts: Sequence[Rollout], temperature: float) -> None:
-        """Check the rollouts, if it is time.
+        """Check the rollouts, if it is time and they were sampled.
 
         Raises:
             UserError: the two differ by more than the tolerance; gives both numbers of the worst token.
         """
         written = [rollout for rollout in rollouts if len(rollout.response_ids)]
-        if not self._due or not written:
+        if not self._due or not written or temperature == 0:  # a greedy answer says little of the policy's log-probs
             return
         self._due = False
         step = max(1, len(written) // self.num_rollouts)
         for rollout in written[::step][: self.num_rollouts]:
-            self._compare(rollout, self._logprobs(rollout, temperature or 1.0))
+            self._compare(rollout, self._logprobs(rollout, temperature))
 
     @torch.no_grad()
     def _logprobs(self, rollout: Rollout, temperature: float) -> Tensor:

@@ -1,6 +1,7 @@
 """A teacher in vLLM, in this process: exactly the sampled ids and the prompt's media, scored as a prompt."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, final
 
 import torch
@@ -36,8 +37,14 @@ class VLLMTeacher:
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`. A response that vLLM reads behind another prompt than the student's is a failure."""
         requests = [(engine_prompt(rollout.prompt, rollout.response_ids), self._parameters()) for rollout in rollouts]
-        scores = {index: self._scores(rollouts[index], output) for index, output in self.engine.run(requests)}
+        with closing(self.engine.run(requests)) as answers:
+            scores = {index: self._scores(rollouts[index], output) for index, output in answers}
         return [scores[index] for index in range(len(rollouts))]
+
+    @property
+    def _likeliest(self) -> int:
+        """Tokens asked for at each place; one is always needed to tell whether the student agrees."""
+        return min(max(1, self.top_k), self.engine.vocab_size)
 
     def _parameters(self) -> Any:
         from vllm import SamplingParams  # optional
@@ -46,7 +53,7 @@ class VLLMTeacher:
         return SamplingParams(
             max_tokens=1,
             temperature=0,
-            prompt_logprobs=max(1, self.top_k),
+            prompt_logprobs=self._likeliest,
             flat_logprobs=True,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -59,7 +66,7 @@ class VLLMTeacher:
         if output.prompt_token_ids[:length] != prompt.tolist():
             reason = f"reads a prompt of {length} tokens as {len(output.prompt_token_ids) - len(rollout.response_ids)}"
             return Failure(teacher=self.name, reason=f"{reason}, or as others")
-        ids, logprobs = _places(output.prompt_logprobs, length)
+        ids, logprobs = _places(output.prompt_logprobs, length, 1 + self._likeliest)
         if logprobs[:, 0].isnan().any():
             return Failure(teacher=self.name, reason="NaN log-probs")
         return TeacherScores(
@@ -72,10 +79,10 @@ class VLLMTeacher:
         )
 
 
-def _places(flat: Any, length: int) -> tuple[Tensor, Tensor]:
-    """Ids i64[R, 1 + K] and log-probs f32[R, 1 + K] behind a prompt of `length` tokens: at each place the token that
-    stands there, then the K likeliest in order, of which it may be one. The first token of all has no place."""
+def _places(flat: Any, length: int, width: int) -> tuple[Tensor, Tensor]:
+    """Ids i64[R, width] and log-probs f32[R, width] behind a prompt of `length` tokens: at each place the token that
+    stands there, then the likeliest in order, of which it may be one. The first token of all has no place."""
     places = len(flat.start_indices) - 1
-    ids = torch.tensor(flat.token_ids, dtype=torch.int64).view(places, -1)
-    logprobs = torch.tensor(flat.logprobs, dtype=torch.float32).view(places, -1)
+    ids = torch.tensor(flat.token_ids, dtype=torch.int64).view(places, width)
+    logprobs = torch.tensor(flat.logprobs, dtype=torch.float32).view(places, width)
     return ids[length - 1 :], logprobs[length - 1 :]
