@@ -87,14 +87,14 @@ class Trainer:
         parts, clock = self.parts, self.clock
         with clock.lap("encode"):
             prompts = self._prompts()
-        with EarlyScores(parts.router) as early:
-            with clock.lap("generate"):
-                rollouts = self._rollouts(prompts, number, early.send)
-            with clock.lap("grade"):
-                responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
-                outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
-            with clock.lap("score"):
-                scores, base = early.of(rollouts), EarlyScores(parts.base).of(rollouts)
+        early = EarlyScores(parts.router)
+        with clock.lap("generate"):
+            rollouts = self._rollouts(prompts, number, early.send)
+        with clock.lap("grade"):
+            responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
+            outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
+        with clock.lap("score"):
+            scores, base = early.of(rollouts), EarlyScores(parts.base).of(rollouts)
         judged = zip(rollouts, responses, outcomes, scores, base, strict=True)
         trajectories = [
             Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)

@@ -1,6 +1,9 @@
 """Scoring while the student still writes: the same scores, asked for earlier, and only from teachers elsewhere."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Event, get_ident
 from typing import final
 
@@ -63,53 +66,61 @@ def assert_answers(scores: Sequence[TeacherScores | Failure | None], rollouts: S
 
 def test_groups_go_out_as_they_finish_and_come_back_in_order() -> None:
     teacher, written = Recorder(overlaps=True), groups()
-    with EarlyScores(routed({"d": teacher})) as early:
-        for place in (2, 0, 3):  # as they happened to finish; the last was never told
-            early.send(written[place])
-        assert_answers(early.of(flat(written)), flat(written))
+    early = EarlyScores(routed({"d": teacher}))
+    for place in (2, 0, 3):  # as they happened to finish; the last was never told
+        early.send(written[place])
+    assert_answers(early.of(flat(written)), flat(written))
     assert sorted(teacher.asked) == [(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)]
 
 
 def test_writing_does_not_wait_for_scoring() -> None:
     gate = Event()
     written = groups()
-    with EarlyScores(routed({"d": Recorder(overlaps=True, gate=gate)})) as early:
-        for group in written:
-            early.send(group)  # would hang here
-        gate.set()
-        assert_answers(early.of(flat(written)), flat(written))
+    early = EarlyScores(routed({"d": Recorder(overlaps=True, gate=gate)}))
+    for group in written:
+        early.send(group)  # would hang here
+    gate.set()
+    assert_answers(early.of(flat(written)), flat(written))
 
 
 def test_a_teacher_in_this_process_is_asked_once_at_the_end_in_this_thread() -> None:
     near, far = Recorder(overlaps=False), Recorder(overlaps=True)
     written = groups("nfnf")
-    with EarlyScores(routed({"n": near, "f": far})) as early:
-        for group in written:
-            early.send(group)
-        assert_answers(early.of(flat(written)), flat(written))
+    early = EarlyScores(routed({"n": near, "f": far}))
+    for group in written:
+        early.send(group)
+    assert_answers(early.of(flat(written)), flat(written))
     assert near.asked == [(0, 0, 0, 2, 2, 2)] and near.threads == {get_ident()}
     assert sorted(far.asked) == [(1, 1, 1), (3, 3, 3)] and get_ident() not in far.threads
 
 
 def test_a_recipe_without_a_teacher_has_no_scores() -> None:
-    with EarlyScores(None) as early:
-        early.send(groups()[0])
-        assert early.of(flat(groups())) == [None] * 12
+    early = EarlyScores(None)
+    early.send(groups()[0])
+    assert early.of(flat(groups())) == [None] * 12
 
 
 def test_a_fault_while_scoring_is_not_lost() -> None:
     written = groups()
-    with (
-        pytest.raises(RuntimeError, match="a fault of ours"),
-        EarlyScores(routed({"d": Recorder(True, broken=True)})) as e,
-    ):
-        e.send(written[0])
-        e.of(flat(written))
+    early = EarlyScores(routed({"d": Recorder(True, broken=True)}))
+    early.send(written[0])
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        early.of(flat(written))
 
 
-def test_a_student_that_fails_does_not_wait_for_its_teachers() -> None:
-    gate = Event()
-    with pytest.raises(KeyError), EarlyScores(routed({"d": Recorder(overlaps=True, gate=gate)})) as early:
-        early.send(groups()[0])
-        raise KeyError
-    gate.set()
+INTERRUPTED = """
+import sys, time
+sys.path.insert(0, {here!r})
+from test_core_early import EarlyScores, Event, Recorder, groups, routed
+early = EarlyScores(routed({{"d": Recorder(overlaps=True, gate=Event())}}))
+early.send(groups()[0])
+time.sleep(0.2)
+raise KeyboardInterrupt
+"""
+
+
+def test_an_interrupted_run_does_not_wait_for_its_teachers() -> None:
+    """The teacher would take 30 seconds."""
+    code = INTERRUPTED.format(here=str(Path(__file__).parent))
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=False)
+    assert outcome.returncode != 0 and "KeyboardInterrupt" in outcome.stderr

@@ -1,14 +1,12 @@
 """Scores that are asked for while the student still writes."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self, final
+from concurrent.futures import Future
+from threading import Thread
+from typing import final
 
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.types import Failure, Rollout, TeacherScores
-
-THREADS = 64  # groups on their way to teachers at a time
 
 
 @final
@@ -23,21 +21,11 @@ class EarlyScores:
     def __init__(self, router: TeacherRouter | None) -> None:
         self.router = router
         self._sent: dict[int, Future[list[TeacherScores | Failure]]] = {}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="scores")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """What nobody waits for any more is not sent."""
-        self._threads.shutdown(wait=error is None, cancel_futures=True)
 
     def send(self, group: Sequence[Rollout]) -> None:
         """The rollouts of one prompt, all there, with the group id that `of` will see."""
         if self.router and self.router.overlaps(group[0]):
-            self._sent[group[0].group_id] = self._threads.submit(self.router.score, group)
+            self._sent[group[0].group_id] = _begun(self.router, group)
 
     def of(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure | None]:
         """One entry per rollout, in order; those of a group that was sent are in the order they were sent in."""
@@ -47,3 +35,18 @@ class EarlyScores:
         asked_now = iter(self.router.score(later) if later else ())
         sent = {group: iter(future.result()) for group, future in self._sent.items()}
         return [next(sent.get(rollout.group_id, asked_now)) for rollout in rollouts]
+
+
+def _begun(router: TeacherRouter, group: Sequence[Rollout]) -> Future[list[TeacherScores | Failure]]:
+    """Scores to come, from a thread that nobody waits for: a run that is interrupted ends at once, whereas Python joins
+    the threads of an executor before it ends."""
+    scores: Future[list[TeacherScores | Failure]] = Future()
+
+    def ask() -> None:
+        try:
+            scores.set_result(router.score(group))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is for who waits for the scores
+            scores.set_exception(error)
+
+    Thread(target=ask, name="scores", daemon=True).start()
+    return scores
