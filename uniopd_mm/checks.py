@@ -11,7 +11,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
-from uniopd_mm.config_parts import Engine, MediaFor, MixtureConfig, Reads, RoutingConfig, Shares, TeacherConfig
+from uniopd_mm.config_parts import (
+    Engine,
+    MediaFor,
+    MixtureConfig,
+    Reads,
+    RoutingConfig,
+    Shares,
+    TeacherConfig,
+    VLLMOptions,
+)
 from uniopd_mm.types import UserError
 
 AT_LEAST_ONE = (
@@ -35,6 +44,7 @@ NOT_NEGATIVE = (
     "trainer.eval_every",
     "tracking.rollouts_every",
 )
+DECIDED = ("logprobs_mode", "generation_config", "mm_device_do_normalize")  # of vLLM's arguments, by what scores are
 DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
 
 
@@ -49,7 +59,9 @@ def validate(config: TrainConfig) -> None:
     _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
     check_checkpoint(config.model, "model")
     for name, plan in teacher_plans(config).items():
-        _check_teacher(plan, f"teachers.{name}" if config.teachers else "teacher")
+        key = f"teachers.{name}" if config.teachers else "teacher"
+        _check_teacher(plan, key)
+        _check_room(plan, key, config.data.max_prompt_tokens + config.rollout.max_new_tokens)
     _check_mixture(config.mixture)
     _check_losses(config.routing)
     if config.trainer.threads is not None and config.trainer.threads < 1:
@@ -138,8 +150,30 @@ def _check_engine(plan: TeacherConfig, key: str) -> None:
     for name in ("deadline", "attempts", "parallel", "breaker_failures", "breaker_seconds"):
         if not getattr(plan.remote, name) > 0:
             raise UserError(f"{key}.remote.{name}={getattr(plan.remote, name)} must be above 0")
-    if not 0 < plan.vllm.gpu_memory_utilization <= 1:
-        raise UserError(f"{key}.vllm.gpu_memory_utilization={plan.vllm.gpu_memory_utilization} must be above 0, to 1")
+    check_vllm(plan.vllm, f"{key}.vllm")
+
+
+def check_vllm(options: VLLMOptions, key: str) -> None:
+    """Raises UserError for an option that cannot work, or that would change what log-probs are of."""
+    if not 0 < options.gpu_memory_utilization <= 1:
+        raise UserError(f"{key}.gpu_memory_utilization={options.gpu_memory_utilization} must be above 0 and at most 1")
+    for name in ("max_model_len", "kv_cache_mb", "tensor_parallel_size", "max_num_seqs"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"{key}.{name}={value} must be at least 1")
+    for name in DECIDED:
+        if name in options.args:
+            raise UserError(f"{key}.args.{name}={options.args[name]}: leave it out: scores would be of something else")
+
+
+def _check_room(plan: TeacherConfig, key: str, needed: int) -> None:
+    """Whether the longest response can be scored, for which vLLM wants room for one token more."""
+    room = plan.vllm.max_model_len
+    if plan.engine is Engine.vllm and plan.reads is Reads.IDS and room is not None and room <= needed:
+        raise UserError(
+            f"{key}.vllm.max_model_len={room}: the longest responses could not be scored; give at least {needed + 1}, "
+            "data.max_prompt_tokens and rollout.max_new_tokens and one more, or null"
+        )
 
 
 def _check_mixture(mixture: MixtureConfig) -> None:

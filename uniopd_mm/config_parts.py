@@ -69,7 +69,9 @@ class VLLMOptions:
     """How vLLM runs one model, for rollouts as for teachers."""
 
     dtype: str | None = documented("float32 or bfloat16; null: as the model is computed elsewhere", None)
-    max_model_len: int | None = documented("tokens of prompt and response together; null: what fits", None)
+    max_model_len: int | None = documented(
+        "tokens of prompt and response together, for a teacher and one more; null: what fits", None
+    )
     gpu_memory_utilization: float = documented("share of the GPU's memory, weights included", 0.5)
     kv_cache_mb: int | None = documented("memory of keys and values; null: what the share leaves, 256 on a CPU", None)
     tensor_parallel_size: int = documented("GPUs that share one copy", 1)

@@ -103,7 +103,7 @@ class Experts:
         if place not in self._loaded:
             shared = self.student is not None  # a server has the GPU to itself
             self._loaded[place] = VLLMEngine(
-                path, options, key=f"{key}.engine", max_logprobs=max(1, self.asked.top_k), sleeps=shared
+                path, options, key=f"{key}.vllm", max_logprobs=max(1, self.asked.top_k), sleeps=shared
             )
         engine: VLLMEngine = self._loaded[place]
         return Expert(

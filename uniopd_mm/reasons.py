@@ -5,9 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from uniopd_mm.types import Failure, FinishReason, Trajectory
 
+LONGEST = 300  # characters of somebody else's words in a line of ours
 Reasons = Mapping[str, tuple[int, str]]  # by kind: how many, and the first one in full
 
 _PARTICULAR = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?""")
+
+
+def in_short(text: object) -> str:
+    """The beginning of what a library or a server says, on one line."""
+    return " ".join(str(text).split())[:LONGEST]
 
 
 def counted(texts: Iterable[str]) -> dict[str, tuple[int, str]]:

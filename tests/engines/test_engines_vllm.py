@@ -16,7 +16,7 @@ from uniopd_mm.config_parts import VLLMOptions
 from uniopd_mm.inference.engine import VLLMEngine, llm_arguments
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rng import rng_state
-from uniopd_mm.rollout.self_check import SelfCheck
+from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.vllm import VLLMTeacher
@@ -125,7 +125,7 @@ def test_a_prompt_that_the_engine_reads_otherwise_is_refused(
     engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
 ) -> None:
     writer = VLLMRollout(engine, processor.vocabulary)
-    with pytest.raises(UserError, match=r"vLLM reads the prompt as \d+ tokens, the trainer as \d+"):
+    with pytest.raises(UserError, match=r"vLLM reads the prompt of .* as \d+ tokens, the trainer as \d+"):
         writer.generate([prompts[0], replace(prompts[1], token_ids=prompts[1].token_ids[:-1])], 1, SAMPLING)
     with pytest.raises(UserError, match="does not take the prompt"):
         writer.generate([replace(prompts[0], engine_token_ids=torch.full((600,), 40))], 1, SAMPLING)
@@ -170,6 +170,43 @@ def test_sleep_is_asked_for_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert "enable_chunked_prefill" not in there and "kv_cache_memory_bytes" not in there
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_model_len": 0}, r"k\.max_model_len=0 must be at least 1"),
+        ({"kv_cache_mb": -5}, r"k\.kv_cache_mb=-5 must be at least 1"),
+        ({"gpu_memory_utilization": 1.5}, r"k\.gpu_memory_utilization=1\.5 must be above 0 and at most 1"),
+        ({"args": {"logprobs_mode": "raw_logprobs"}}, r"k\.args\.logprobs_mode=raw_logprobs: leave it out"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(checkpoint: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        VLLMEngine(checkpoint, replace(OPTIONS, **options), key="k")
+
+
+@pytest.mark.parametrize(("every", "count", "tolerance"), [(-1, 4, None), (1, 0, None), (1, 4, 0.0)])
+def test_a_self_check_that_could_not_fail_is_refused(every: int, count: int, tolerance: float | None) -> None:
+    with pytest.raises(UserError, match=r"^rollout\.engine\.check_"):
+        check_self_check(every, count, tolerance)
+
+
+def test_a_sync_that_lacks_weights_is_noticed(engine: VLLMEngine, student: Backbone) -> None:
+    some = [(name, tensor) for name, tensor in student.model.state_dict().items() if "layers.0.mlp" not in name]
+    with pytest.raises(RuntimeError, match=r"2 weights of vLLM's model got nothing"):
+        engine.load_weights(some)
+
+
+def test_a_greedy_validation_does_not_use_up_a_self_check(
+    engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
+) -> None:
+    check = SelfCheck(student, every=1, num_rollouts=2, tolerance=1e-3)
+    writer = VLLMRollout(engine, processor.vocabulary, check)
+    disturb(student)
+    writer.generate(prompts[:2], 1, replace(SAMPLING, temperature=0))
+    with pytest.raises(UserError, match="another model"):
+        writer.generate(prompts[:2], 2, SAMPLING)
+
+
 def test_launched_processes_have_an_engine_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert llm_arguments(OPTIONS, 20, sleeps=False)["distributed_executor_backend"] == "external_launcher"
@@ -178,8 +215,8 @@ def test_launched_processes_have_an_engine_each(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_vllm_cannot_load_is_one_line(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> None:
-    with pytest.raises(UserError, match=r"^teacher\.engine: vLLM cannot load .*missing") as error:
-        VLLMEngine(os.path.join(checkpoint, "missing"), OPTIONS, key="teacher.engine")
+    with pytest.raises(UserError, match=r"^teacher\.vllm: vLLM cannot load .*missing") as error:
+        VLLMEngine(os.path.join(checkpoint, "missing"), OPTIONS, key="teacher.vllm")
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="max_num_seqs"):
-        VLLMEngine(checkpoint, replace(OPTIONS, max_num_seqs=0), key="teacher.engine")
+        VLLMEngine(checkpoint, replace(OPTIONS, max_num_seqs=0), key="teacher.vllm")

@@ -6,6 +6,7 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
+from uniopd_mm.reasons import in_short
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
@@ -23,7 +24,6 @@ MEND = (
     "its release does not go with the other packages installed: in a checkout delete .venv and run `python3 "
     "tools/setup.py --extra vllm`; elsewhere tools/constraints.txt names versions that do; or choose the engine hf"
 )
-LONGEST_REASON = 300  # characters of someone else's words in an error of ours
 
 
 def require_vllm(key: str) -> None:
@@ -41,9 +41,5 @@ def require_vllm(key: str) -> None:
         with untouched_rng(), warnings.catch_warnings(action="ignore"):
             import_module("vllm.entrypoints.llm")
     except Exception as error:  # of any of the hundred packages that it imports, which share no narrower class
-        raise UserError(f"{key}: vLLM is installed, but its import fails: {in_short(error)}; {MEND}") from error
-
-
-def in_short(error: Exception) -> str:
-    """One line: what kind of error it is, and what it says."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_REASON]
+        reason = in_short(f"{type(error).__name__}: {error}")
+        raise UserError(f"{key}: vLLM is installed, but its import fails: {reason}; {MEND}") from error

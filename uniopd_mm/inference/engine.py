@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
+from uniopd_mm.checks import check_vllm
 from uniopd_mm.config_parts import VLLMOptions
 from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.inference.weights import keeps_weights, load_directly, reload, reload_everywhere, unpacked_weights
+from uniopd_mm.reasons import in_short
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
@@ -25,11 +27,10 @@ CPU_KV_CACHE_MB = 256
 CPU_BATCH_TOKENS = 8192
 # The first engine that is dropped takes the process groups of all others, and the trainer's, with it.
 _LIVING: list[Any] = []
-LONGEST_REASON = 300  # characters of vLLM's own words in an error of ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class Declined:
     """A request that vLLM does not take, and why."""
 
     reason: str
@@ -47,14 +48,16 @@ class VLLMEngine:
         sleeps: give the GPU's memory back between calls of `run`; void on a CPU.
 
     Raises:
-        UserError: vLLM is not installed, or cannot load the checkpoint with these options.
+        UserError: an option that cannot work; vLLM is not installed, or cannot load the checkpoint with these options.
     """
 
     def __init__(
         self, path: str, options: VLLMOptions, *, key: str, max_logprobs: int = 20, sleeps: bool = False
     ) -> None:
+        check_vllm(options, key)
         require_vllm(key)
         self.path = path
+        self.key = key
         self.options = options
         self._sleeps = sleeps and torch.cuda.is_available()
         if not torch.cuda.is_available():
@@ -74,7 +77,7 @@ class VLLMEngine:
         return self._llm.llm_engine.model_config.get_vocab_size()
 
     def run(self, requests: Sequence[tuple[Any, Any]]) -> Generator[tuple[int, Any], None, None]:
-        """Answers as they are finished: (index, vllm.RequestOutput or Refused). To be closed by who may not want all.
+        """Answers as they are finished: (index, vllm.RequestOutput or Declined). To be closed by who may not want all.
 
         Args:
             requests: what `engine_prompt` makes, with its vllm.SamplingParams of kind FINAL_ONLY.
@@ -84,8 +87,8 @@ class VLLMEngine:
         self.wake()
         try:
             with untouched_rng():
-                refused = self._added(requests, waiting)
-            yield from refused
+                declined = self._added(requests, waiting)
+            yield from declined
             while engine.has_unfinished_requests():
                 with untouched_rng():
                     outputs = engine.step()
@@ -129,19 +132,19 @@ class VLLMEngine:
             self._llm.sleep(level=1)
             self._asleep = True
 
-    def _added(self, requests: Sequence[tuple[Any, Any]], waiting: dict[str, int]) -> list[tuple[int, Refused]]:
+    def _added(self, requests: Sequence[tuple[Any, Any]], waiting: dict[str, int]) -> list[tuple[int, Declined]]:
         """Puts the index of each request that vLLM took into `waiting`, by its name; returns those it did not take."""
         from vllm.exceptions import VLLMError
 
-        refused: list[tuple[int, Refused]] = []
+        declined: list[tuple[int, Declined]] = []
         for index, (prompt, parameters) in enumerate(requests):
             name = f"{next(self._ids)}"
             try:
                 self._llm.llm_engine.add_request(name, prompt, parameters)
                 waiting[name] = index
             except (VLLMError, ValueError, RuntimeError) as error:  # too long, too many media, media it cannot place
-                refused.append((index, Refused(reason=_reason(error))))
-        return refused
+                declined.append((index, Declined(reason=_reason(error))))
+        return declined
 
 
 def llm_arguments(options: VLLMOptions, max_logprobs: int, *, sleeps: bool) -> dict[str, Any]:
@@ -188,7 +191,7 @@ def _on_cpu(options: VLLMOptions) -> dict[str, Any]:
     """On a CPU a request with a seed must not be prefilled in chunks: vLLM 0.32 would turn back its generator, which
     only CUDA's can."""
     return {
-        "kv_cache_memory_bytes": (options.kv_cache_mb or CPU_KV_CACHE_MB) << 20,
+        "kv_cache_memory_bytes": (CPU_KV_CACHE_MB if options.kv_cache_mb is None else options.kv_cache_mb) << 20,
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(options.max_model_len or 0, CPU_BATCH_TOKENS),
     }
@@ -215,7 +218,7 @@ def _cpu_length(path: str, key: str) -> int:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    return in_short(error) or type(error).__name__
 
 
 @contextmanager

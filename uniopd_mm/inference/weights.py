@@ -42,8 +42,18 @@ def keeps_weights(model: nn.Module) -> bool:
 
 
 def load_directly(llm: Any, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Into the parameters of a model that `keeps_weights`."""
-    llm.apply_model(lambda model: model.load_weights(named_tensors) and None)
+    """Into the parameters of a model that `keeps_weights`.
+
+    Raises:
+        RuntimeError: some of them got nothing.
+    """
+    (missing,) = llm.apply_model(lambda model: _names(model) - model.load_weights(named_tensors))
+    if missing:
+        raise RuntimeError(f"{len(missing)} weights of vLLM's model got nothing, among them {min(missing)}")
+
+
+def _names(model: nn.Module) -> set[str]:
+    return {name for name, _ in model.named_parameters()}
 
 
 def reload(llm: Any, named_tensors: Iterable[tuple[str, Tensor]]) -> None:

@@ -11,6 +11,16 @@ from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.types import Rollout, UserError
 
 
+def check_self_check(every: int, num_rollouts: int, tolerance: float | None) -> None:
+    """Raises UserError for a self-check that could not fail."""
+    if every < 0:
+        raise UserError(f"rollout.engine.check_every={every} must not be negative; 0 is for none")
+    if num_rollouts < 1:
+        raise UserError(f"rollout.engine.check_rollouts={num_rollouts} must be at least 1")
+    if tolerance is not None and not tolerance > 0:
+        raise UserError(f"rollout.engine.check_tolerance={tolerance} must be above 0, or null")
+
+
 @final
 class SelfCheck:
     """Compares the engine's log-probs of some rollouts with those of the trainer's own forward pass.

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.config_parts import VLLMOptions
-from uniopd_mm.inference.engine import Refused, VLLMEngine
+from uniopd_mm.inference.engine import Declined, VLLMEngine
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.inference.requests import engine_prompt
 from uniopd_mm.interfaces import Finished, Processor
-from uniopd_mm.rollout.self_check import SelfCheck
+from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, UserError, Vocabulary
 
 BAN = -100.0  # added to a logit, which leaves a probability of e^-100
@@ -29,7 +29,7 @@ def vllm_rollout(
     backbone: Backbone,
     processor: Processor,
     *,
-    options: VLLMOptions,
+    options: VLLMOptions | None = None,
     sleep: bool = True,
     check_every: int = 10,
     check_rollouts: int = 4,
@@ -38,14 +38,18 @@ def vllm_rollout(
     """The engine of `rollout=vllm`, with the weights that lie where the student was loaded from.
 
     Args:
-        options: of vLLM.
+        options: of vLLM; None for its defaults.
         sleep: give the GPU's memory to the trainer while it learns.
         check_every: weight syncs between two self-checks, the first of which comes at once; 0 for none.
         check_rollouts: rollouts compared each time.
         check_tolerance: mean difference in nats that stops the run; None for one that suits the dtypes.
+
+    Raises:
+        UserError: a parameter that cannot work, or vLLM cannot load the student.
     """
-    options = with_dtype(options, backbone.dtype)
-    engine = VLLMEngine(backbone.model.name_or_path, options, key="rollout.engine", sleeps=sleep)
+    check_self_check(check_every, check_rollouts, check_tolerance)
+    options = with_dtype(options or VLLMOptions(), backbone.dtype)
+    engine = VLLMEngine(backbone.model.name_or_path, options, key="rollout.engine.options", sleeps=sleep)
     exact = options.dtype == backbone.dtype == "float32"
     check = SelfCheck(
         backbone,
@@ -121,13 +125,15 @@ class VLLMRollout:
         )
 
     def _group(self, prompt: Prompt, index: int, output: Any, num_samples: int, sampling: Sampling) -> list[Rollout]:
-        if isinstance(output, Refused):
-            raise UserError(f"{prompt.sample.source}: vLLM does not take the prompt: {output.reason}")
-        if output.prompt_token_ids != prompt.token_ids.tolist():
+        if isinstance(output, Declined):
             raise UserError(
-                f"{prompt.sample.source}: vLLM reads the prompt as {len(output.prompt_token_ids)} tokens, the trainer "
-                f"as {len(prompt.token_ids)}, or as others; model.processor must do what the checkpoint's own "
-                "processor does"
+                f"{self.engine.key}: vLLM does not take the prompt of {prompt.sample.source}: {output.reason}"
+            )
+        if output.prompt_token_ids != prompt.token_ids.tolist():
+            theirs, ours = len(output.prompt_token_ids), len(prompt.token_ids)
+            raise UserError(
+                f"{self.engine.key}: vLLM reads the prompt of {prompt.sample.source} as {theirs} tokens, the trainer "
+                f"as {ours}, or as others; the processor here must do what the checkpoint's own does"
             )
         rollouts = [self._rollout(prompt, index, answer, sampling) for answer in output.outputs]
         return rollouts if sampling.temperature else rollouts * num_samples

@@ -7,19 +7,19 @@ from time import monotonic
 from typing import Any, final
 
 from uniopd_mm.interfaces import RolloutEngine, Teacher
+from uniopd_mm.reasons import in_short
 from uniopd_mm.serving.jobs import Generate, Job, Jobs, Score
 from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.types import UserError
 
 POLL_SECONDS = 0.1  # how soon a wish to end is seen
-LONGEST_REASON = 300
 
 
 class EngineFailed(Exception):
     """The engine raised on this request alone, and what; `refused`: it would do so again."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_REASON])
+        super().__init__(in_short(f"{type(error).__name__}: {error}"))
         self.refused = isinstance(error, UserError)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from uniopd_mm.reasons import in_short
+
 Answer = TypeVar("Answer")
 Known = Collection[str]
-LONGEST_REASON = 300
 
 
 class Transient(Exception):
@@ -103,4 +104,4 @@ def _words(content: bytes) -> str:
         text = str(said.get("message", said) if isinstance(said, dict) else said)
     except (ValueError, AttributeError):
         text = content.decode(errors="replace")
-    return " ".join(text.split())[:LONGEST_REASON] or "no reason given"
+    return in_short(text) or "no reason given"

@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from uniopd_mm.inference.engine import Refused, VLLMEngine
+from uniopd_mm.inference.engine import Declined, VLLMEngine
 from uniopd_mm.inference.requests import engine_prompt
 from uniopd_mm.types import Failure, Rollout, TeacherScores
 
@@ -60,7 +60,7 @@ class VLLMTeacher:
         )
 
     def _scores(self, rollout: Rollout, output: Any) -> TeacherScores | Failure:
-        if isinstance(output, Refused):
+        if isinstance(output, Declined):
             return Failure(teacher=self.name, reason=output.reason)
         prompt, length = rollout.prompt.token_ids, len(rollout.prompt.token_ids)
         if output.prompt_token_ids[:length] != prompt.tolist():
