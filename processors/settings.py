@@ -1,7 +1,7 @@
 """What a processor says of itself, for a run to compare with another's: names and values in words."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -41,24 +41,16 @@ def tensor_settings(kind: str, stock: Any) -> dict[str, str]:
 
 def budget_settings(kind: str, budget: PixelBudget) -> dict[str, str]:
     """The bounds in force, which may be the user's."""
-    settings = {
-        "min_pixels": _shown(budget.min_pixels),
-        "max_pixels": _shown(budget.max_pixels),
-        "min_total_pixels": _shown(budget.min_total_pixels),
-        "max_total_pixels": _shown(budget.max_total_pixels),
-    }
-    return _named(kind, settings)
+    return _chosen(kind, budget, ("min_pixels", "max_pixels", "min_total_pixels", "max_total_pixels"))
 
 
 def sampling_settings(kind: str, sampling: FrameSampling) -> dict[str, str]:
     """How frames are chosen where a sample does not say."""
-    settings = {
-        "fps": _shown(sampling.fps),
-        "num_frames": _shown(sampling.num_frames),
-        "min_frames": _shown(sampling.min_frames),
-        "max_frames": _shown(sampling.max_frames),
-    }
-    return _named(kind, settings)
+    return _chosen(kind, sampling, ("fps", "num_frames", "min_frames", "max_frames"))
+
+
+def _chosen(kind: str, record: PixelBudget | FrameSampling, names: Sequence[str]) -> dict[str, str]:
+    return _named(kind, {name: _shown(getattr(record, name)) for name in names})
 
 
 def _named(kind: str, settings: Mapping[str, str]) -> dict[str, str]:
