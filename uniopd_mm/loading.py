@@ -24,7 +24,19 @@ def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None)
     model = load_model(path, "model.path")
     if node.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype), processor
+    backbone = Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype)
+    _check_ids(backbone, processor, path)
+    return backbone, processor
+
+
+def _check_ids(backbone: Backbone, processor: Processor, path: str) -> None:
+    """Raises UserError where ids that end a response, or that must not be drawn, are none of the model's."""
+    highest = max((*processor.vocabulary.stop_ids, *processor.vocabulary.banned_ids))
+    if highest >= backbone.vocab_size:
+        raise UserError(
+            f"model.path={path}: its tokenizer's id {highest} is beyond the {backbone.vocab_size} ids of its model; "
+            "give a checkpoint whose tokenizer is its own"
+        )
 
 
 def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:

@@ -11,7 +11,6 @@ from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
 ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # weights are handed over in memory
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the cores are the trainer's too
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -36,6 +35,7 @@ def require_vllm(key: str) -> None:
         raise UserError(f"{key}: vLLM is not installed; {INSTALL}")
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # whatever the user has set: weights are handed over in memory
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it speaks before it reads that itself
     try:
         with untouched_rng(), warnings.catch_warnings(action="ignore"):

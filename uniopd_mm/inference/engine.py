@@ -214,6 +214,8 @@ def _cpu_length(path: str, key: str) -> int:
         known = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
     except (OSError, ValueError) as error:
         raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
+    except AttributeError as error:
+        raise UserError(f"{key}.max_model_len=null: {path} does not say how long its sequences are; give it") from error
     return min(known, CPU_BATCH_TOKENS)
 
 
