@@ -12,6 +12,8 @@ Exit status 1 where a sync takes more than LIMIT copies, a token differs by more
 than GROWTH a step.
 """
 
+import ctypes
+import gc
 import statistics
 import sys
 import tempfile
@@ -108,7 +110,9 @@ def write(writer: VLLMRollout, prompts: list[Prompt], step: int) -> list[Rollout
 
 
 def resident_kib() -> int:
-    """Memory of this process."""
+    """Memory of this process, without what its allocator only holds for later: that goes up and down by megabytes."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
