@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -67,7 +66,7 @@ def assemble(run: Run, world: World) -> Trainer:
     needs = recipe.objective.needs
     asked = asked_questions(held_out, config.data.max_validation_samples)
     faculty = _faculty(config, recipe, processor, (*train, *asked))
-    engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", **generates(student, processor))
+    engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
     if faculty:
@@ -252,8 +251,3 @@ def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""
     note(f"on {asked} held-out questions: student {before.overall:.3f}{measured}")
     return Progress(before=before, teacher=teacher)
-
-
-def generates(student: Backbone, processor: Processor) -> dict[str, Any]:
-    """What only the program knows of a rollout engine's parameters."""
-    return {"backbone": student, "processor": processor}
