@@ -1,0 +1,226 @@
+"""Members of zip and tar archives as files of the cache folder: a zip's one by one, a tar at once, as it has no index.
+
+What is unpacked appears under its name only when it is whole, whoever else unpacks the same, and whenever this process
+is killed. No name of a member leads out of the cache folder; links and devices are left out.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader, RawIOBase
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, final
+
+from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.types import BadSample, UserError
+
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error)
+_UNSUPPORTED = (NotImplementedError, RuntimeError, UnicodeError)  # a method of compression, a password
+_PART = re.compile(r"(?P<whole>.+\.(?:tar|tar\.gz|tgz))(?:\.(?:part[._-]?)?(?P<part>[a-z]{2,3}|[0-9]+))?")
+_CHUNK = 1 << 20  # bytes copied at a time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A file in a zip; `size` is its length in bytes, unpacked."""
+
+    archive: Path
+    name: str
+    size: int
+
+
+def zip_members(archive: Path) -> tuple[Member, ...]:
+    """All files of a zip that have a usable name.
+
+    Raises:
+        BadSample: it is damaged.
+    """
+    with _explained(archive), zipfile.ZipFile(archive) as opened:
+        return tuple(
+            Member(archive=archive, name=info.filename, size=info.file_size)
+            for info in opened.infolist()
+            if not info.is_dir() and is_safe(info.filename)
+        )
+
+
+def unpacked_member(member: Member) -> str:
+    """The absolute path of a zip's member, unpacked now or earlier.
+
+    Raises:
+        BadSample: the archive is damaged, or in a way of writing that cannot be read.
+        UserError: there is no room for it.
+    """
+    digest = hashlib.sha256(member.name.encode("utf-8", "replace")).hexdigest()[:16]
+    target = _place_of([member.archive]) / f"{digest}-{PurePosixPath(member.name).name[-80:]}"
+    if target.is_file():
+        return str(target)
+    what = f"{member.archive}: {member.name}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{digest}.{os.getpid()}.{os.urandom(4).hex()}.partial")
+    with _explained(what):
+        _check_room(target.parent, member.size, what)
+        try:
+            with zipfile.ZipFile(member.archive) as opened, opened.open(member.name) as content:
+                _copy(content, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return str(target)
+
+
+def tars(files: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """(name without part, its files in order) for every tar among the names, whole or in parts ("x.tar.part.aa")."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        if match := _PART.fullmatch(file):
+            found.setdefault(match["whole"], []).append(file)
+    return [(whole, tuple(sorted(parts, key=_number))) for whole, parts in sorted(found.items())]
+
+
+def unpacked_tar(parts: Sequence[Path]) -> Path:
+    """The folder with a tar's files, unpacked now or earlier; of several processes one unpacks and the others wait.
+
+    Raises:
+        BadSample: it is damaged, or a part is missing.
+        UserError: there is no room for it.
+    """
+    folder = _place_of(parts)
+    if folder.is_dir():
+        return folder
+    what = str(parts[0])
+    numbers = [_number(part.name) for part in parts]
+    if numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise BadSample(f"{what}: of its parts one or more are missing; download them again")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _explained(what), _locked(folder.with_name(f"{folder.name}.lock")):
+        if not folder.is_dir():
+            _unpack_tar(parts, folder, what)
+    return folder
+
+
+def is_safe(name: str) -> bool:
+    """Whether a member's name stays below the folder that it is joined to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set(name) & set("\\\0")
+
+
+def _unpack_tar(parts: Sequence[Path], folder: Path, what: str) -> None:
+    """Under the lock: what a killed process left half unpacked goes first."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    _check_room(folder.parent, sum(part.stat().st_size for part in parts), what)
+    partial.mkdir()
+    try:
+        with BufferedReader(_Joined(parts), _CHUNK) as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
+            for member in opened:
+                content = opened.extractfile(member) if member.isreg() and is_safe(member.name) else None
+                if content is not None:
+                    target = partial / member.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _copy(content, target)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@final
+class _Joined(RawIOBase):
+    """The bytes of several files one after the other."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._left = list(files)
+        self._open: IO[bytes] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while self._open is not None or self._left:
+            self._open = self._open or self._left.pop(0).open("rb", buffering=0)
+            content = self._open.read(len(buffer))
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+            self.close_part()
+        return 0
+
+    def close_part(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def close(self) -> None:
+        self.close_part()
+        super().close()
+
+
+def _number(file: str) -> int:
+    """The place of a part among the parts, from 0 or 1: of "aa" 0, of "ab" 1; 0 for a whole file."""
+    match = _PART.fullmatch(file)
+    part = match["part"] if match else None
+    if part is None:
+        return 0
+    if part.isdigit():
+        return int(part)
+    number = 0
+    for letter in part:
+        number = 26 * number + ord(letter) - ord("a")
+    return number
+
+
+def _place_of(files: Sequence[Path]) -> Path:
+    """Where these files are unpacked: other contents, as far as size and time tell, another folder."""
+    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()[:24]
+    return made_cache_folder("benchmarks") / digest
+
+
+def _copy(content: IO[bytes], target: Path) -> None:
+    with target.open("wb") as written:
+        shutil.copyfileobj(content, written, _CHUNK)
+
+
+def _check_room(folder: Path, needed: int, what: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(_no_room(what, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"))
+
+
+def _no_room(what: str, reason: str) -> str:
+    return f"{what}: cannot be unpacked in {made_cache_folder('benchmarks')} ({reason}); name a folder with more room \
+as UNIOPD_MM_CACHE"
+
+
+@contextmanager
+def _explained(what: object) -> Iterator[None]:
+    """Turns what goes wrong with an archive into an error that names it."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise BadSample(f"{what}: damaged ({error}); download it again") from error
+    except _UNSUPPORTED as error:
+        raise BadSample(f"{what}: cannot be unpacked ({error}); unpack it by other means beside the archive") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(_no_room(str(what), reason)) from error
+        raise UserError(
+            f"{what}: cannot be unpacked in {made_cache_folder('benchmarks')} ({reason}); check both"
+        ) from error
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Held by one process or thread at a time, and let go by one that dies."""
+    with file.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
