@@ -17,14 +17,15 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
-def writing(path: Path, run: Path) -> Iterator[None]:
-    """Turn "no space left" and "quota exceeded" from the block into a UserError that names `path` and `run`."""
+def writing(path: Path, run: Path | None) -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" from the block into a UserError that names `path` and how to go on:
+    with the run `run`, or with the same command."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        remedy = f"free some and resume with resume={run}"
+        remedy = f"free some and resume with resume={run}" if run else "free some and give the same command again"
         raise UserError(f"{path}: no space left on the device; {remedy}") from error
 
 
@@ -39,7 +40,7 @@ def write_durably(file: FileIO, data: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def write_atomically(path: Path, chunks: Iterable[bytes], *, run: Path) -> None:
+def write_atomically(path: Path, chunks: Iterable[bytes], *, run: Path | None) -> None:
     """Replace `path` by the chunks, in one step: readers see the old file or the whole new one.
 
     Raises:

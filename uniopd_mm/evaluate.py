@@ -1,0 +1,187 @@
+"""`python -m uniopd_mm.evaluate suite=paper16 checkpoints=[runs/a,Qwen/Qwen3-VL-2B-Instruct]`: benchmarks, by lmms-eval.
+
+Every checkpoint on every task of a suite; the same command goes on where it was. `--help` lists every key, `--dry-run`
+shows what would be done and what it needs.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from uniopd_mm.cli import run_command
+from uniopd_mm.evaluate_config import EvaluateConfig, Runner, validate, with_dry_run
+from uniopd_mm.evaluation.checkpoints import Checkpoint, read_checkpoints
+from uniopd_mm.evaluation.jobs import Job, Limits, blank_score, stored
+from uniopd_mm.evaluation.manifest import manifest
+from uniopd_mm.evaluation.page import write_page
+from uniopd_mm.evaluation.pictures import draw_pictures
+from uniopd_mm.evaluation.plan import Plan, make_jobs, make_plan, needs, plan_table
+from uniopd_mm.evaluation.protocol import Opening
+from uniopd_mm.evaluation.records import Score, Status
+from uniopd_mm.evaluation.results import write_results
+from uniopd_mm.evaluation.suites import chosen_tasks, suite_tasks
+from uniopd_mm.evaluation.sweep import Sweep
+from uniopd_mm.evaluation.table import score_table, write_markdown
+from uniopd_mm.tracking.console import note, terminal, warning
+from uniopd_mm.types import UserError
+
+
+def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
+    """From checkpoints to a table.
+
+    Raises:
+        UserError: something cannot work, or evaluations failed after all others were done.
+    """
+    require_lmms_eval()
+    validate(config)
+    checkpoints = read_checkpoints(config.checkpoints)
+    tasks = chosen_tasks(suite_tasks(config.suite.tasks), config.tasks)
+    out, data_root = Path(config.out).expanduser(), _folder(config.data_root)
+    limits = Limits(limit=config.limit, num_samples=config.num_samples, max_new_tokens=config.max_new_tokens)
+    plan = make_plan(make_jobs(checkpoints, tasks, limits, out, engine_settings(config)), data_root)
+    show(plan, out, config.offline)
+    if config.dry_run:
+        return
+    record = manifest(plan.jobs, OmegaConf.to_container(OmegaConf.structured(config)), overrides)  # type: ignore[arg-type]
+    failures = run(config, plan, checkpoints, out, data_root)
+    scores = [_score(job, failures) for job in plan.jobs]
+    report(scores, record, config.suite.title, out)
+    check_complete(scores)
+
+
+def check_complete(scores: Sequence[Score]) -> None:
+    """Raises UserError where evaluations failed or lack questions, for an exit status that says so."""
+    lacking = [score for score in scores if score.status in (Status.FAILED, Status.INCOMPLETE)]
+    if lacking:
+        first = lacking[0]
+        reason = first.reason or f"{first.unreadable[0].where}: {first.unreadable[0].reason}"
+        raise UserError(
+            f"{len(lacking)} of {len(scores)} evaluations are not whole, the first {first.checkpoint} on {first.task}: "
+            f"{reason}; mend it and give the same command again: what is done stays"
+        )
+
+
+def require_lmms_eval() -> None:
+    """Raises UserError where the extra is not installed."""
+    if find_spec("lmms_eval") is None:
+        raise UserError(
+            "lmms-eval is not installed; in a checkout `python3 tools/setup.py --extra eval` installs it, elsewhere "
+            "`pip install 'uniopd-mm[eval]'`"
+        )
+
+
+def engine_settings(config: EvaluateConfig) -> dict[str, Any]:
+    """What decides a response beside checkpoint and task."""
+    engine = chosen_engine(config.engine)
+    own = {"vllm": asdict(config.vllm)} if engine == "vllm" else {"max_batch_size": config.max_batch_size}
+    return {"engine": engine, "dtype": config.dtype, "processor": config.processor, "seed": config.seed, **own}
+
+
+def chosen_engine(engine: Runner) -> str:
+    """hf or vllm."""
+    if engine is not Runner.auto:
+        return engine.value
+    return "vllm" if find_spec("vllm") else "hf"
+
+
+def show(plan: Plan, out: Path, offline: bool) -> None:
+    """The plan, before it starts."""
+    terminal().print(plan_table(plan))
+    for line in needs(plan, out, offline):
+        note(line)
+    for found in plan.found.values():
+        if found.problem:
+            warning(f"{found.problem}; done again")
+
+
+def run(
+    config: EvaluateConfig, plan: Plan, checkpoints: Sequence[Checkpoint], out: Path, data_root: Path | None
+) -> dict[tuple[str, str], str]:
+    """Whatever is not done yet; why what failed did."""
+    if config.offline:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # for the workers
+    openings = {checkpoint.name: _opening(config, checkpoint, data_root) for checkpoint in checkpoints}
+    if not plan.waiting:
+        return {}
+    sweep = Sweep(
+        jobs=plan.waiting,
+        openings=openings,
+        slots=slots(config),
+        logs=out / "logs",
+        task_minutes=config.task_minutes,
+    )
+    return sweep.run()
+
+
+def slots(config: EvaluateConfig) -> list[str | None]:
+    """The GPUs of each model, as CUDA_VISIBLE_DEVICES has them.
+
+    Raises:
+        UserError: there are not as many.
+    """
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = shown.split(",") if shown else [str(index) for index in range(torch.cuda.device_count())]
+    if config.gpus is not None and config.gpus > len(names):
+        raise UserError(f"gpus={config.gpus}: there are {len(names)}; give fewer, or null for all")
+    each = config.vllm.tensor_parallel_size
+    names = names[: config.gpus]
+    groups = [",".join(names[start : start + each]) for start in range(0, len(names) - each + 1, each)]
+    return list(groups) or [None]
+
+
+def _opening(config: EvaluateConfig, checkpoint: Checkpoint, data_root: Path | None) -> Opening:
+    return Opening(
+        path=checkpoint.path,
+        engine=chosen_engine(config.engine),
+        dtype=config.dtype,
+        options=config.vllm,
+        processor=config.processor,
+        seed=config.seed,
+        prompts_per_chunk=config.prompts_per_chunk,
+        max_batch_size=config.max_batch_size,
+        data_root=data_root,
+        run=checkpoint.run,
+        threads=config.threads,
+    )
+
+
+def _score(job: Job, failures: Mapping[tuple[str, str], str]) -> Score:
+    """What the job's files say, or that it failed."""
+    reason = failures.get((job.checkpoint.name, job.task.task))
+    if reason is not None:
+        return blank_score(job, Status.FAILED, reason)
+    found = stored(job)
+    if found.score is None:
+        return blank_score(job, Status.FAILED, found.problem or "nothing was written")
+    return found.score
+
+
+def report(scores: Sequence[Score], record: Mapping[str, Any], title: str, out: Path) -> None:
+    """results.json, table.md, pictures and report.html, and the table on the terminal."""
+    terminal().print(score_table(scores, title))
+    pictures = draw_pictures(scores, out)
+    files = [write_results(out, scores, record), write_markdown(out, scores, title), *pictures]
+    files.append(write_page(out, scores, record, pictures))
+    for file in files:
+        note(f"{file}")
+
+
+def _folder(path: str | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().resolve()
+
+
+def main() -> None:
+    """The command."""
+    sys.argv[1:] = with_dry_run(sys.argv[1:])
+    run_command(evaluate, EvaluateConfig, "evaluate")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""One evaluation of one checkpoint on one task: what identifies it, and where its files lie.
+
+    <out>/<checkpoint>/<task>/samples.jsonl     every question's responses and scores, as lmms-eval logs them
+    <out>/<checkpoint>/<task>/lmms_eval.json    lmms-eval's own results
+    <out>/<checkpoint>/<task>/score.json        written last: the Score, the job's key, the checksum of the samples
+
+A job counts as done where all of that is there, belongs to the same key, and is what was written.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from uniopd_mm.evaluation.checkpoints import Checkpoint
+from uniopd_mm.evaluation.records import Score, Status, SuiteTask
+from uniopd_mm.evaluation.results import score_from_json, score_to_json
+from uniopd_mm.tracking.files import write_atomically
+from uniopd_mm.tracking.records import json_line, standard
+
+SCORE, SAMPLES, RESULTS = "score.json", "samples.jsonl", "lmms_eval.json"
+FINISHED = (Status.DONE, Status.INAPPLICABLE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Changes to a task's own settings, None for none: questions, responses to each, tokens of a response."""
+
+    limit: int | None = None
+    num_samples: int | None = None
+    max_new_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """`settings` is all that decides the outcome; its hash is the job's key."""
+
+    checkpoint: Checkpoint
+    task: SuiteTask
+    limits: Limits
+    folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(standard(self.settings), sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        return f"{self.checkpoint.name} on {self.task.task}"
+
+
+def job_folder(out: Path, checkpoint: Checkpoint, task: str) -> Path:
+    return out / re.sub(r"[^\w.+-]+", "__", checkpoint.name) / task
+
+
+def blank_score(job: Job, status: Status, reason: str) -> Score:
+    """Of a job without a value, and why."""
+    task = job.task
+    return Score(
+        checkpoint=job.checkpoint.name,
+        task=task.task,
+        title=task.title,
+        domain=task.domain,
+        metric=task.metric,
+        status=status,
+        reason=reason,
+        paper=task.paper,
+        settings=job.settings,
+    )
+
+
+def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], results: Mapping[str, Any]) -> None:
+    """All files of a job, the score last.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    lines = [json_line(json.loads(json.dumps(sample, default=str))) for sample in samples]
+    write_atomically(job.folder / SAMPLES, lines, run=None)
+    text = json.dumps(standard(results), indent=1, default=str)
+    write_atomically(job.folder / RESULTS, [text.encode()], run=None)
+    digest = hashlib.sha256(b"".join(lines)).hexdigest()
+    record = {"key": job.key, "samples_sha256": digest, "score": score_to_json(score)}
+    write_atomically(job.folder / SCORE, [json.dumps(record, indent=1, allow_nan=False).encode()], run=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """What a job's folder holds: its score, and why it has to be done again; neither where nothing was ever done."""
+
+    score: Score | None = None
+    problem: str | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.score is not None and self.problem is None
+
+
+def stored(job: Job) -> Stored:
+    """A finished evaluation, if its files are whole and were made with the same settings."""
+    path = job.folder / SCORE
+    if not path.exists():
+        return Stored()
+    try:
+        record = json.loads(path.read_bytes())
+        score = score_from_json(record["score"])
+        digest = _sha256(job.folder / SAMPLES)
+        key, expected = str(record["key"]), str(record["samples_sha256"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Stored(problem=f"{path}: damaged ({type(error).__name__})")
+    if digest != expected:
+        return Stored(problem=f"{job.folder / SAMPLES}: not what was written")
+    if key != job.key:
+        return Stored(problem=f"{path}: made with other settings, another checkpoint or another version of the task")
+    if score.status not in FINISHED:
+        return Stored(score=score, problem=f"{job.label}: {len(score.unreadable)} questions could not be read")
+    return Stored(score=score)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

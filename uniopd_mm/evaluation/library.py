@@ -1,0 +1,85 @@
+"""The YAML files of our own lmms-eval tasks: which there are, what they say of themselves, and a hash of what they do.
+
+Knows nothing of lmms-eval, whose import takes half a minute.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "benchmarks"
+
+
+class _Loader(yaml.SafeLoader):
+    """`!function a.b.c` stays the text a.b.c."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
+
+
+@cache
+def our_tasks() -> Mapping[str, Path]:
+    """The YAML of each task of ours, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("uniopd_*.yaml"))}
+
+
+@cache
+def task_yaml(name: str) -> Mapping[str, Any]:
+    """All that a task's YAML says, with what it includes; functions are their dotted names."""
+    return _merged(our_tasks()[name])
+
+
+def task_metadata(name: str) -> Mapping[str, Any]:
+    """`title`, `metric` (what its score is), `questions` and `download_gb`."""
+    return task_yaml(name)["metadata"]
+
+
+def task_hash(name: str) -> str:
+    """Of the task's YAML, of those that it includes, and of the source of the modules that it names: another prompt,
+    setting or scorer is another task."""
+    content = hashlib.sha256()
+    for path in (*_files(our_tasks()[name]), *_modules(task_yaml(name))):
+        content.update(path.read_bytes())
+    return content.hexdigest()
+
+
+def _merged(path: Path) -> dict[str, Any]:
+    entries = yaml.load(path.read_text(), _Loader)
+    base: dict[str, Any] = {}
+    for included in _included(entries):
+        base |= _merged(path.parent / included)
+    return {**base, **{key: value for key, value in entries.items() if key != "include"}}
+
+
+def _included(entries: Mapping[str, Any]) -> list[str]:
+    include = entries.get("include") or []
+    return [include] if isinstance(include, str) else list(include)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield path
+    for included in _included(yaml.load(path.read_text(), _Loader)):
+        yield from _files(path.parent / included)
+
+
+def _modules(entries: Mapping[str, Any]) -> list[Path]:
+    """The source files of all functions that a YAML names, each once."""
+    names = {text.rpartition(".")[0] for text in _texts(entries) if text.startswith("uniopd_mm.")}
+    specs = [importlib.util.find_spec(name) for name in sorted(names)]
+    return [Path(spec.origin) for spec in specs if spec is not None and spec.origin]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)

@@ -1,0 +1,168 @@
+"""What a sweep will do, and what it needs: its jobs, which of them are done, data to fetch, room on the disk.
+
+Nothing is loaded and nothing fetched to say so.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.constants import HF_HUB_CACHE
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from uniopd_mm.evaluation.checkpoints import Checkpoint
+from uniopd_mm.evaluation.jobs import Job, Limits, Stored, job_folder, stored
+from uniopd_mm.evaluation.library import our_tasks, task_hash, task_metadata, task_yaml
+from uniopd_mm.evaluation.records import SuiteTask
+from uniopd_mm.pass_rates import revision
+
+HERE, CACHED, HUB, UNKNOWN = "data_root", "hub's cache", "hub", "as lmms-eval"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a task's data come from, and how much there is to fetch, about; None where nobody knows."""
+
+    where: str
+    download_gb: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """`found` and `places` have an entry for each job and for each task."""
+
+    jobs: tuple[Job, ...]
+    found: Mapping[str, Stored]
+    places: Mapping[str, Place]
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Jobs that are not done."""
+        return [job for job in self.jobs if not self.found[job.label].done]
+
+    @property
+    def download_gb(self) -> float:
+        """About so much has to be fetched for them."""
+        tasks = {job.task.task for job in self.waiting}
+        return sum(self.places[task].download_gb or 0 for task in tasks)
+
+
+def make_jobs(
+    checkpoints: Sequence[Checkpoint],
+    tasks: Sequence[SuiteTask],
+    limits: Limits,
+    out: Path,
+    settings: Mapping[str, Any],
+) -> tuple[Job, ...]:
+    """One job for each checkpoint and task, a checkpoint's jobs together. `settings` are those of the engine."""
+    revisions = {checkpoint.name: revision(checkpoint.path) for checkpoint in checkpoints}
+    hashes = {task.task: _hash(task.task) for task in tasks}
+    return tuple(
+        Job(
+            checkpoint=checkpoint,
+            task=task,
+            limits=limits,
+            folder=job_folder(out, checkpoint, task.task),
+            settings={
+                **settings,
+                "checkpoint": checkpoint.path,
+                "revision": revisions[checkpoint.name],
+                "task": task.task,
+                "task_hash": hashes[task.task],
+                "limit": limits.limit,
+                "num_samples": limits.num_samples,
+                "max_new_tokens": limits.max_new_tokens,
+            },
+        )
+        for checkpoint in checkpoints
+        for task in tasks
+    )
+
+
+def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
+    """What is done already, and where the data are."""
+    tasks = dict.fromkeys(job.task.task for job in jobs)
+    return Plan(
+        jobs=tuple(jobs),
+        found={job.label: stored(job) for job in jobs},
+        places={task: _place(task, data_root) for task in tasks},
+    )
+
+
+def _hash(task: str) -> str:
+    return task_hash(task) if task in our_tasks() else f"lmms-eval {version('lmms-eval')}"
+
+
+def _place(task: str, data_root: Path | None) -> Place:
+    if task not in our_tasks():
+        return Place(where=UNKNOWN, download_gb=None)
+    repository = _repository(task_yaml(task))
+    if data_root is not None and (data_root / repository).is_dir():
+        return Place(where=HERE, download_gb=0)
+    if (Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}").is_dir():
+        return Place(where=CACHED, download_gb=0)
+    return Place(where=HUB, download_gb=task_metadata(task).get("download_gb"))
+
+
+def _repository(entries: Mapping[str, Any]) -> str:
+    """OWNER/NAME of a task's data set, which may be named as files of the hub."""
+    files = str((entries.get("dataset_kwargs") or {}).get("data_files") or "")
+    if "hf://datasets/" in files:
+        return "/".join(files.partition("hf://datasets/")[2].split("/")[:2])
+    return str(entries["dataset_path"])
+
+
+def plan_table(plan: Plan) -> Table:
+    """A row a task: how many questions and responses, where its data are, and which checkpoints still need it."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("task", "questions", "responses", "data", "to fetch", "to do"):
+        table.add_column(name, justify="left" if name in {"task", "data"} else "right")
+    for task, place in plan.places.items():
+        jobs = [job for job in plan.jobs if job.task.task == task]
+        waiting = sum(not plan.found[job.label].done for job in jobs)
+        questions, responses = _size(task, jobs[0].limits)
+        table.add_row(task, questions, responses, place.where, _gigabytes(place), f"{waiting} of {len(jobs)}")
+    return table
+
+
+def _size(task: str, limits: Limits) -> tuple[str, str]:
+    if task not in our_tasks():
+        return "?", "?"
+    published = task_metadata(task).get("questions")
+    questions = min(published, limits.limit or published) if published else None
+    samples = limits.num_samples or task_yaml(task).get("repeats", 1)
+    return (f"{questions:,}", f"{questions * samples:,}") if questions else ("?", "?")
+
+
+def _gigabytes(place: Place) -> str:
+    if place.download_gb is None:
+        return "?"
+    return f"~{place.download_gb:,.3g} GB" if place.download_gb else "-"
+
+
+def needs(plan: Plan, out: Path, offline: bool) -> list[str]:
+    """What a person should know before it starts, a line each."""
+    lines = []
+    if plan.download_gb:
+        free = shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free / 1e9
+        lines.append(
+            f"to fetch from the hub: about {plan.download_gb:,.3g} GB into {HF_HUB_CACHE} ({free:,.0f} GB free)"
+        )
+        if plan.download_gb > free:
+            lines.append("this does not fit: set HF_HOME to a larger disk, or give tasks= or data_root=")
+        if offline or os.environ.get("HF_HUB_OFFLINE") == "1":
+            lines.append("offline: what is to be fetched will be named as missing")
+    free = shutil.disk_usage(_existing(out)).free / 1e9
+    lines.append(f"results go to {out} ({free:,.0f} GB free)")
+    return lines
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,159 @@
+"""`python -m uniopd_mm.evaluation.worker FD`: one model, loaded once, that is evaluated on one task after another.
+
+Started by the sweep; FD is its end of the connection. Ends when the sweep does.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from uniopd_mm.evaluation.contamination import TrainingPrompts, training_prompts
+from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
+from uniopd_mm.evaluation.jobs import Job, blank_score, write_outcome
+from uniopd_mm.evaluation.lmms_model import EngineModel
+from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
+from uniopd_mm.evaluation.records import Score, Status
+from uniopd_mm.evaluation.results import score_of
+from uniopd_mm.reasons import in_short
+from uniopd_mm.types import BadSample, UserError
+
+
+def work(connection: Connection) -> None:
+    """Until the connection ends."""
+    opening: Opening = connection.recv()
+    transformers_logging.set_verbosity_error()
+    torch.set_num_threads(opening.threads or os.cpu_count() or 1)
+    try:
+        model = open_model(
+            opening.engine,
+            opening.path,
+            dtype=opening.dtype,
+            options=opening.options,
+            processor=opening.processor,
+            seed=opening.seed,
+            prompts_per_chunk=opening.prompts_per_chunk,
+            max_batch_size=opening.max_batch_size,
+        )
+        prompts = training_prompts(opening.run) if opening.run else None
+    except Exception as error:  # noqa: BLE001 - of whatever library loads the model; the sweep names it and goes on
+        connection.send(Failed(reason=_reason(error)))
+        return
+    connection.send(Ready())
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        connection.send(_done(connection, model, job, opening, prompts))
+
+
+def _done(
+    connection: Connection, model: EngineModel, job: Job, opening: Opening, prompts: TrainingPrompts | None
+) -> Finished | Failed:
+    try:
+        evaluate_job(connection, model, job, opening, prompts)
+        return Finished()
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of lmms-eval, an engine or a benchmark's data: the sweep goes on without
+        return Failed(reason=_reason(error))
+
+
+def evaluate_job(
+    connection: Connection, model: EngineModel, job: Job, opening: Opening, prompts: TrainingPrompts | None
+) -> None:
+    """One task on the model, and its files.
+
+    Raises:
+        UserError: the task's data cannot be read, or not one question of it.
+    """
+    limits = job.limits
+    task = load_task(
+        job.task.task,
+        data_root=opening.data_root,
+        num_samples=limits.num_samples,
+        max_new_tokens=limits.max_new_tokens,
+    )
+    unseen = unreadable_kinds(model, task)
+    if unseen:
+        reason = f"it reads no {' and no '.join(sorted(unseen))}"
+        write_outcome(job, blank_score(job, Status.INAPPLICABLE, reason), [], {})
+        return
+    total = min(limits.limit or len(task.eval_docs), len(task.eval_docs))
+    model.reset()
+    model.advanced = lambda count: connection.send(Asked(questions=count, total=total))
+    run = run_task(model, task, limit=limits.limit)
+    write_outcome(job, scored(job, run, _contaminated(task, prompts, total)), list(run.samples), run.results)
+
+
+def unreadable_kinds(model: EngineModel, task: Any) -> set[str]:
+    """The kinds of media of a task's first question that the model has no eyes for."""
+    try:
+        messages = task.doc_to_messages(task.eval_docs[0])
+    except BadSample:
+        return set()  # it is named when the question is asked
+    kinds = {part["type"] for turn in messages for part in turn["content"] if part["type"] != "text"}
+    return kinds - {name.partition(".")[0] for name in model.processor.settings.binding}
+
+
+def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
+    """The score of a finished run.
+
+    Raises:
+        UserError: it lacks questions, or none of them could be read.
+    """
+    unreadable = run.answered.unreadable
+    if run.num_questions != run.num_expected:
+        raise UserError(f"{run.num_questions} of {run.num_expected} questions have results")
+    if len(unreadable) == run.num_expected:
+        raise UserError(f"no question could be read; the first: {unreadable[0].where}: {unreadable[0].reason}")
+    return score_of(
+        run.results,
+        job.task,
+        checkpoint=job.checkpoint.name,
+        status=Status.INCOMPLETE if unreadable else Status.DONE,
+        num_questions=run.num_questions,
+        num_samples=run.num_samples,
+        answered=run.answered,
+        contaminated=contaminated,
+        seconds=run.seconds,
+        settings=job.settings,
+    )
+
+
+def _contaminated(task: Any, prompts: TrainingPrompts | None, total: int) -> int | None:
+    """Questions that stand in the training prompts, None where either side cannot be compared."""
+    if prompts is None or not task.should_decontaminate():
+        return None
+    docs = task.eval_docs_no_media
+    return sum(prompts.contain(str(task.doc_to_decontamination_query(docs[index]))) for index in range(total))
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, UserError):
+        traceback.print_exc()  # into the worker's log
+    return in_short(error) or type(error).__name__
+
+
+def _end_with_parent(parent: int) -> None:
+    """A sweep that is killed must not leave models on GPUs."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def main() -> None:
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    work(Connection(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
