@@ -1,4 +1,4 @@
-"""`python -m uniopd_mm.evaluate suite=paper16 checkpoints=[runs/a,Qwen/Qwen3-VL-2B-Instruct]`: benchmarks, by lmms-eval.
+"""`python -m uniopd_mm.evaluate suite=paper16 checkpoints=[runs/a,runs/b]`: benchmarks, through lmms-eval.
 
 Every checkpoint on every task of a suite; the same command goes on where it was. `--help` lists every key, `--dry-run`
 shows what would be done and what it needs.
@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from uniopd_mm.cli import run_command
 from uniopd_mm.evaluate_config import EvaluateConfig, Runner, validate, with_dry_run
 from uniopd_mm.evaluation.checkpoints import Checkpoint, read_checkpoints
+from uniopd_mm.evaluation.choice import chosen_tasks
 from uniopd_mm.evaluation.jobs import Job, Limits, blank_score, stored
 from uniopd_mm.evaluation.manifest import manifest
 from uniopd_mm.evaluation.page import write_page
@@ -26,7 +27,7 @@ from uniopd_mm.evaluation.plan import Plan, make_jobs, make_plan, needs, plan_ta
 from uniopd_mm.evaluation.protocol import Opening
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import write_results
-from uniopd_mm.evaluation.suites import chosen_tasks, suite_tasks
+from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.evaluation.sweep import Sweep
 from uniopd_mm.evaluation.table import score_table, write_markdown
 from uniopd_mm.tracking.console import note, terminal, warning

@@ -39,6 +39,15 @@ def task_metadata(name: str) -> Mapping[str, Any]:
     return task_yaml(name)["metadata"]
 
 
+def settings_of(name: str) -> Mapping[str, Any]:
+    """A task's metadata with its `repeats` and `max_new_tokens`; nothing of a task that is not ours."""
+    if name not in our_tasks():
+        return {}
+    entries = task_yaml(name)
+    length = entries["generation_kwargs"]["max_new_tokens"]
+    return {**entries["metadata"], "repeats": entries.get("repeats", 1), "max_new_tokens": length}
+
+
 def task_hash(name: str) -> str:
     """Of the task's YAML, of those that it includes, and of the source of the modules that it names: another prompt,
     setting or scorer is another task."""

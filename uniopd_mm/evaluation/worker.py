@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,11 +18,12 @@ from transformers.utils import logging as transformers_logging
 from uniopd_mm.evaluation.contamination import TrainingPrompts, training_prompts
 from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
 from uniopd_mm.evaluation.jobs import Job, blank_score, write_outcome
+from uniopd_mm.evaluation.library import settings_of
 from uniopd_mm.evaluation.lmms_model import EngineModel
 from uniopd_mm.evaluation.opening import open_model
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
 from uniopd_mm.evaluation.records import Score, Status
-from uniopd_mm.evaluation.results import score_of
+from uniopd_mm.evaluation.results import departures, score_of
 from uniopd_mm.reasons import in_short
 from uniopd_mm.types import BadSample, UserError
 
@@ -111,6 +113,7 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
         UserError: it lacks questions, or none of them could be read.
     """
     unreadable = run.answered.unreadable
+    published = settings_of(job.task.task)
     if run.num_questions != run.num_expected:
         raise UserError(f"{run.num_questions} of {run.num_expected} questions have results")
     if len(unreadable) == run.num_expected:
@@ -126,7 +129,24 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
         contaminated=contaminated,
         seconds=run.seconds,
         settings=job.settings,
+        metric=published.get("metric"),
+        departures=departed(job, run, published),
     )
+
+
+def departed(job: Job, run: TaskRun, published: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the run asked less than the task does by itself."""
+    limits = job.limits
+    used = {"questions": run.num_questions}
+    whole = {"questions": int(published.get("questions") or 0) if limits.limit else 0}
+    if limits.num_samples is not None:
+        used["responses"], whole["responses"] = limits.num_samples, int(published.get("repeats") or 1)
+    if limits.max_new_tokens is not None:
+        used["tokens a response"], whole["tokens a response"] = (
+            limits.max_new_tokens,
+            int(published.get("max_new_tokens") or 0),
+        )
+    return departures(used, whole)
 
 
 def _contaminated(task: Any, prompts: TrainingPrompts | None, total: int) -> int | None:

@@ -1,0 +1,42 @@
+"""Which of a suite's tasks are evaluated, and any others by the names that lmms-eval has for them."""
+
+import difflib
+from collections.abc import Sequence
+
+from uniopd_mm.evaluation.library import our_tasks, task_metadata
+from uniopd_mm.evaluation.records import SuiteTask
+from uniopd_mm.types import UserError
+
+OURS = "uniopd_"
+
+
+def chosen_tasks(suite: Sequence[SuiteTask], names: Sequence[str]) -> tuple[SuiteTask, ...]:
+    """All of the suite where no names are given. A name is that of a task of the suite, of ours, or of lmms-eval's
+    own; of the last, NAME:METRIC or NAME:METRIC:FULL_MARK says which of its metrics counts (full mark 1 or 100).
+
+    Raises:
+        UserError: a task of ours that is not there, a full mark that is none, or a name given twice.
+    """
+    known = {task.task: task for task in suite}
+    chosen = [known.get(name) or _other(name) for name in names] if names else list(suite)
+    for index, task in enumerate(chosen):
+        _check_ours(task.task)
+        if task.task in {other.task for other in chosen[:index]}:
+            raise UserError(f"tasks: {task.task} is given twice; leave one out")
+    return tuple(chosen)
+
+
+def _other(text: str) -> SuiteTask:
+    name, _, rest = text.partition(":")
+    metric, _, mark = rest.partition(":")
+    if mark not in ("", "1", "100"):
+        raise UserError(f"tasks: {text}: the full mark of {metric} is 1 or 100, not {mark}")
+    title = str(task_metadata(name)["title"]) if name in our_tasks() else name
+    return SuiteTask(task=name, title=title, domain="other", metric=metric or "score", scale=float(mark or 100))
+
+
+def _check_ours(name: str) -> None:
+    if name.startswith(OURS) and name not in our_tasks():
+        near = difflib.get_close_matches(name, our_tasks(), n=1)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(our_tasks())}"
+        raise UserError(f"tasks: {name}: no such task; {meant}")
