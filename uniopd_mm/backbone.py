@@ -26,7 +26,8 @@ class Backbone(nn.Module):
     """A causal language model, with or without eyes.
 
     Args:
-        model: a transformers model with a base model and an output embedding, its weights in float32.
+        model: a transformers model with a base model and an output embedding, its weights in float32, or in `dtype`
+            where they are not trained.
         banned_ids: ids the sampling policy never draws, hence of probability 0; empty for a teacher, which is asked
             for its plain distribution.
         dtype: float32, or bfloat16 to compute in under autocast.
@@ -89,10 +90,11 @@ class Backbone(nn.Module):
             )
 
 
-def load_model(path: str, key: str) -> PreTrainedModel:
-    """Load a checkpoint folder or hub name on the best device there is, in float32 and evaluation mode (no dropout).
+def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Load a checkpoint folder or hub name on the best device there is, in evaluation mode (no dropout).
 
-    Weights stay in float32, because an update of 1e-6 is lost in a bfloat16 weight; `Backbone` may compute in less.
+    Weights that are trained stay in float32, because an update of 1e-6 is lost in a bfloat16 weight; `Backbone` may
+    compute in less.
 
     Raises:
         UserError: there is no such checkpoint, or its architecture is neither image-text-to-text nor causal; `key` is
@@ -102,7 +104,7 @@ def load_model(path: str, key: str) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(path)
         vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         loader: Any = AutoModelForImageTextToText if vision else AutoModelForCausalLM
-        model = loader.from_pretrained(path, dtype=torch.float32)
+        model = loader.from_pretrained(path, dtype=dtype)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{key}={path}: {reason}; give a complete checkpoint folder or a hub name") from error

@@ -76,6 +76,11 @@ class VLLMEngine:
         """Rows of the output embedding, which may be more than the tokenizer has."""
         return self._llm.llm_engine.model_config.get_vocab_size()
 
+    @property
+    def max_model_len(self) -> int:
+        """Tokens that a prompt and its response can have together."""
+        return self._llm.llm_engine.model_config.max_model_len
+
     def run(self, requests: Sequence[tuple[Any, Any]]) -> Generator[tuple[int, Any], None, None]:
         """Answers as they are finished: (index, vllm.RequestOutput or Declined). To be closed by who may not want all.
 
