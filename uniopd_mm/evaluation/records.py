@@ -55,7 +55,8 @@ class Score:
     `unknown` counts responses that could not be judged, `truncated` those cut off at the token limit; `unreadable`
     names questions that could not be asked. `contaminated` counts questions that stand in the checkpoint's training
     rollouts, None where there are none to compare with. `settings` is all that decides the value: sampling, limits,
-    engine.
+    engine. `departures` says in words where they are not those of the protocol ("4 of 32 responses"): such a value is
+    marked wherever it stands.
     """
 
     checkpoint: str
@@ -76,5 +77,6 @@ class Score:
     contaminated: int | None = None
     seconds: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    departures: tuple[str, ...] = ()
     reason: str | None = None
     paper: Paper = field(default_factory=Paper)
