@@ -1,11 +1,11 @@
 # PYTHON: the interpreter .venv is made with.  VENV_ARGS=--system-site-packages: use the torch that is installed already.
 # ARGS: more settings for `make demo`.  PYTEST_ARGS: more options for `make test`.
-# TEST_EXTRAS=--extra=dev: `make test` without vLLM, where it cannot be installed; the tests that need it are skipped.
+# TEST_EXTRAS=--extra=dev: `make test` without vLLM and lmms-eval; the tests that need them are skipped.
 PYTHON ?= python3
 VENV_ARGS ?=
 ARGS ?=
 PYTEST_ARGS ?=
-TEST_EXTRAS ?= --extra=dev --extra=vllm
+TEST_EXTRAS ?= --extra=dev --extra=vllm --extra=eval
 SETUP = $(PYTHON) tools/setup.py --venv-args="$(VENV_ARGS)"
 BIN = .venv/bin
 
