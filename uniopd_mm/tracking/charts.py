@@ -76,7 +76,7 @@ _STAND_INS = {
     **{colour: f"var(--line-{number})" for number, colour in enumerate(_PAGE.lines, 1)},
 }
 # What users name (a domain, a teacher) is no formula, whatever dollar signs it has.
-_PLAIN_TEXT = {"text.parse_math": False}
+PLAIN_TEXT = {"text.parse_math": False}
 
 
 def svg(chart: Chart) -> str:
@@ -107,7 +107,7 @@ def draw(chart: Chart, palette: Palette, *, width: float, height: float) -> Figu
         _draw_series(axes, series, colour)
         for series, colour in zip(chart.series, palette.lines[: len(chart.series)], strict=True)
     ]
-    with rc_context(_PLAIN_TEXT):
+    with rc_context(PLAIN_TEXT):
         _style(axes, chart, palette)
         _draw_levels(axes, chart.levels, palette)
         if len(lines) > 1:
@@ -144,7 +144,7 @@ def _name_series(figure: Figure, lines: Sequence[Line2D], chart: Chart, palette:
     """Below the axes, where no curve passes."""
     figure.legend(
         lines,
-        [_shortened(series.label) for series in chart.series],
+        [shortened(series.label) for series in chart.series],
         loc="outside lower left",
         ncols=_names_in_a_row(chart),
         fontsize=8,
@@ -160,11 +160,11 @@ def _num_rows(chart: Chart) -> int:
 
 def _names_in_a_row(chart: Chart) -> int:
     """As many as the longest leaves room for."""
-    longest = max(len(_shortened(series.label)) for series in chart.series)
+    longest = max(len(shortened(series.label)) for series in chart.series)
     return max(1, min(3, _ROW // (longest + 6)))
 
 
-def _shortened(label: str) -> str:
+def shortened(label: str) -> str:
     """A name that fits, and that the legend does not take for a private one (`_x`) or the font for half a letter."""
     readable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in label)
     fitting = readable if len(readable) <= _NAME else f"{readable[: _NAME - 1]}…"
