@@ -46,6 +46,11 @@ def media_folder(repo: str, *names: str) -> list[str]:
     raise _missing(repo, names)
 
 
+def data_set(repo: str) -> str:
+    """What `datasets.load_dataset` is given for a data set: the folder with its files, else its name on the hub."""
+    return str(_local_folder(repo) or repo)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listing:
     """What is behind the paths of a repository; paths are relative, with "/"."""
@@ -151,11 +156,13 @@ def _counted(path: str) -> list[tuple[int, int | str]]:
 
 def _folder_of(repo: str) -> Path | None:
     """The folder with the repository's files; None where there is none."""
+    return _local_folder(repo) or _snapshot(repo)[0]
+
+
+def _local_folder(repo: str) -> Path | None:
     root = os.environ.get(DATA_ROOT)
-    for folder in ([Path(root).expanduser() / repo] if root else []) + [Path(repo)]:
-        if folder.is_dir():
-            return folder.absolute()
-    return _snapshot(repo)[0]
+    folders = ([Path(root).expanduser() / repo] if root else []) + [Path(repo)]
+    return next((folder.absolute() for folder in folders if folder.is_dir()), None)
 
 
 @cache
