@@ -1,0 +1,99 @@
+r"""The options of multiple-choice questions as benchmarks write them, and answers of one or several letters.
+
+    (A) True (B)False (C)Unknown       A) 10 B) 12       A. 1.5;B. 2; C. None       A: A\nB: B
+
+Options count where they are labelled A, B, C … in this order and in one style; the longest such list counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from string import ascii_uppercase
+
+from uniopd_mm.tasks.answers import final_answer, right, unknown, unwrapped, wrong
+from uniopd_mm.tasks.choices import chosen_labels, grade_choice
+from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.types import Outcome
+
+_STYLES = (
+    re.compile(r"\(([A-Z])\)"),
+    re.compile(r"(?<![\w(])([A-Z])\)"),
+    re.compile(r"(?<![\w.])([A-Z])[.．、]"),
+    re.compile(r"(?<!\w)([A-Z])[:：]"),
+)
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
+_BETWEEN = " \t\n\r;；,，、"
+
+
+def lettered(options: Sequence[str]) -> dict[str, str]:
+    """The options by their letters; a blank one is called by its letter, because the picture shows what it is."""
+    return {letter: str(text or "").strip() or letter for letter, text in zip(ascii_uppercase, options, strict=False)}
+
+
+def letters_to(last: str) -> dict[str, str]:
+    """Options that only the picture shows: A to `last`."""
+    return {letter: letter for letter in ascii_uppercase[: ascii_uppercase.index(last) + 1]}
+
+
+def read_options(text: str) -> dict[str, str]:
+    """The labelled options in a text, {} where it has fewer than two."""
+    for style in _STYLES:
+        if len(options := _listed(text, list(style.finditer(text)))) > 1:
+            return options
+    return {}
+
+
+def taken_labels(response: str, choices: Mapping[str, str]) -> frozenset[str]:
+    """The labels of all options that the final answer of a response takes."""
+    final = final_answer(response)
+    readings = final.readings if final else ()
+    return frozenset[str]().union(*(chosen_labels(reading, choices) for reading in readings))
+
+
+def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> Outcome:
+    """Right where the response takes all options that the reference names ("A, C") and no other. Unknown where the
+    reference names none, or one that is not there. Never raises."""
+    expected = frozenset(re.findall(r"[A-Z0-9]+", str(reference).upper()))
+    if not expected or not expected <= set(choices):
+        return unknown(f"the reference answer {quote(reference)} is none of the choices {', '.join(choices)}")
+    if len(expected) == 1:
+        return grade_choice(response, next(iter(expected)), dict(choices))
+    final = final_answer(response)
+    if final is None:
+        return wrong("empty response")
+    taken = _run_together(final.readings[-1], choices) or taken_labels(response, choices)
+    if any(_OR.search(reading) for reading in final.readings):
+        return wrong(f"offers {_joined(taken)} for choice")
+    shown = f"takes {_joined(taken) or 'no choice'}"
+    return right(shown) if taken == expected else wrong(f"{shown}, not {_joined(expected)}")
+
+
+def _run_together(text: str, choices: Mapping[str, str]) -> frozenset[str]:
+    """The labels of "AC"."""
+    letters = unwrapped(text)
+    return (
+        frozenset(letters) if len(letters) > 1 and letters.isupper() and set(letters) <= set(choices) else frozenset()
+    )
+
+
+def _listed(text: str, marks: Sequence[re.Match[str]]) -> dict[str, str]:
+    """The texts behind the marks of the longest list that begins with A, of equally long ones the last."""
+    runs = [list(_in_order(marks[number:])) for number, mark in enumerate(marks) if mark[1] == "A"]
+    if not runs:
+        return {}
+    run = max(reversed(runs), key=len)
+    ends = [mark.start() for mark in run[1:]] + [len(text)]
+    return {mark[1]: text[mark.end() : end].strip(_BETWEEN) or mark[1] for mark, end in zip(run, ends, strict=True)}
+
+
+def _in_order(marks: Iterable[re.Match[str]]) -> Iterable[re.Match[str]]:
+    """The marks A, B, C …; others between them belong to the options' texts."""
+    letters = iter(ascii_uppercase)
+    wanted = next(letters)
+    for mark in marks:
+        if mark[1] == wanted:
+            yield mark
+            wanted = next(letters, "")
+
+
+def _joined(labels: Iterable[str]) -> str:
+    return ", ".join(sorted(labels))

@@ -1,0 +1,22 @@
+r"""What benchmarks about pictures share: the picture of a row, and how an answer is asked for.
+
+A reasoned answer is asked for in a \boxed{}, as the students of arXiv 2605.03677 were taught to give it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from uniopd_mm.tasks.benchmarks.benchmark import Row, image
+
+REASONED_ANSWER = "Please reason step by step, and put your final answer within \\boxed{}."
+REASONED_CHOICE = "Please reason step by step, and put the letter of your choice within \\boxed{}."
+
+
+def picture_in(column: str) -> Callable[[Row], Sequence[Mapping[str, Any]]]:
+    """The media of a row whose only picture stands in this column, as `datasets` decodes it."""
+    return lambda row: [image(row[column])]
+
+
+def stated_question(row: Row) -> str:
+    """Of benchmarks with a column `question`."""
+    return str(row["question"]).strip()
