@@ -35,6 +35,7 @@ from uniopd_mm.tasks.answers import right, unknown, wrong
 from uniopd_mm.tasks.code_driver import decode
 from uniopd_mm.tasks.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.tasks.remembered import Remembered
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, Sandbox, SandboxFault, Status
 from uniopd_mm.types import Outcome
 
@@ -204,7 +205,7 @@ def same_value(value: Any, expected: Any) -> bool:
 
 
 def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: Limits) -> Outcome:
-    calls = json.loads(_calls_of(problem, sandbox))
+    calls = json.loads(_CALLS.get(problem, lambda: _collected(problem, sandbox)))
     answers, run = _answers(source, problem.function, calls, sandbox, limits, go_on=True)
     if run.status is not Status.OK:
         return wrong(f"{_place(min(len(answers) + 1, len(calls)), len(calls))}: {_failure(run)}")
@@ -223,22 +224,20 @@ def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: 
     raise SandboxFault(f"the tests took too much: {_failure(verdict)}")
 
 
-_KNOWN_CALLS: dict[CodeProblem, str] = {}
+_CALLS: Remembered[CodeProblem, str] = Remembered(256)
 
 
-def _calls_of(problem: CodeProblem, sandbox: Sandbox) -> str:
-    """The calls that test code makes, as JSON. They do not depend on the program, so they are kept."""
-    if problem not in _KNOWN_CALLS:
-        run = _drive(_test_request("collect", problem), sandbox, Limits())
-        if run.exit_code == code_driver.UNFORESEEN:
-            raise _Untestable("they use arguments that are no plain data, or arguments by name")
-        if run.status is not Status.OK:
-            raise _Untestable(f"they cannot be run apart from the program ({_failure(run)})")
-        calls = [answer["value"] for answer in map(json.loads, run.stdout.splitlines())]
-        if not calls:
-            raise _Untestable(f"they never call {problem.function}")
-        _KNOWN_CALLS[problem] = json.dumps(calls)
-    return _KNOWN_CALLS[problem]
+def _collected(problem: CodeProblem, sandbox: Sandbox) -> str:
+    """The calls that test code makes, as JSON. They do not depend on the program."""
+    run = _drive(_test_request("collect", problem), sandbox, Limits())
+    if run.exit_code == code_driver.UNFORESEEN:
+        raise _Untestable("they use arguments that are no plain data, or arguments by name")
+    if run.status is not Status.OK:
+        raise _Untestable(f"they cannot be run apart from the program ({_failure(run)})")
+    calls = [answer["value"] for answer in map(json.loads, run.stdout.splitlines())]
+    if not calls:
+        raise _Untestable(f"they never call {problem.function}")
+    return json.dumps(calls)
 
 
 def _test_request(mode: str, problem: CodeProblem) -> dict[str, Any]:

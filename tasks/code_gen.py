@@ -87,7 +87,7 @@ class CodeTask:
     def _parse(self, row: Row) -> tuple[Sample, str | None]:
         """Raises BadSample where the row cannot be used."""
         problem = read_problem(row.fields)
-        fields = row.standard(_WRITTEN) | {"question": _question(row, problem), TESTS: problem.plain()}
+        fields = row.standard(_WRITTEN) | {"question": asked(row, problem), TESTS: problem.plain()}
         if (given := _first(row, _IDS)) is not None:
             fields["id"] = row.fields[given]
         return questions.read_sample(
@@ -100,8 +100,9 @@ class CodeTask:
         )
 
 
-def _question(row: Row, problem: CodeProblem) -> str:
-    """The question with all that a program must fit: starter code, or an example, or the function's name."""
+def asked(row: Row, problem: CodeProblem) -> str:
+    """The question with all that a program must fit: starter code, or an example, or the function's name. Raises
+    BadSample where there is no question."""
     name = _first(row, _QUESTIONS)
     if name is None:
         raise BadSample(f"no question: none of the columns {', '.join(_QUESTIONS)}")

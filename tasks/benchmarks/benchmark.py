@@ -7,12 +7,12 @@ names:
     messages, visuals, process_results = _BENCHMARK.messages, _BENCHMARK.visuals, _BENCHMARK.process_results
 """
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, final
 
 from uniopd_mm.tasks.cores import cores_of_this_rank
@@ -29,6 +29,11 @@ def no_media(row: Row) -> Sequence[Mapping[str, Any]]:
 def no_group(row: Row) -> str:
     """Of a benchmark whose questions count alike."""
     return ""
+
+
+def as_it_is(row: Row) -> Row:
+    """Of a benchmark whose rows are graded as they are."""
+    return row
 
 
 def image(source: Any) -> dict[str, Any]:
@@ -53,6 +58,7 @@ class Benchmark:
         media: parts of a message that stand before the text, in order.
         group: what a question counts with, where a metric is a mean over groups or over variants of a question.
         answer: the final answer of a response in one way of writing, for majority votes; None for no votes.
+        unpacked: what `grade` is given for a row, made once for all responses to it. Never raises.
     """
 
     question: Callable[[Row], str]
@@ -61,6 +67,7 @@ class Benchmark:
     media: Callable[[Row], Sequence[Mapping[str, Any]]] = no_media
     group: Callable[[Row], str] = no_group
     answer: Callable[[str], str | None] | None = None
+    unpacked: Callable[[Row], Row] = as_it_is
 
     def messages(self, row: Row, lmms_eval_specific_kwargs: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """One user turn: media, then text. `lmms_eval_specific_kwargs` may hold, by kind of medium, options of its
@@ -68,6 +75,10 @@ class Benchmark:
         options = lmms_eval_specific_kwargs or {}
         parts = [{**part, **(options.get(part["type"]) or {})} for part in self.media(row)]
         return [{"role": "user", "content": [*parts, {"type": "text", "text": self.prompt(row)}]}]
+
+    def text(self, row: Row, lmms_eval_specific_kwargs: Mapping[str, Any] | None = None) -> str:
+        """The prompt, for YAMLs that set `lmms_eval_specific_kwargs`, which lmms-eval then gives here too."""
+        return self.prompt(row)
 
     def visuals(self, row: Row) -> list[Any]:
         """The media alone, for models of lmms-eval that take no messages."""
@@ -90,10 +101,10 @@ class Benchmark:
 
     def _graded(self, row: Row, responses: Sequence[str]) -> list[Outcome]:
         """Equal responses are judged once; the others side by side, on all cores."""
-        distinct = list(dict.fromkeys(responses))
+        unpacked, distinct = self.unpacked(row), list(dict.fromkeys(responses))
         if len(distinct) == 1:
-            return [self.grade(row, distinct[0])] * len(responses)
-        judged = dict(zip(distinct, _pool().map(lambda text: self.grade(row, text), distinct), strict=True))
+            return [self.grade(unpacked, distinct[0])] * len(responses)
+        judged = dict(zip(distinct, _pool().map(lambda text: self.grade(unpacked, text), distinct), strict=True))
         return [judged[text] for text in responses]
 
     def _majority(self, responses: Sequence[str]) -> int:
@@ -113,14 +124,23 @@ def _item(outcomes: Sequence[Outcome], group: str) -> dict[str, Any]:
     }
 
 
-_LOCK = threading.Lock()
+class _Shared:
+    """The threads of this process; a fork has none of its parent's, and makes its own."""
+
+    lock = threading.Lock()
+    pool: ThreadPoolExecutor | None = None
 
 
 def _pool() -> ThreadPoolExecutor:
-    with _LOCK:
-        return _make_pool()
+    with _Shared.lock:
+        if _Shared.pool is None:
+            workers = max(2, 2 * cores_of_this_rank())
+            _Shared.pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grade")
+        return _Shared.pool
 
 
-@cache
-def _make_pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=max(2, 2 * cores_of_this_rank()), thread_name_prefix="grade")
+def _forget() -> None:
+    _Shared.lock, _Shared.pool = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
