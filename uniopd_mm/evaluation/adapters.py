@@ -1,0 +1,98 @@
+"""LoRA adapters as plain checkpoints, which either engine loads: merged once, and kept in the cache folder."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from transformers import AutoConfig
+
+from uniopd_mm.backbone import load_model
+from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.components import build
+from uniopd_mm.types import UserError
+
+ADAPTER, BASE = "adapter_config.json", "base_model_name_or_path"
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+# Of a processor; an adapter's folder may bring some of them along, which win over its base's.
+PROCESSOR_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.*",
+    "processor_config.json",
+    "*preprocessor_config.json",
+)
+
+
+def plain_checkpoint(path: str, key: str = "checkpoints") -> str:
+    """`path` itself, or where it is the folder of an adapter, that of its base with the adapter merged into it.
+
+    Raises:
+        UserError: peft is not installed, or the adapter or its base cannot be loaded; `key` is the configuration key to
+            name.
+    """
+    folder = Path(path)
+    if not (folder / ADAPTER).is_file():
+        return path
+    base = _base(folder, key)
+    merged = made_cache_folder("merged") / f"{folder.resolve().name}_{_digest(folder, base)}"
+    with FileLock(merged.with_suffix(".lock")):
+        if not merged.exists():
+            with tempfile.TemporaryDirectory(prefix=f"{merged.name}.", dir=merged.parent) as scratch:
+                made = Path(scratch) / "checkpoint"
+                _merge(folder, base, made, key)
+                made.replace(merged)
+    return str(merged)
+
+
+def _base(folder: Path, key: str) -> str:
+    """The base's folder or hub name; a relative folder may be meant from the adapter's."""
+    try:
+        base = json.loads((folder / ADAPTER).read_text())[BASE]
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(f"{key}={folder}: {ADAPTER} names no {BASE}; save the adapter with peft") from error
+    beside = folder / str(base)
+    return str(beside) if not Path(base).exists() and beside.is_dir() else str(base)
+
+
+def _digest(folder: Path, base: str) -> str:
+    """Of the adapter's files, and of the base by its name and the sizes and times of its files."""
+    content = hashlib.sha256(str(Path(base).resolve() if Path(base).is_dir() else base).encode())
+    for file in sorted(file for file in folder.iterdir() if file.is_file()):
+        content.update(file.name.encode() + file.read_bytes())
+    for file in sorted(Path(base).iterdir()) if Path(base).is_dir() else ():
+        content.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    return content.hexdigest()[:16]
+
+
+def _merge(folder: Path, base: str, made: Path, key: str) -> None:
+    """Merged in float32, and written in the dtype of the base's weights."""
+    try:
+        from peft import PeftModel  # optional
+    except ImportError as error:
+        raise UserError(f"{key}={folder}: it is a LoRA adapter, which needs peft; pip install peft") from error
+    model: Any = load_model(base, f"{key}={folder}: {BASE}")
+    if not any((folder / name).is_file() for name in WEIGHTS):
+        raise UserError(f"{key}={folder}: it has neither {' nor '.join(WEIGHTS)}; save the adapter with peft")
+    try:
+        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except (ValueError, RuntimeError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{key}={folder}: its weights do not fit {base}: {reason}") from error
+    dtype = getattr(AutoConfig.from_pretrained(base), "dtype", None) or torch.float32
+    merged.to(dtype).save_pretrained(made)
+    _add_processor(folder, base, made)
+
+
+def _add_processor(folder: Path, base: str, made: Path) -> None:
+    build({"_target_": "uniopd_mm.processors.auto.auto_processor"}, "processor", path=base).save(made)
+    for pattern in PROCESSOR_FILES:
+        for file in folder.glob(pattern):
+            shutil.copy(file, made / file.name)

@@ -1,0 +1,24 @@
+"""Whether lmms-eval, which is optional, is there and can be imported."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from uniopd_mm.reasons import in_short
+from uniopd_mm.rng import untouched_rng
+from uniopd_mm.types import UserError
+
+
+def require_lmms_eval() -> None:
+    """Import lmms-eval, which takes half a minute the first time.
+
+    Raises:
+        UserError: it is not installed, or its import fails.
+    """
+    if find_spec("lmms_eval") is None:
+        raise UserError("lmms-eval is not installed; pip install 'uniopd-mm[eval]'")
+    try:
+        with untouched_rng():
+            import_module("lmms_eval.evaluator")
+    except Exception as error:  # of any of the packages that it imports, which share no narrower class
+        reason = in_short(f"{type(error).__name__}: {error}")
+        raise UserError(f"lmms-eval is installed, but its import fails: {reason}; see tools/constraints.txt") from error

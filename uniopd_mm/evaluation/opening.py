@@ -1,0 +1,104 @@
+"""From a checkpoint to a model that lmms-eval can evaluate."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.components import build
+from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.evaluation.adapters import plain_checkpoint
+from uniopd_mm.evaluation.engine_model import EngineModel
+from uniopd_mm.inference.engine import VLLMEngine
+from uniopd_mm.inference.options import with_dtype
+from uniopd_mm.interfaces import Processor
+from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.rollout.vllm import VLLMRollout
+from uniopd_mm.types import UserError
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+PROCESSOR = Path(__file__).parents[1] / "configs" / "processor" / "auto.yaml"
+# A whole text benchmark at a time, so that vLLM need not wait for the longest responses of one part after the other.
+VLLM_CHUNK = 1024
+
+
+def open_model(
+    engine: str,
+    path: str,
+    *,
+    dtype: str | None = None,
+    options: VLLMOptions | None = None,
+    processor: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    key: str = "checkpoints",
+    prompts_per_chunk: int | None = None,
+    max_batch_size: int = 64,
+    advanced: Callable[[int], None] | None = None,
+) -> EngineModel:
+    """A model with its engine and its processor.
+
+    Args:
+        engine: hf or vllm.
+        path: a checkpoint folder, that of a LoRA adapter, or a hub name.
+        dtype: of weights and computation, bfloat16 or float32; None for bfloat16 on a GPU and float32 on a CPU.
+        options: of vLLM; their own dtype wins.
+        processor: the component that makes it from `path`; None for that of configs/processor/auto.yaml.
+        key: the configuration key to name in errors.
+        prompts_per_chunk: handed to the engine at a time; None for what suits it.
+        max_batch_size: sequences that the engine hf computes at a time.
+
+    Raises:
+        UserError: an unknown engine or dtype, or the checkpoint cannot be loaded.
+    """
+    if engine not in ("hf", "vllm"):
+        raise UserError(f"engine={engine}: no such engine; choose hf or vllm")
+    plain = plain_checkpoint(path, key)
+    made: Processor = build(processor or processor_node(), "processor", path=plain)
+    if engine == "hf":
+        chosen = HFRollout(_backbone(plain, key, known_dtype(dtype), made), made, max_batch_size=max_batch_size)
+        chunk = prompts_per_chunk or max_batch_size
+        return EngineModel(chosen, made, seed=seed, prompts_per_chunk=chunk, advanced=advanced)
+    vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), known_dtype(dtype)), key=f"{key} with vllm")
+    return EngineModel(
+        VLLMRollout(vllm, made.vocabulary),
+        made,
+        seed=seed,
+        max_prompt_tokens=vllm.max_model_len - 1,  # vLLM writes at least one token
+        prompts_per_chunk=prompts_per_chunk or VLLM_CHUNK,
+        advanced=advanced,
+    )
+
+
+def processor_node(**changes: Any) -> dict[str, Any]:
+    """The component of configs/processor/auto.yaml, with other values for some of its parameters.
+
+    Raises:
+        UserError: it has no such parameter.
+    """
+    node: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(PROCESSOR))  # type: ignore[assignment]
+    known = sorted(name for name in node if not name.startswith("_"))
+    for name, value in changes.items():
+        if name not in known:
+            raise UserError(f"{name}={value}: no such parameter; the processor takes {', '.join(known)}")
+    return node | changes
+
+
+def known_dtype(dtype: str | None) -> str:
+    """The dtype's name, chosen by what there is to compute with where it is None or "auto".
+
+    Raises:
+        UserError: the engines do not compute in it.
+    """
+    if dtype is None or dtype == "auto":
+        return "bfloat16" if torch.cuda.is_available() else "float32"
+    if dtype not in DTYPES:
+        raise UserError(f"dtype={dtype}: no such dtype; choose {' or '.join(DTYPES)}")
+    return dtype
+
+
+def _backbone(path: str, key: str, dtype: str, processor: Processor) -> Backbone:
+    model = load_model(path, key, DTYPES[dtype])
+    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=dtype)

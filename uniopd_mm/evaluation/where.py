@@ -1,0 +1,13 @@
+"""Prints the folder of the tasks that come with this package, for lmms-eval's own command line:
+
+    lmms-eval --include_path "$(python -m uniopd_mm.evaluation.where)" --tasks uniopd_chartqa ...
+
+lmms-eval finds models through entry points, but tasks only in folders that it is told of.
+"""
+
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+if __name__ == "__main__":
+    print(BENCHMARKS)
