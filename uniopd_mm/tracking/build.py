@@ -39,8 +39,8 @@ def open_tracker(
 ) -> CompositeTracker:
     """Open every sink that `options` ask for; the caller closes the result. `config` is what W&B shows of the run.
 
-    `resume_step` is the step of the checkpoint the run goes on from, None for a new run. Only the main process of
-    `world` writes; the others hand it their rollouts.
+    `resume_step` is the step of the checkpoint the run goes on from, -1 where there was none yet, None for a new run.
+    Only the main process of `world` writes; the others hand it their rollouts.
 
     Raises:
         UserError: wandb is missing, a new run's folder is used already, or the disk is full.

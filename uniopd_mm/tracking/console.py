@@ -149,7 +149,7 @@ class ConsoleTracker(Tracker):
 
     def __init__(self, total_steps: int, resume_step: int | None = None, *, console: Console | None = None) -> None:
         self._shown: dict[str, float] = {}
-        self._step = resume_step or 0
+        self._step = max(0, resume_step or 0)
         self._bar = Bar("step", total_steps, completed=self._step, console=console)
         self._bar.start()
 
