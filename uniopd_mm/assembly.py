@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -17,6 +18,7 @@ from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
+from uniopd_mm.evaluation.live_tasks import live_tasks
 from uniopd_mm.experts import Asked
 from uniopd_mm.faculty import Faculty, load_faculty
 from uniopd_mm.identity import identity_of
@@ -37,7 +39,8 @@ from uniopd_mm.teachers.routes import Routes
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.console import note, warn_of_skips
-from uniopd_mm.trainer import Parts, Trainer
+from uniopd_mm.tracking.records import StepMetrics
+from uniopd_mm.trainer import Benchmarks, Parts, Trainer
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
 from uniopd_mm.validation import Validator
 from uniopd_mm.world import World
@@ -63,6 +66,7 @@ def assemble(run: Run, world: World) -> Trainer:
         note(f"{train.left_out} rows are not among those that data.where and data.max_rows choose")
     check_mixture(config, train)  # what cannot be shared out is refused before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
+    benchmarks = _benchmarks(config, processor, world)
     needs = recipe.objective.needs
     asked = asked_questions(held_out, config.data.max_validation_samples)
     faculty = _faculty(config, recipe, processor, (*train, *asked))
@@ -87,6 +91,7 @@ def assemble(run: Run, world: World) -> Trainer:
         recipe=recipe,
         learner=learner,
         validate=_validator(config, task, processor, asked, world),
+        benchmarks=benchmarks,
         tracker=_tracker(run, world),
         world=world,
     )
@@ -99,11 +104,13 @@ def assemble(run: Run, world: World) -> Trainer:
 
 
 def check_components(config: TrainConfig) -> None:
-    """Every component's parameters, and whether vLLM is there for who wants it, before anything is built.
+    """Every component's parameters, and whether vLLM and lmms-eval are there for who wants them, before anything is
+    built.
 
     Raises:
-        UserError: one that its target does not take, or no vLLM.
+        UserError: one that its target does not take, no vLLM, no lmms-eval, or no such benchmark.
     """
+    live_tasks(config.benchmarks.tasks)
     components = {
         "task": config.task,
         "model.builder": config.model.builder,
@@ -223,6 +230,24 @@ def _validator(
     )
 
 
+def _benchmarks(config: TrainConfig, processor: Processor, world: World) -> Benchmarks | None:
+    """What evaluates the student on benchmarks, whose rows the main process reads here."""
+    if not config.benchmarks.tasks:
+        return None
+    from uniopd_mm.evaluation.live import LiveBenchmarks, load_tasks  # lmms-eval is optional
+
+    tasks: list[Any] = []
+    world.from_main(lambda: tasks.extend(load_tasks(config.benchmarks)))
+    return LiveBenchmarks(
+        tasks=tasks,
+        processor=processor,
+        limit=config.benchmarks.limit,
+        max_prompt_tokens=config.data.max_prompt_tokens,
+        seed=config.seed,
+        world=world,
+    )
+
+
 def _tracker(run: Run, world: World) -> Tracker:
     options = run.config.tracking
     return open_tracker(
@@ -237,17 +262,22 @@ def _tracker(run: Run, world: World) -> Tracker:
         ),
         world=world,
         total_steps=run.config.trainer.steps,
-        resume_step=run.step if run.resumed else None,
+        resume_step=(run.step if run.state else -1) if run.resumed else None,
         config=OmegaConf.to_container(OmegaConf.structured(run.config)),  # type: ignore[arg-type]
     )
 
 
 def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
-    """Student and teachers, if there are any, measured before the first step on the same questions."""
+    """Student and teachers, if there are any, measured before the first step on the same questions; the student on
+    benchmarks too, which metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
     teacher = parts.validate(faculty.answers, "teacher") if faculty else None
     warn_of_skips(before.skipped, *SKIPPED)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""
     note(f"on {asked} held-out questions: student {before.overall:.3f}{measured}")
+    if parts.benchmarks:
+        scores = parts.benchmarks(parts.engine, 0)
+        parts.tracker.log_step(StepMetrics(step=0, values=scores))
+        note(f"on benchmarks: {scores['benchmark/mean']:.1f} of 100")
     return Progress(before=before, teacher=teacher)

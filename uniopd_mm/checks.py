@@ -4,13 +4,14 @@ Which parts of a recipe fit each other is said by `recipes.check_recipe`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from uniopd_mm.config import ModelConfig, RecipeConfig, TrainConfig
+from uniopd_mm.config import BenchmarksConfig, ModelConfig, RecipeConfig, TrainConfig
 from uniopd_mm.config_parts import (
     Engine,
     MediaFor,
@@ -33,6 +34,7 @@ AT_LEAST_ONE = (
     "trainer.tokens_per_microbatch",
     "trainer.save_every",
     "trainer.keep_checkpoints",
+    "benchmarks.limit",
 )
 ABOVE_ZERO = ("rollout.temperature", "recipe.gate", "trainer.learning_rate", "trainer.max_grad_norm")
 NOT_NEGATIVE = (
@@ -43,6 +45,7 @@ NOT_NEGATIVE = (
     "trainer.weight_decay",
     "trainer.eval_every",
     "tracking.rollouts_every",
+    "benchmarks.every",
 )
 DECIDED = ("logprobs_mode", "generation_config", "mm_device_do_normalize")  # of vLLM's arguments, by what scores are
 DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
@@ -64,6 +67,7 @@ def validate(config: TrainConfig) -> None:
         _check_room(plan, key, config.data.max_prompt_tokens + config.rollout.max_new_tokens)
     _check_mixture(config.mixture)
     _check_losses(config.routing)
+    _check_benchmarks(config.benchmarks)
     if config.trainer.threads is not None and config.trainer.threads < 1:
         raise UserError(f"trainer.threads={config.trainer.threads} must be at least 1, or null for one per core")
     if not 0 <= config.seed < 2**32:
@@ -197,6 +201,26 @@ def _check_losses(routing: RoutingConfig) -> None:
         raise UserError(f"routing.max_lost_share={routing.max_lost_share} must lie between 0 and 1, as 0.5")
     if routing.max_lost_steps < 1:
         raise UserError(f"routing.max_lost_steps={routing.max_lost_steps} must be at least 1")
+
+
+def _check_benchmarks(benchmarks: BenchmarksConfig) -> None:
+    """Values that cannot work or do nothing; which tasks there are is said by `evaluation.live_tasks`."""
+    without = BenchmarksConfig()
+    for name in (field.name for field in fields(benchmarks)):
+        value = getattr(benchmarks, name)
+        if not benchmarks.tasks and value != getattr(without, name):
+            raise UserError(
+                f"benchmarks.{name}={value}: no benchmark is asked; give benchmarks.tasks, as [uniopd_ai2d], or leave "
+                "it out"
+            )
+    for name in ("num_samples", "max_new_tokens"):
+        value = getattr(benchmarks, name)
+        if value is not None and value < 1:
+            raise UserError(f"benchmarks.{name}={value} must be at least 1, or null for what each task says")
+    if benchmarks.data_root is not None and not Path(benchmarks.data_root).expanduser().is_dir():
+        raise UserError(
+            f"benchmarks.data_root={benchmarks.data_root}: no such folder; give one that holds OWNER/NAME/..., or null"
+        )
 
 
 def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds: Any) -> None:

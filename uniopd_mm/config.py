@@ -139,7 +139,26 @@ class TrainerConfig:
     eval_every: int = documented("steps between validations; 0: only before and after", 10)
     save_every: int = documented("steps between checkpoints: what a kill can cost at most", 1)
     keep_checkpoints: int = documented("newest checkpoints that stay", 2)
+    keep_best: bool = documented(
+        "keep the student, but not the optimizer, of the step that measured best: by benchmark/mean where there are "
+        "benchmarks.tasks, else by eval/accuracy",
+        True,
+    )
     threads: int | None = documented("CPU threads of a process; null: one per core, shared with the others", None)
+
+
+@dataclass
+class BenchmarksConfig:
+    """Benchmarks of lmms-eval on which the student is evaluated in training; they change nothing of what it learns."""
+
+    tasks: list[str] = documented(
+        "ours, as [uniopd_ai2d], or others of lmms-eval as NAME:METRIC:FULL_MARK; these need the extra `eval`", []
+    )
+    every: int = documented("steps between evaluations on them; 0: only before and after", 0)
+    limit: int = documented("questions of each task, from the front", 32)
+    num_samples: int | None = documented("responses to each question; null: as the task says", None)
+    max_new_tokens: int | None = documented("tokens of a response; null: as the task says", None)
+    data_root: str | None = documented("folder with the data sets' files as DIR/OWNER/NAME/...; null: the hub", None)
 
 
 @dataclass
@@ -176,6 +195,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    benchmarks: BenchmarksConfig = field(default_factory=BenchmarksConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     run: RunConfig = field(default_factory=RunConfig)
     zoo: dict[str, Any] = documented("builders that student and teacher of the built-in zoo share", {})

@@ -1,5 +1,6 @@
 """How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any, Self, final
 
 from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.learner.checkpoint import Best, better
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.rng import rng_state
 from uniopd_mm.types import Skip
@@ -20,7 +22,7 @@ from uniopd_mm.validation import Validation
 class Progress:
     """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent;
     `left_out` counts unknown outcomes and failed teachers by their reasons; `history` is what the steps measured, of
-    which warnings are made."""
+    which warnings are made; `best` is the step that measured best, of those trained."""
 
     before: Validation
     teacher: Validation | None
@@ -31,9 +33,11 @@ class Progress:
     seconds: float = 0.0
     left_out: Mapping[str, int] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+    best: Best | None = None
 
-    def after_step(self, number: int, values: Mapping[str, float], seconds: float) -> Self:
-        """With one more step counted."""
+    def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
+        """With one more step counted, which may be the best by `measure`, one of `values` where it was measured."""
+        measured = Best(step=number, measure=measure, value=values.get(measure, math.nan))
         return replace(
             self,
             step=number,
@@ -41,6 +45,7 @@ class Progress:
             unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
             seconds=self.seconds + seconds,
             history=(*self.history, values),
+            best=better(self.best, measured),
         )
 
     def leaving_out(self, reasons: Mapping[str, int]) -> Self:

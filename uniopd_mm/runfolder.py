@@ -16,7 +16,16 @@ from uniopd_mm.learner.checkpoint import complete_steps, load_state, newest_chec
 from uniopd_mm.progress import RunState
 from uniopd_mm.types import UserError
 
-CHANGEABLE = ("resume", "trainer.steps", "trainer.eval_every", "trainer.save_every", "trainer.keep_checkpoints")
+CHANGEABLE = (
+    "resume",
+    "trainer.steps",
+    "trainer.eval_every",
+    "trainer.save_every",
+    "trainer.keep_checkpoints",
+    "trainer.keep_best",
+    "benchmarks.every",
+    "benchmarks.data_root",
+)
 # Where a teacher is reached, and how patiently, is not what it says.
 CHANGEABLE_BELOW = ("tracking.", "teacher.urls", "teacher.remote.")
 

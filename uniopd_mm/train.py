@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from time import perf_counter
 
 import torch
@@ -100,6 +100,7 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
         teacher_failures=progress.teacher_failures,
         unknown_outcomes=progress.unknown_outcomes,
         left_out=progress.left_out,
+        extra={"best": asdict(progress.best)} if progress.best else {},
     )
 
 

@@ -6,6 +6,7 @@ all that the next step depends on, so a run that goes on repeats what an uninter
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -21,7 +22,7 @@ from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
-from uniopd_mm.learner.checkpoint import save_checkpoint
+from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoint, write_student
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.progress import Progress, RunState, Stopwatch
 from uniopd_mm.reasons import merged, unlearnt
@@ -34,12 +35,16 @@ from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
 from uniopd_mm.validation import Validation
 from uniopd_mm.world import World
 
+Benchmarks = Callable[[RolloutEngine, int], Mapping[str, float]]
+"""The scores of the student as it is after a step, by the names that metrics.jsonl has for them."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a run is made of. `writer` writes the responses that are learnt from, which is `engine` on-policy; `router`
-    and `base` are None where the recipe asks no teacher or no base model."""
+    and `base` are None where the recipe asks no teacher or no base model. `benchmarks` is None where none are
+    asked."""
 
     task: Task
     processor: Processor
@@ -51,6 +56,7 @@ class Parts:
     recipe: Recipe
     learner: Learner
     validate: Callable[[RolloutEngine, str], Validation]
+    benchmarks: Benchmarks | None
     tracker: Tracker
     world: World
 
@@ -68,17 +74,16 @@ class Trainer:
 
     def train(self) -> Progress:
         """All remaining steps, validated and saved on the way; returns how far the student came."""
-        plan, tracker = self.config.trainer, self.parts.tracker
-        for number in range(self.progress.step + 1, plan.steps + 1):
+        tracker = self.parts.tracker
+        for number in range(self.progress.step + 1, self.config.trainer.steps + 1):
             self.clock = Stopwatch()
             self.parts.prompts.mixture.set_quotas(self.quotas())
-            values = {**self.step(number), **self._validate(number)}
+            values = {**self.step(number), **self._validate(number), **self._benchmarked(number)}
             tracker.log_step(StepMetrics(step=number, values=values, timing=self.clock.timing(values)))
-            self.progress = self.progress.after_step(number, values, self.clock.seconds())
+            self.progress = self.progress.after_step(number, values, self.clock.seconds(), self._measure)
             for text in warnings(self.progress.history):
                 warning(f"step {number}: {text}")
-            if number % plan.save_every == 0 or number == plan.steps:
-                self._save(number)
+            self._save(number)
             self._check_teachers()
         return self.progress
 
@@ -176,8 +181,7 @@ class Trainer:
 
     def _validate(self, number: int) -> Mapping[str, float]:
         """The student's accuracy on held-out questions, every few steps and after the last."""
-        every, last = self.config.trainer.eval_every, self.config.trainer.steps
-        if number != last and (every == 0 or number % every):
+        if not self._due(number, self.config.trainer.eval_every):
             return {}
         with self.clock.lap("evaluate"):
             validation = self.parts.validate(self.parts.engine, f"validation after step {number}")
@@ -187,10 +191,32 @@ class Trainer:
         }
         return {"eval/accuracy": validation.overall, "eval/unknown": validation.unknown, **by_domain}
 
+    def _benchmarked(self, number: int) -> Mapping[str, float]:
+        """The student's scores on benchmarks, every few steps and after the last."""
+        benchmarks = self.parts.benchmarks
+        if benchmarks is None or not self._due(number, self.config.benchmarks.every):
+            return {}
+        with self.clock.lap("benchmark"):
+            return benchmarks(self.parts.engine, number)
+
+    def _due(self, number: int, every: int) -> bool:
+        """Whether it is the last step, or one of `every`; 0 is none."""
+        return number == self.config.trainer.steps or (every > 0 and number % every == 0)
+
+    @property
+    def _measure(self) -> str:
+        """What the best step is the best by."""
+        return "benchmark/mean" if self.parts.benchmarks else "eval/accuracy"
+
     def _save(self, number: int) -> None:
-        parts = self.parts
+        """The student where it is the best so far, and a checkpoint where one is due. In this order: a state that knows
+        of a best step is not there without it."""
+        parts, plan, best = self.parts, self.config.trainer, self.progress.best
         if parts.world.is_main:
-            state = RunState.of(self.progress, parts.prompts, parts.learner)
-            model = parts.learner.student.model
-            save_checkpoint(self.run, number, model, parts.processor, state, self.config.trainer.keep_checkpoints)
+            write = partial(write_student, parts.learner.student.model, parts.processor)
+            if plan.keep_best and best and best.step == number:
+                write = partial(link_student, keep_best(self.run, best, write))
+            if self._due(number, plan.save_every):
+                state = RunState.of(self.progress, parts.prompts, parts.learner)
+                save_checkpoint(self.run, number, write, state, plan.keep_checkpoints)
         parts.world.wait()

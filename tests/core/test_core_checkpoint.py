@@ -1,9 +1,12 @@
 """Checkpoints: what is saved comes back, what cannot be saved leaves the earlier one, and transformers loads them."""
 
+import json
+import math
 import os
 import random
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,18 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded
-from uniopd_mm.learner.checkpoint import complete_steps, load_state, newest_checkpoint, save_checkpoint
+from uniopd_mm.learner.checkpoint import (
+    Best,
+    WriteStudent,
+    better,
+    complete_steps,
+    keep_best,
+    link_student,
+    load_state,
+    newest_checkpoint,
+    save_checkpoint,
+    write_student,
+)
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rng import restore_rng_state, rng_state
 from uniopd_mm.types import Prompt, Skip, UserError
@@ -24,6 +38,20 @@ STATE = {"step": 3, "moments": torch.arange(100_000.0), "skipped": (Skip(where="
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def best_at(step: int, value: float) -> Best:
+    return Best(step=step, measure="eval/accuracy", value=value)
+
+
+def entries(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def write(backbone: Backbone, processor: QwenVLProcessor) -> WriteStudent:
+    """Writes the student, whose weights a test may change in between."""
+    return partial(write_student, backbone.model, processor)
 
 
 @pytest.fixture
@@ -38,8 +66,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)  # writers that failed may still hold a file
 
 
-def test_state_goes_round(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
-    folder = save_checkpoint(tmp_path, 3, backbone.model, processor, STATE, keep=2)
+def test_state_goes_round(tmp_path: Path, write: WriteStudent) -> None:
+    folder = save_checkpoint(tmp_path, 3, write, STATE, keep=2)
     assert folder == newest_checkpoint(tmp_path) == tmp_path / "checkpoints" / "step_3"
     state = load_state(folder)
     assert (state["step"], state["skipped"]) == (3, STATE["skipped"])
@@ -47,10 +75,10 @@ def test_state_goes_round(tmp_path: Path, backbone: Backbone, processor: QwenVLP
 
 
 def test_transformers_loads_the_student_and_it_answers_alike(
-    tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
+    tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor, prompts: list[Prompt], write: WriteStudent
 ) -> None:
     tokens = left_padded(prompts[:2], 0)
-    student = save_checkpoint(tmp_path, 1, backbone.model, processor, {}, keep=1) / "student"
+    student = save_checkpoint(tmp_path, 1, write, {}, keep=1) / "student"
     model = AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32)
     assert torch.equal(plain_logits(model, tokens), plain_logits(backbone.model, tokens))
     assert AutoProcessor.from_pretrained(student).tokenizer.get_vocab() == dict(processor.vocabulary.tokens)
@@ -59,21 +87,21 @@ def test_transformers_loads_the_student_and_it_answers_alike(
     assert torch.equal(again.media["pixel_values_videos"], prompts[0].media["pixel_values_videos"])
 
 
-def test_only_the_newest_stay_and_leftovers_go(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
+def test_only_the_newest_stay_and_leftovers_go(tmp_path: Path, write: WriteStudent) -> None:
     killed = tmp_path / "checkpoints" / "step_9.partial"
     killed.mkdir(parents=True)
     (killed / "half").write_bytes(b"0")
     assert complete_steps(tmp_path) == []
     for step in (1, 2, 10):
-        save_checkpoint(tmp_path, step, backbone.model, processor, {"step": step}, keep=2)
+        save_checkpoint(tmp_path, step, write, {"step": step}, keep=2)
     assert complete_steps(tmp_path) == [2, 10]
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step_10", "step_2"]
     assert load_state(newest_checkpoint(tmp_path)) == {"step": 10}
 
 
-def test_a_step_saved_again_is_replaced(tmp_path: Path, backbone: Backbone, processor: QwenVLProcessor) -> None:
+def test_a_step_saved_again_is_replaced(tmp_path: Path, write: WriteStudent) -> None:
     for value in ("first", "second"):
-        save_checkpoint(tmp_path, 1, backbone.model, processor, {"value": value}, keep=1)
+        save_checkpoint(tmp_path, 1, write, {"value": value}, keep=1)
     assert load_state(newest_checkpoint(tmp_path)) == {"value": "second"}
 
 
@@ -82,25 +110,86 @@ def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
         newest_checkpoint(tmp_path)
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint(
-    small_disk: Path, backbone: Backbone, processor: QwenVLProcessor
-) -> None:
+def test_a_full_disk_leaves_the_earlier_checkpoint(small_disk: Path, write: WriteStudent) -> None:
     """Whichever file the disk fills up at: nothing at all, the weights, the tokenizer, or the state."""
-    first = save_checkpoint(small_disk, 1, backbone.model, processor, STATE, keep=2)
+    first = save_checkpoint(small_disk, 1, write, STATE, keep=2)
     before = files(first)
     weights = len(before["student/model.safetensors"]) // 1024
     filler = small_disk / "filler"
     for free in (0, 40, weights // 2, *range(weights + 4, weights + 28, 4), weights + 200):
         filler.write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - free * 1024))
         with pytest.raises(UserError) as caught:
-            save_checkpoint(small_disk, 2, backbone.model, processor, STATE, keep=2)
+            save_checkpoint(small_disk, 2, write, STATE, keep=2)
         filler.unlink()
         message = str(caught.value)
         assert "\n" not in message and "step_2" in message and f"resume={small_disk}" in message
         assert [path.name for path in (small_disk / "checkpoints").iterdir()] == ["step_1"]
         assert files(first) == before
-    save_checkpoint(small_disk, 2, backbone.model, processor, STATE, keep=2)
+    save_checkpoint(small_disk, 2, write, STATE, keep=2)
     assert complete_steps(small_disk) == [1, 2]
+
+
+def test_of_equal_values_the_earlier_is_the_better_and_nan_is_none() -> None:
+    first = better(None, best_at(1, 0.0))
+    assert first == best_at(1, 0.0)
+    assert better(first, best_at(2, 0.0)) == first
+    assert better(first, best_at(2, 0.5)) == best_at(2, 0.5)
+    assert better(best_at(2, 0.5), best_at(3, 0.25)) == best_at(2, 0.5)
+    assert better(None, best_at(1, math.nan)) is None and better(first, best_at(2, math.nan)) == first
+
+
+def test_the_best_outlives_its_checkpoint_and_takes_its_place_once(tmp_path: Path, write: WriteStudent) -> None:
+    kept = keep_best(tmp_path, best_at(1, 0.5), write)
+    first = save_checkpoint(tmp_path, 1, partial(link_student, kept), {"step": 1}, keep=1)
+    weights = first / "student" / "model.safetensors"
+    assert weights.samefile(kept / "model.safetensors"), "of two names of one file the disk holds one"
+    before = files(first / "student")
+    save_checkpoint(tmp_path, 2, write, {"step": 2}, keep=1)
+    assert entries(tmp_path) == ["best", "best_step_1", "step_2"]
+    best = tmp_path / "checkpoints" / "best"
+    assert files(best / "student") == before
+    assert json.loads((best / "best.json").read_text()) == {"step": 1, "measure": "eval/accuracy", "value": 0.5}
+    AutoModelForImageTextToText.from_pretrained(best / "student")
+    AutoProcessor.from_pretrained(best / "student")
+
+
+def test_a_better_one_replaces_the_best(tmp_path: Path, backbone: Backbone, write: WriteStudent) -> None:
+    keep_best(tmp_path, best_at(1, 0.5), write)
+    with torch.no_grad():
+        next(backbone.model.parameters()).add_(1)
+    keep_best(tmp_path, best_at(2, 0.75), write)
+    assert entries(tmp_path) == ["best", "best_step_2"]
+    weights = AutoModelForImageTextToText.from_pretrained(tmp_path / "checkpoints/best/student").state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in backbone.model.state_dict().items())
+
+
+def test_a_best_step_that_is_repeated_never_leaves_less_than_a_whole_one(tmp_path: Path, write: WriteStudent) -> None:
+    """A kill while it is written again finds the first one; where no link was turned yet, the folder goes."""
+    checkpoints = tmp_path / "checkpoints"
+    kept = keep_best(tmp_path, best_at(3, 0.5), write)
+
+    def killed(folder: Path) -> None:
+        write(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keep_best(tmp_path, best_at(3, 0.5), killed)
+    assert (checkpoints / "best" / "student").resolve() == kept.resolve()
+    (checkpoints / "best_step_9").mkdir()
+    assert keep_best(tmp_path, best_at(3, 0.5), write) == checkpoints / "best_step_3_2" / "student"
+    assert entries(tmp_path) == ["best", "best_step_3_2"]
+    assert keep_best(tmp_path, best_at(3, 0.5), write) == checkpoints / "best_step_3" / "student"
+    assert entries(tmp_path) == ["best", "best_step_3"]
+
+
+def test_a_full_disk_leaves_the_earlier_best(small_disk: Path, write: WriteStudent) -> None:
+    kept = keep_best(small_disk, best_at(1, 0.5), write)
+    before = files(kept)
+    (small_disk / "filler").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 40 * 1024))
+    with pytest.raises(UserError, match=f"best_step_2: cannot be written: .*resume={small_disk}"):
+        keep_best(small_disk, best_at(2, 0.75), write)
+    assert entries(small_disk) == ["best", "best_step_1"]
+    assert files(small_disk / "checkpoints" / "best" / "student") == before
 
 
 def test_random_numbers_go_on_where_they_were() -> None:

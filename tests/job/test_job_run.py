@@ -129,7 +129,12 @@ def test_a_killed_run_loses_a_step_at_most_and_goes_on_exactly(
     finished = run(["resume=runs/small"], tmp_path)
     assert (finished.status, finished.err) == (0, "")
     _assert_same(folder, whole)
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {f"step_{STEPS - 1}", f"step_{STEPS}"}
+    best = summary(folder)["extra"]["best"]
+    assert best == summary(whole)["extra"]["best"]
+    assert json.loads((folder / "checkpoints" / "best" / "best.json").read_text()) == best
+    names = {path.name for path in (folder / "checkpoints").iterdir()}
+    kept = {name for name in names if name.startswith("best_step_")}
+    assert len(kept) == 1 and names - kept == {f"step_{STEPS - 1}", f"step_{STEPS}", "best"}
 
 
 def test_resuming_keeps_the_runs_own_threads(tmp_path: Path, small: list[str]) -> None:

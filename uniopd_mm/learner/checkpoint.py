@@ -2,16 +2,22 @@
 
     checkpoints/step_<n>/student/             weights and processor, as transformers and vllm load them
     checkpoints/step_<n>/trainer_state/       optimizer, schedule, RNG, place in the data, counters
+    checkpoints/best -> best_step_<n>         a link: student/ of the step that measured best, and best.json
 
 A checkpoint is written beside its place and renamed into it, so a kill leaves either it or a folder named `.partial`,
-which the next save removes. Leaves out: sharded state.
+which the next save removes; `best` is turned to a new folder in one step. Leaves out: sharded state.
 """
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from transformers import PreTrainedModel
@@ -20,31 +26,75 @@ from uniopd_mm.interfaces import Processor
 from uniopd_mm.types import UserError
 
 STATE_FILE = "trainer_state/state.pt"
+BEST_FILE = "best.json"
+
+WriteStudent = Callable[[Path], None]
+"""Writes weights and processor into a folder that it makes."""
 
 
-def save_checkpoint(
-    run: Path, step: int, model: PreTrainedModel, processor: Processor, state: object, keep: int
-) -> Path:
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Best:
+    """The step whose student measured best so far, by `measure`, a name of metrics.jsonl."""
+
+    step: int
+    measure: str
+    value: float
+
+
+def better(best: Best | None, candidate: Best) -> Best | None:
+    """The one with the higher value; of equal ones the earlier, and never one whose value is no number."""
+    highest = float("-inf") if best is None else best.value
+    return candidate if candidate.value > highest else best
+
+
+def write_student(model: PreTrainedModel, processor: Processor, folder: Path) -> None:
+    """Make `folder`, which transformers and vllm load."""
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder)
+    processor.save(folder)
+
+
+def link_student(source: Path, folder: Path) -> None:
+    """Make `folder` of the files in `source`, which take no more of the disk, and stay when `source` is removed."""
+    shutil.copytree(source, folder, copy_function=_linked)
+
+
+def save_checkpoint(run: Path, step: int, write: WriteStudent, state: object, keep: int) -> Path:
     """Write `checkpoints/step_<step>` and remove all but the newest `keep`.
 
     Raises:
         UserError: it cannot be written (the disk is full); earlier checkpoints stay.
     """
     folder = run / "checkpoints" / f"step_{step}"
-    partial = folder.with_name(f"step_{step}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, model, processor, state)
+    with _writing(folder, run) as partial:
+        write(partial / "student")
+        (partial / STATE_FILE).parent.mkdir()
+        torch.save(state, partial / STATE_FILE)
+        _sync_all(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
         _sync(folder.parent)
-    except Exception as error:  # a full disk is an OSError, a SafetensorError, a RuntimeError of torch's or, from
-        # tokenizers, a bare Exception: these libraries share no narrower class
-        shutil.rmtree(partial, ignore_errors=True)
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{folder}: cannot be written: {reason}; free space and go on with resume={run}") from error
     _remove_old(run, keep)
     return folder
+
+
+def keep_best(run: Path, best: Best, write: WriteStudent) -> Path:
+    """Turn `checkpoints/best` to a student that `write` makes; returns the student's folder.
+
+    Raises:
+        UserError: it cannot be written (the disk is full); the best one so far stays.
+    """
+    checkpoints = run / "checkpoints"
+    folder = _free(checkpoints, f"best_step_{best.step}")
+    with _writing(folder, run) as partial:
+        write(partial / "student")
+        (partial / BEST_FILE).write_text(json.dumps(asdict(best)) + "\n", encoding="utf-8")
+        _sync_all(partial)
+        partial.replace(folder)
+        _turn(checkpoints / "best", folder.name)
+    _remove_former_best(checkpoints)
+    return folder / "student"
 
 
 def newest_checkpoint(run: Path) -> Path:
@@ -70,13 +120,44 @@ def load_state(checkpoint: Path) -> Any:
     return torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=False)
 
 
-def _write(folder: Path, model: PreTrainedModel, processor: Processor, state: object) -> None:
-    student = folder / "student"
-    student.mkdir(parents=True)
-    model.save_pretrained(student)
-    processor.save(student)
-    (folder / STATE_FILE).parent.mkdir()
-    torch.save(state, folder / STATE_FILE)
+@contextmanager
+def _writing(folder: Path, run: Path) -> Iterator[Path]:
+    """Where to write what will be `folder`. What goes wrong in the block is one line, and leaves nothing behind."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+    except Exception as error:  # a full disk is an OSError, a SafetensorError, a RuntimeError of torch's or, from
+        # tokenizers, a bare Exception: these libraries share no narrower class
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{folder}: cannot be written: {reason}; free space and go on with resume={run}") from error
+
+
+def _free(checkpoints: Path, name: str) -> Path:
+    """`name`, or where a run that goes on repeats a step, another: the folder that `best` leads to stays whole."""
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return next(folder for each in names if not (folder := checkpoints / each).exists())
+
+
+def _turn(link: Path, target: str) -> None:
+    """Let `link` lead to `target`, beside it, in one step."""
+    new = link.with_name(f".{link.name}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+    _sync(link.parent)
+
+
+def _linked(source: str, target: str) -> None:
+    """Another name of the file, where the file system has such."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _sync_all(folder: Path) -> None:
     for path in folder.rglob("*"):
         _sync(path)
     _sync(folder)
@@ -99,3 +180,12 @@ def _remove_old(run: Path, keep: int) -> None:
         shutil.rmtree(leaving)
     for stale in (run / "checkpoints").glob("*.partial"):
         shutil.rmtree(stale, ignore_errors=True)
+    _remove_former_best(run / "checkpoints")
+
+
+def _remove_former_best(checkpoints: Path) -> None:
+    """All that `best` does not lead to."""
+    best = (checkpoints / "best").resolve()
+    for folder in checkpoints.glob("best_step_*"):
+        if folder.resolve() != best:
+            shutil.rmtree(folder)

@@ -1,0 +1,125 @@
+"""Benchmarks in training: the student as it is answers the first questions of each, with the trainer's own engine.
+
+Training goes on as if nothing had been asked: random numbers are put back, weights and modules are only read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, final
+
+from uniopd_mm.config import BenchmarksConfig
+from uniopd_mm.evaluation.engine_model import EngineModel
+from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
+from uniopd_mm.evaluation.live_tasks import live_tasks
+from uniopd_mm.evaluation.records import Status, SuiteTask
+from uniopd_mm.evaluation.results import score_of
+from uniopd_mm.interfaces import Processor, RolloutEngine
+from uniopd_mm.rng import untouched_rng
+from uniopd_mm.tracking.console import progress
+from uniopd_mm.types import UserError
+from uniopd_mm.world import World
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveTask:
+    """A benchmark, and lmms-eval's own object of it with its rows."""
+
+    named: SuiteTask
+    loaded: Any
+
+    def num_questions(self, limit: int) -> int:
+        return min(limit, len(self.loaded.eval_docs))
+
+
+def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
+    """The benchmarks with their rows.
+
+    Raises:
+        UserError: there is no such task, or its data cannot be read.
+    """
+    with untouched_rng():
+        return tuple(LiveTask(named=task, loaded=_loaded(task, config)) for task in live_tasks(config.tasks))
+
+
+def _loaded(task: SuiteTask, config: BenchmarksConfig) -> Any:
+    return load_task(
+        task.task,
+        data_root=config.data_root,
+        num_samples=config.num_samples,
+        max_new_tokens=config.max_new_tokens,
+    )
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveBenchmarks:
+    """Asks the same questions whenever it is called, with random numbers of `seed` and the step.
+
+    Args:
+        tasks: needed in the main process alone, which asks all of them while the others wait.
+        limit: questions of each task.
+        max_prompt_tokens: a question whose prompt is longer is not asked, and counts as not answered right.
+    """
+
+    tasks: Sequence[LiveTask]
+    processor: Processor
+    limit: int
+    max_prompt_tokens: int
+    seed: int
+    world: World
+
+    def __call__(self, engine: RolloutEngine, step: int) -> Mapping[str, float]:
+        """`benchmark/<task>` on the scale of 0 to 100, and their mean `benchmark/mean`.
+
+        Raises:
+            UserError: not one question of a task can be asked, or the task lacks its metric.
+        """
+        return self.world.from_main(lambda: self._scores(engine, step))
+
+    def _scores(self, engine: RolloutEngine, step: int) -> Mapping[str, float]:
+        total = sum(task.num_questions(self.limit) for task in self.tasks)
+        with untouched_rng(), progress(f"benchmarks after step {step}", total, transient=True) as bar:
+            model = EngineModel(
+                engine,
+                self.processor,
+                seed=self.seed,
+                policy_step=step,
+                max_prompt_tokens=self.max_prompt_tokens,
+                advanced=bar.advance,
+            )
+            scores = {f"benchmark/{task.named.task}": self._score(model, task) for task in self.tasks}
+        return {**scores, "benchmark/mean": fmean(scores.values())}
+
+    def _score(self, model: EngineModel, task: LiveTask) -> float:
+        model.reset()
+        return score_value(task.named, run_task(model, task.loaded, limit=self.limit))
+
+
+def score_value(task: SuiteTask, run: TaskRun) -> float:
+    """The value of a run, 0 to 100.
+
+    Raises:
+        UserError: it lacks questions, none of them could be asked, or its metric is not there.
+    """
+    unreadable = run.answered.unreadable
+    if run.num_questions != run.num_expected:
+        raise UserError(f"benchmarks.tasks: {task.task}: {run.num_questions} of {run.num_expected} questions scored")
+    if len(unreadable) == run.num_expected:
+        first = f"{unreadable[0].where}: {unreadable[0].reason}"
+        raise UserError(f"benchmarks.tasks: {task.task}: no question can be asked; {first}; leave it out")
+    try:
+        score = score_of(
+            run.results,
+            task,
+            checkpoint="",
+            status=Status.DONE,
+            num_questions=run.num_questions,
+            num_samples=run.num_samples,
+            answered=run.answered,
+        )
+    except ValueError as error:
+        raise UserError(f"benchmarks.tasks: {error}; give it as NAME:METRIC or NAME:METRIC:FULL_MARK") from error
+    assert score.value is not None
+    return score.value
