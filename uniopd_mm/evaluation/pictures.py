@@ -96,7 +96,7 @@ def _bars(comparison: Comparison) -> Figure:
     _plain(axes, "y")
     figure.legend(
         loc="outside lower left",
-        ncols=names_in_a_row([*labels, "paper: Uni-OPD"]),
+        ncols=names_in_a_row([*map(checkpoint_name, labels)]),
         fontsize=9,
         frameon=False,
         labelcolor=PRINT.ink,

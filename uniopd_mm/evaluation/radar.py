@@ -40,12 +40,13 @@ def radar(comparison: Comparison) -> Figure:
     if np.isfinite(last).all():
         axes.fill(angles, last, color=lines[-1].get_color(), alpha=0.06)
     _draw_axes(axes, rows, angles, spans)
-    names = [*_paper_names(comparison), *map(shortened, comparison.labels)]
-    figure.legend(lines, names, loc="outside lower center", ncols=3, fontsize=10, frameon=False, labelcolor=PRINT.ink)
-    caption = (
-        f"Each axis runs from its lowest to its highest figure. Below the names: {shortened(comparison.labels[-1])}"
+    names = [*_paper_names(comparison), *map(checkpoint_name, comparison.labels)]
+    columns = names_in_a_row(names)
+    figure.legend(
+        lines, names, loc="outside lower center", ncols=columns, fontsize=10, frameon=False, labelcolor=PRINT.ink
     )
-    figure.suptitle(caption, fontsize=10, color=SOFT)
+    caption = "Each axis runs from its lowest to its highest figure.\nBelow the names: "
+    figure.suptitle(caption + checkpoint_name(comparison.labels[-1]), fontsize=10, color=SOFT)
     return figure
 
 

@@ -1,0 +1,133 @@
+"""report.html of a sweep: one self-contained page (table, pictures, settings, failures, responses), without scripts or
+network.
+
+The markup is page.html.jinja, which escapes whatever a model, a data set or a name says.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from uniopd_mm.evaluation.comparison import compare
+from uniopd_mm.evaluation.pictures import pictures
+from uniopd_mm.evaluation.records import Score, Status
+from uniopd_mm.evaluation.table import Kind, SweepTable, cell_of, sweep_table
+from uniopd_mm.tracking.files import write_atomically
+from uniopd_mm.tracking.records import standard
+
+FILE_NAME = "report.html"
+_MAX_TEXT = 6000  # letters of a prompt or a response
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingsLine:
+    """How one checkpoint was asked: `asked` is "500 questions × 4", `settings` "name: value" pairs."""
+
+    benchmark: str
+    checkpoint: str
+    value: str
+    metric: str
+    extras: str
+    asked: str
+    seconds: float
+    settings: tuple[tuple[str, str], ...]
+
+
+def write_page(
+    folder: Path,
+    scores: Sequence[Score],
+    manifest: Mapping[str, Any],
+    *,
+    title: str = "evaluation",
+    samples: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write `folder`/report.html in one step; what is drawn is what pictures.py draws.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path = folder / FILE_NAME
+    write_atomically(path, [render(scores, manifest, title=title, samples=samples).encode()], run=folder)
+    return path
+
+
+def render(
+    scores: Sequence[Score],
+    manifest: Mapping[str, Any],
+    *,
+    title: str = "evaluation",
+    samples: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The page as HTML. `samples` are responses worth a look, plain records of "task", "checkpoint", "prompt",
+    "response", "target" and "scores", any of which may be missing. Characters UTF-8 cannot hold (lone surrogates)
+    become question marks."""
+    # No extension-based choice: everything that comes from outside is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    table = sweep_table(scores)
+    text = environment.get_template("page.html.jinja").render(
+        title=title,
+        table=table,
+        kinds=Kind,
+        ends=_ends(table),
+        images={name: b64encode(png).decode() for name, png in pictures(scores).items()},
+        failures=[score for score in scores if score.status is Status.FAILED],
+        lines=settings_lines(scores),
+        manifest=_pairs(manifest),
+        samples=[_sample(record) for record in samples],
+    )
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def settings_lines(scores: Sequence[Score]) -> list[SettingsLine]:
+    """One for each score, in the table's order."""
+    comparison = compare(scores)
+    return [
+        SettingsLine(
+            benchmark=row.title,
+            checkpoint=label,
+            value=cell_of(score),
+            metric=score.metric,
+            extras=", ".join(f"{name} {value:.1f}" for name, value in score.extras.items()),
+            asked=f"{score.num_questions} × {score.num_samples}",
+            seconds=score.seconds,
+            settings=_pairs(score.settings),
+        )
+        for row in comparison.benchmarks
+        for label, score in zip(comparison.labels, row.scores, strict=True)
+        if score is not None
+    ]
+
+
+def _ends(table: SweepTable) -> list[bool]:
+    """Of each row, whether it is its domain's last."""
+    following = [*(row.domain for row in table.rows[1:]), None]
+    return [row.domain != after for row, after in zip(table.rows, following, strict=True)]
+
+
+def _pairs(entries: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), _shown(value)) for name, value in entries.items())
+
+
+def _shown(value: Any) -> str:
+    """A text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(standard(value), ensure_ascii=False, default=str)
+
+
+def _sample(record: Mapping[str, Any]) -> dict[str, str]:
+    names = ("task", "checkpoint", "prompt", "response", "target", "scores")
+    return {name: _shortened("" if record.get(name) is None else _shown(record[name])) for name in names}
+
+
+def _shortened(text: str) -> str:
+    """The beginning and the end, where the final answer is, of a very long text."""
+    if len(text) <= _MAX_TEXT:
+        return text
+    half = _MAX_TEXT // 2
+    return f"{text[:half]}\n\n[... {len(text) - 2 * half} letters ...]\n\n{text[-half:]}"
