@@ -13,7 +13,7 @@ from lmms_eval.api.instance import GenerationResult, Instance
 from uniopd_mm.backbone import best_device
 from uniopd_mm.config_parts import VLLMOptions
 from uniopd_mm.evaluation.engine_model import Answered, EngineModel
-from uniopd_mm.evaluation.opening import open_model, processor_node
+from uniopd_mm.evaluation.opening import open_engine, processor_node
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import UserError
 
@@ -26,7 +26,9 @@ ABSENT = ("none", "null")  # how lmms-eval's command line can say None
 class CommandLineModel(EngineModel):
     """What both share: everything of the command line that is not about this one model in this one process."""
 
-    def __init__(self, engine: str, pretrained: str, device: str | None, given: dict[str, Any], **known: Any) -> None:
+    def __init__(
+        self, engine: str, pretrained: str, seed: int, device: str | None, given: dict[str, Any], **known: Any
+    ) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise UserError(
                 "WORLD_SIZE: these models run in one process; start one without a launcher, or use python -m "
@@ -35,13 +37,13 @@ class CommandLineModel(EngineModel):
         if device is not None and not str(device).startswith(_here()):
             warning(f"--device {device}: the model runs on {_here()}; CUDA_VISIBLE_DEVICES chooses among GPUs")
         node = processor_node(**{name: _value(value) for name, value in given.items()})
-        model = open_model(engine, str(pretrained), processor=node, key=KEY, **known)
+        opened = open_engine(engine, str(pretrained), processor=node, key=KEY, **known)
         super().__init__(
-            model.engine,
-            model.processor,
-            seed=model.seed,
-            max_prompt_tokens=model.max_prompt_tokens,
-            prompts_per_chunk=model.prompts_per_chunk,
+            opened.engine,
+            opened.processor,
+            seed=seed,
+            max_prompt_tokens=opened.max_prompt_tokens,
+            prompts_per_chunk=opened.prompts_per_chunk,
         )
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
@@ -81,9 +83,8 @@ class UniopdHF(CommandLineModel):
         device: str | None = None,
         **processor: Any,
     ) -> None:
-        super().__init__(
-            "hf", pretrained, device, processor, dtype=_value(dtype), seed=seed, max_batch_size=max_batch_size
-        )
+        known = {"dtype": _value(dtype), "max_batch_size": max_batch_size}
+        super().__init__("hf", pretrained, seed, device, processor, **known)
 
 
 @final
@@ -123,7 +124,7 @@ class UniopdVLLM(CommandLineModel):
             max_num_seqs=max_num_seqs,
             enforce_eager=enforce_eager,
         )
-        super().__init__("vllm", pretrained, device, processor, dtype=_value(dtype), seed=seed, options=options)
+        super().__init__("vllm", pretrained, seed, device, processor, dtype=_value(dtype), options=options)
 
 
 def _here() -> str:

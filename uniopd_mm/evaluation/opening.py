@@ -1,8 +1,9 @@
 """From a checkpoint to a model that lmms-eval can evaluate."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from omegaconf import OmegaConf
@@ -14,15 +15,27 @@ from uniopd_mm.evaluation.adapters import plain_checkpoint
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.inference.options import with_dtype
-from uniopd_mm.interfaces import Processor
+from uniopd_mm.interfaces import Processor, RolloutEngine
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.types import UserError
 
+ENGINES = ("hf", "vllm")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 PROCESSOR = Path(__file__).parents[1] / "configs" / "processor" / "auto.yaml"
 # A whole text benchmark at a time, so that vLLM need not wait for the longest responses of one part after the other.
 VLLM_CHUNK = 1024
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """An engine with its processor, and what suits it: see `EngineModel`."""
+
+    engine: RolloutEngine
+    processor: Processor
+    max_prompt_tokens: int | None
+    prompts_per_chunk: int
 
 
 def open_model(
@@ -38,8 +51,37 @@ def open_model(
     max_batch_size: int = 64,
     advanced: Callable[[int], None] | None = None,
 ) -> EngineModel:
-    """A model with its engine and its processor.
+    """A model on an engine of its own.
 
+    Args:
+        prompts_per_chunk: handed to the engine at a time; None for what suits it.
+
+    The rest is as in `open_engine` and `EngineModel`.
+    """
+    opened = open_engine(
+        engine, path, dtype=dtype, options=options, processor=processor, key=key, max_batch_size=max_batch_size
+    )
+    return EngineModel(
+        opened.engine,
+        opened.processor,
+        seed=seed,
+        max_prompt_tokens=opened.max_prompt_tokens,
+        prompts_per_chunk=prompts_per_chunk or opened.prompts_per_chunk,
+        advanced=advanced,
+    )
+
+
+def open_engine(
+    engine: str,
+    path: str,
+    *,
+    dtype: str | None = None,
+    options: VLLMOptions | None = None,
+    processor: Mapping[str, Any] | None = None,
+    key: str = "checkpoints",
+    max_batch_size: int = 64,
+) -> Opened:
+    """
     Args:
         engine: hf or vllm.
         path: a checkpoint folder, that of a LoRA adapter, or a hub name.
@@ -47,28 +89,25 @@ def open_model(
         options: of vLLM; their own dtype wins.
         processor: the component that makes it from `path`; None for that of configs/processor/auto.yaml.
         key: the configuration key to name in errors.
-        prompts_per_chunk: handed to the engine at a time; None for what suits it.
         max_batch_size: sequences that the engine hf computes at a time.
 
     Raises:
         UserError: an unknown engine or dtype, or the checkpoint cannot be loaded.
     """
-    if engine not in ("hf", "vllm"):
-        raise UserError(f"engine={engine}: no such engine; choose hf or vllm")
+    if engine not in ENGINES:
+        raise UserError(f"engine={engine}: no such engine; choose {' or '.join(ENGINES)}")
+    dtype = known_dtype(dtype)
     plain = plain_checkpoint(path, key)
     made: Processor = build(processor or processor_node(), "processor", path=plain)
     if engine == "hf":
-        chosen = HFRollout(_backbone(plain, key, known_dtype(dtype), made), made, max_batch_size=max_batch_size)
-        chunk = prompts_per_chunk or max_batch_size
-        return EngineModel(chosen, made, seed=seed, prompts_per_chunk=chunk, advanced=advanced)
-    vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), known_dtype(dtype)), key=f"{key} with vllm")
-    return EngineModel(
-        VLLMRollout(vllm, made.vocabulary),
-        made,
-        seed=seed,
+        hf = HFRollout(_backbone(plain, key, dtype, made), made, max_batch_size=max_batch_size)
+        return Opened(engine=hf, processor=made, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
+    vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), dtype), key=key)
+    return Opened(
+        engine=VLLMRollout(vllm, made.vocabulary),
+        processor=made,
         max_prompt_tokens=vllm.max_model_len - 1,  # vLLM writes at least one token
-        prompts_per_chunk=prompts_per_chunk or VLLM_CHUNK,
-        advanced=advanced,
+        prompts_per_chunk=VLLM_CHUNK,
     )
 
 
