@@ -17,6 +17,7 @@ import uniopd_mm.evaluation
 
 BENCHMARKS = Path(uniopd_mm.evaluation.__file__).parent / "benchmarks"
 Answer = Callable[[Mapping[str, Any]], str]
+HOSTILE = ["", "   ", "\\boxed{", "<think>24", "\x00\ud800", "9" * 100_000, "{" * 5_000, "\\boxed{}", "24 or 25"]
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,20 @@ def scores_of(task: Any, answer: Answer, *, threads: int = 4, limit: int | None 
         process_docs_parallel=threads,
     )["results"][task.config.task]
     return {name.removesuffix(",none"): value for name, value in results.items() if name.endswith(",none")}
+
+
+def right_answer(task: Any) -> Answer:
+    """Reasons a little, and boxes the target of a row."""
+
+    def answer(row: Mapping[str, Any]) -> str:
+        target = task.doc_to_target(row)
+        return f"Let me see. \\boxed{{{target[-1] if isinstance(target, list) else target}}}"
+
+    return answer
+
+
+def reward(module: Any, row: Mapping[str, Any], response: str) -> float:
+    """What one response to a row is worth."""
+    item = module.process_results(row, [response])["score"]
+    (score,) = item["scores"]
+    return float(score)

@@ -1,28 +1,19 @@
 """ChartQA, AI2D, DocVQA and InfographicVQA: graders, and their YAMLs in lmms-eval over invented rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytest.importorskip("lmms_eval")
 
-from picture_parts import hub, scores_of, task_of  # noqa: F401 - fixtures
+from picture_parts import HOSTILE, hub, reward, right_answer, scores_of, task_of  # noqa: F401 - fixtures
 
 from uniopd_mm.tasks.benchmarks import ai2d, chartqa, documents
 
 NAMES = ["uniopd_chartqa", "uniopd_ai2d", "uniopd_docvqa", "uniopd_infographicvqa"]
 Tasks = Callable[[str], Any]
 OPTIONS = ["a seed", "a root", "a leaf", "a stem"]
-HOSTILE = ["", "   ", "\\boxed{", "<think>24", "\x00\ud800", "9" * 100_000, "{" * 5_000, "\\boxed{}", "24 or 25"]
-
-
-def right_answer(task: Any) -> Callable[[Mapping[str, Any]], str]:
-    def answer(row: Mapping[str, Any]) -> str:
-        target = task.doc_to_target(row)
-        return f"Let me see. \\boxed{{{target[-1] if isinstance(target, list) else target}}}"
-
-    return answer
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,12 +51,6 @@ def test_limited_to_one_half_the_other_is_absent(task_of: Tasks) -> None:  # noq
     scores = scores_of(task, right_answer(task), limit=2)
     assert scores["human"] == 100
     assert "augmented" not in scores
-
-
-def reward(module: Any, row: Mapping[str, Any], response: str) -> float:
-    item = module.process_results(row, [response])["score"]
-    (score,) = item["scores"]
-    return float(score)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""DynaMath: problems about pictures, each in ten variants with other numbers or pictures.
+
+Rows have `id` (of the problem, the same in all of its variants), `question`, `answer_type` ("float", "multiple choice"
+or "text"), `ground_truth` and `decoded_image`. Beside the average over all variants stands the worst case: a problem
+counts where every variant of it is right.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from uniopd_mm.tasks.answers import final_answer, grade_open, literal_readings, right
+from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
+from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
+from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, letters_to, read_options
+from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
+from uniopd_mm.tasks.chart_answers import read_quantity
+from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.math_numbers import read_number
+from uniopd_mm.tasks.math_spelling import spelled
+from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.types import Outcome
+
+TOLERANCE = Fraction(1, 1000)  # absolute, as published: references are rounded to three decimals
+DECIMALS = "Give a number that is not an integer as a decimal with three places."
+
+question = stated_question
+
+
+def prompt(row: Row) -> str:
+    asked = {"multiple choice": REASONED_CHOICE, "float": f"{DECIMALS} {REASONED_ANSWER}"}
+    return f"{question(row)}\n{asked.get(row['answer_type'], REASONED_ANSWER)}"
+
+
+def target(row: Row) -> str:
+    return str(row["ground_truth"]).strip()
+
+
+def grade(row: Row, response: str) -> Outcome:
+    """By the row's type of answer: letters, a number within `TOLERANCE`, or a text or value that is the same."""
+    if row["answer_type"] == "multiple choice":
+        return grade_labels(response, target(row), read_options(question(row)) or letters_to("H"))
+    if row["answer_type"] == "float":
+        return grade_number(response, target(row))
+    outcome = grade_open(response, target(row))
+    return grade_math(response, target(row)) if outcome.correct is False and _has_digit(target(row)) else outcome
+
+
+def grade_number(response: str, reference: str) -> Outcome:
+    """Right within `TOLERANCE` of the reference, or where it is the same in mathematics ("50%" for 0.5)."""
+    expected, final = read_number(reference), final_answer(response)
+    for reading in literal_readings(final) if expected and final else ():
+        if any(abs(value - expected.value) <= TOLERANCE for value in _numbers(reading)):
+            return right(f"{quote(reading)} is within {float(TOLERANCE)} of {reference}")
+    return grade_math(response, reference)
+
+
+def _numbers(reading: str) -> Iterator[Fraction]:
+    r"""The number that a reading is, or ends on: "2.09", "2/3", "x = 2.09", "2\pi/3 \approx 2.094", "5 cm"."""
+    said = reading.replace("\\approx", "=").replace("≈", "=").rpartition("=")[2].strip()
+    if quantity := read_quantity(said):
+        yield quantity.value
+    if number := read_number(spelled(said)):
+        yield number.value
+
+
+def _has_digit(text: str) -> bool:
+    return any(char.isdigit() for char in text)
+
+
+def standard_error_of_problems(items: Sequence[Item]) -> float:
+    """Of the average: the unit is the problem, because its variants are answered alike."""
+    merged = [{"scores": [score for item in group for score in item["scores"]]} for group in grouped(items).values()]
+    return standard_error(merged)
+
+
+def problem(row: Row) -> str:
+    return str(row["id"])
+
+
+_BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, media=picture_in("decoded_image"), group=problem)
+text, messages, visuals = _BENCHMARK.text, _BENCHMARK.messages, _BENCHMARK.visuals
+
+
+def process_results(row: Row, results: Sequence[object]) -> dict[str, dict[str, object]]:
+    """`Benchmark.process_results`, and the item of the worst case."""
+    items = _BENCHMARK.process_results(row, results)
+    return {**items, "worst_case": items["score"]}
