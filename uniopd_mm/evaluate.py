@@ -17,21 +17,26 @@ from omegaconf import OmegaConf
 
 from uniopd_mm.cli import run_command
 from uniopd_mm.evaluate_config import EvaluateConfig, Runner, validate, with_dry_run
+from uniopd_mm.evaluation.available import require_installed
 from uniopd_mm.evaluation.checkpoints import Checkpoint, read_checkpoints
 from uniopd_mm.evaluation.choice import chosen_tasks
-from uniopd_mm.evaluation.jobs import Job, Limits, blank_score, stored
+from uniopd_mm.evaluation.jobs import Job, Limits, blank_score, first_samples, stored
 from uniopd_mm.evaluation.manifest import manifest
 from uniopd_mm.evaluation.page import write_page
-from uniopd_mm.evaluation.pictures import draw_pictures
+from uniopd_mm.evaluation.pictures import write_pictures
 from uniopd_mm.evaluation.plan import Plan, make_jobs, make_plan, needs, plan_table
 from uniopd_mm.evaluation.protocol import Opening
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import write_results
 from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.evaluation.sweep import Sweep
-from uniopd_mm.evaluation.table import score_table, write_markdown
+from uniopd_mm.evaluation.table import markdown, sweep_table, terminal_table
 from uniopd_mm.tracking.console import note, terminal, warning
+from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.types import UserError
+
+MARKDOWN = "table.md"
+SHOWN = 2  # responses of each evaluation on the page
 
 
 def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
@@ -40,7 +45,7 @@ def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
     Raises:
         UserError: something cannot work, or evaluations failed after all others were done.
     """
-    require_lmms_eval()
+    require_installed()
     validate(config)
     checkpoints = read_checkpoints(config.checkpoints)
     tasks = chosen_tasks(suite_tasks(config.suite.tasks), config.tasks)
@@ -53,7 +58,7 @@ def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
     record = manifest(plan.jobs, OmegaConf.to_container(OmegaConf.structured(config)), overrides)  # type: ignore[arg-type]
     failures = run(config, plan, checkpoints, out, data_root)
     scores = [_score(job, failures) for job in plan.jobs]
-    report(scores, record, config.suite.title, out)
+    report(scores, plan.jobs, record, config.suite.title, out)
     check_complete(scores)
 
 
@@ -66,15 +71,6 @@ def check_complete(scores: Sequence[Score]) -> None:
         raise UserError(
             f"{len(lacking)} of {len(scores)} evaluations are not whole, the first {first.checkpoint} on {first.task}: "
             f"{reason}; mend it and give the same command again: what is done stays"
-        )
-
-
-def require_lmms_eval() -> None:
-    """Raises UserError where the extra is not installed."""
-    if find_spec("lmms_eval") is None:
-        raise UserError(
-            "lmms-eval is not installed; in a checkout `python3 tools/setup.py --extra eval` installs it, elsewhere "
-            "`pip install 'uniopd-mm[eval]'`"
         )
 
 
@@ -164,12 +160,14 @@ def _score(job: Job, failures: Mapping[tuple[str, str], str]) -> Score:
     return found.score
 
 
-def report(scores: Sequence[Score], record: Mapping[str, Any], title: str, out: Path) -> None:
+def report(scores: Sequence[Score], jobs: Sequence[Job], record: Mapping[str, Any], title: str, out: Path) -> None:
     """results.json, table.md, pictures and report.html, and the table on the terminal."""
-    terminal().print(score_table(scores, title))
-    pictures = draw_pictures(scores, out)
-    files = [write_results(out, scores, record), write_markdown(out, scores, title), *pictures]
-    files.append(write_page(out, scores, record, pictures))
+    table = sweep_table(scores)
+    terminal().print(terminal_table(table, title))
+    files = [write_results(out, scores, record), out / MARKDOWN, *write_pictures(out, scores)]
+    write_atomically(out / MARKDOWN, [markdown(table, title).encode()], run=None)
+    samples = [sample for job in jobs for sample in first_samples(job, SHOWN)]
+    files.append(write_page(out, scores, record, title=title, samples=samples))
     for file in files:
         note(f"{file}")
 

@@ -46,7 +46,7 @@ class EvaluateConfig:
     processor: dict[str, Any] = documented("component: how prompts are made, thinking and budgets of media included")
     vllm: VLLMOptions = field(default_factory=lambda: VLLMOptions(gpu_memory_utilization=0.9))
     max_batch_size: int = documented("sequences that engine=hf generates at a time", 64)
-    prompts_per_chunk: int = documented("questions whose media are decoded at a time", 256)
+    prompts_per_chunk: int | None = documented("questions encoded at a time; null: what suits the engine", None)
     gpus: int | None = documented("GPUs to use, each with a model (or tensor_parallel_size of them); null: all", None)
     limit: int | None = documented("questions of each task, from the front; null: all of them, as published", None)
     num_samples: int | None = documented("responses to each question; null: as the task says", None)

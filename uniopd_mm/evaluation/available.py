@@ -8,14 +8,22 @@ from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
 
 
+def require_installed() -> None:
+    """Raises UserError where lmms-eval is not installed. Imports nothing."""
+    if find_spec("lmms_eval") is None:
+        raise UserError(
+            "lmms-eval is not installed; in a checkout `python3 tools/setup.py --extra eval` installs it, elsewhere "
+            "`pip install 'uniopd-mm[eval]'`"
+        )
+
+
 def require_lmms_eval() -> None:
     """Import lmms-eval, which takes half a minute the first time.
 
     Raises:
         UserError: it is not installed, or its import fails.
     """
-    if find_spec("lmms_eval") is None:
-        raise UserError("lmms-eval is not installed; pip install 'uniopd-mm[eval]'")
+    require_installed()
     try:
         with untouched_rng():
             import_module("lmms_eval.evaluator")

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,26 @@ def stored(job: Job) -> Stored:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_samples(job: Job, count: int) -> list[dict[str, Any]]:
+    """Plain records of the first questions of a finished job, for a person to look at: "checkpoint", "task", "prompt",
+    "response", "target", "scores"."""
+    path = job.folder / SAMPLES
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [_shown(job, json.loads(line)) for line in islice(file, count)]
+
+
+def _shown(job: Job, sample: Mapping[str, Any]) -> dict[str, Any]:
+    responses = sample["resps"][0]
+    own = sample.get("score")
+    return {
+        "checkpoint": job.checkpoint.name,
+        "task": job.task.task,
+        "prompt": sample["arguments"][0],
+        "response": responses[0] if isinstance(responses, list) else responses,
+        "target": sample["target"],
+        "scores": own.get("scores") if isinstance(own, Mapping) else own,
+    }

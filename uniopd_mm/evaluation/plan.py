@@ -121,7 +121,7 @@ def plan_table(plan: Plan) -> Table:
     """A row a task: how many questions and responses, where its data are, and which checkpoints still need it."""
     table = Table(box=SIMPLE_HEAD)
     for name in ("task", "questions", "responses", "data", "to fetch", "to do"):
-        table.add_column(name, justify="left" if name in {"task", "data"} else "right")
+        table.add_column(name, justify="left" if name in {"task", "data"} else "right", no_wrap=name == "task")
     for task, place in plan.places.items():
         jobs = [job for job in plan.jobs if job.task.task == task]
         waiting = sum(not plan.found[job.label].done for job in jobs)

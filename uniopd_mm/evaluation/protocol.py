@@ -22,7 +22,7 @@ class Opening:
     options: VLLMOptions
     processor: Mapping[str, Any]
     seed: int
-    prompts_per_chunk: int
+    prompts_per_chunk: int | None
     max_batch_size: int
     data_root: Path | None
     run: Path | None

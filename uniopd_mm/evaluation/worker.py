@@ -16,10 +16,10 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from uniopd_mm.evaluation.contamination import TrainingPrompts, training_prompts
+from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
 from uniopd_mm.evaluation.jobs import Job, blank_score, write_outcome
 from uniopd_mm.evaluation.library import settings_of
-from uniopd_mm.evaluation.lmms_model import EngineModel
 from uniopd_mm.evaluation.opening import open_model
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
 from uniopd_mm.evaluation.records import Score, Status
