@@ -17,7 +17,7 @@ from uniopd_mm.tasks.benchmarks.unpacking import Member, tars, unpacked_member, 
 from uniopd_mm.types import BadSample
 
 DATA_ROOT = "UNIOPD_MM_DATA_ROOT"
-_ARCHIVE_SUFFIX = re.compile(r"\.(?:zip|tar\.gz|tar|tgz)$", re.IGNORECASE)
+_ARCHIVE_SUFFIX = re.compile(r"\.(?:zip|tar\.(?:gz|xz|bz2)|tgz|tar)$", re.IGNORECASE)
 Source = Path | Member
 
 

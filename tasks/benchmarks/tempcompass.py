@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from uniopd_mm.tasks.answers import final_answer, right, unknown, wrong
+from uniopd_mm.tasks.answers import final_answer, literal_readings, right, unknown, wrong
 from uniopd_mm.tasks.benchmarks.archives import data_set, media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row, video
 from uniopd_mm.tasks.benchmarks.video_choices import INSTRUCTION, detailed, in_turn
@@ -80,7 +80,7 @@ def _grade_yes_no(response: str, answer: str) -> Outcome:
     if final is None:
         return wrong("empty response")
     shown = f"{final.form}: {quote(final.readings[-1])}"
-    said = {match["word"].casefold() for reading in final.readings if (match := _YES_NO.match(reading))}
+    said = {match["word"].casefold() for reading in literal_readings(final) if (match := _YES_NO.match(reading))}
     if len(said) != 1:
         return wrong(f"{shown} is {'both' if said else 'neither'} yes and no")
     return right(f"{shown} is {answer}") if said == {answer} else wrong(f"{shown} is not {answer}")

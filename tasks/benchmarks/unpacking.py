@@ -25,7 +25,7 @@ from uniopd_mm.types import BadSample, UserError
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error)
 _UNSUPPORTED = (NotImplementedError, RuntimeError, UnicodeError)  # a method of compression, a password
-_PART = re.compile(r"(?P<whole>.+\.(?:tar|tar\.gz|tgz))(?:\.(?:part[._-]?)?(?P<part>[a-z]{2,3}|[0-9]+))?")
+_PART = re.compile(r"(?P<whole>.+\.(?:tar\.(?:gz|xz|bz2)|tgz|tar))(?:\.(?:part[._-]?)?(?P<part>[a-z]{2}|[0-9]+))?")
 _CHUNK = 1 << 20  # bytes copied at a time
 
 
