@@ -4,8 +4,8 @@ for one, and what the last checkpoint gained over the first.
 Left out: tables (table.py), and the order of what is shown (comparison.py).
 """
 
+import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 
@@ -64,15 +64,12 @@ def pictures(scores: Sequence[Score]) -> dict[str, bytes]:
 
 
 def _png(draw: Callable[[Comparison], Figure], comparison: Comparison) -> bytes:
-    with _plain_text():
-        file = BytesIO()
+    file = BytesIO()
+    with rc_context({**PLAIN_TEXT, "font.family": "sans-serif"}), warnings.catch_warnings():
+        # A name may well have what matplotlib's font lacks: a box stands there.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         draw(comparison).savefig(file, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     return file.getvalue()
-
-
-def _plain_text() -> AbstractContextManager[None]:
-    plain: AbstractContextManager[None] = rc_context({**PLAIN_TEXT, "font.family": "sans-serif"})
-    return plain
 
 
 def _bars(comparison: Comparison) -> Figure:
