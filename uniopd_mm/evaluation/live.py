@@ -5,18 +5,22 @@ Training goes on as if nothing had been asked: random numbers are put back, weig
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, final
 
+from datasets import disable_progress_bars
+
 from uniopd_mm.config import BenchmarksConfig
 from uniopd_mm.evaluation.engine_model import EngineModel
-from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
+from uniopd_mm.evaluation.harness import TaskRun, run_task
 from uniopd_mm.evaluation.live_tasks import live_tasks
 from uniopd_mm.evaluation.records import Status, SuiteTask
 from uniopd_mm.evaluation.results import score_of
+from uniopd_mm.evaluation.tasks import load_task
 from uniopd_mm.interfaces import Processor, RolloutEngine
 from uniopd_mm.rng import untouched_rng
-from uniopd_mm.tracking.console import progress
+from uniopd_mm.tracking.console import interactive, progress, terminal
 from uniopd_mm.types import UserError
 from uniopd_mm.world import World
 
@@ -39,6 +43,8 @@ def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
     Raises:
         UserError: there is no such task, or its data cannot be read.
     """
+    if not interactive(terminal()):
+        disable_progress_bars()  # of data sets that are read: a file would have them line after line
     with untouched_rng():
         return tuple(LiveTask(named=task, loaded=_loaded(task, config)) for task in live_tasks(config.tasks))
 
@@ -46,7 +52,7 @@ def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
 def _loaded(task: SuiteTask, config: BenchmarksConfig) -> Any:
     return load_task(
         task.task,
-        data_root=config.data_root,
+        data_root=Path(config.data_root).expanduser() if config.data_root else None,
         num_samples=config.num_samples,
         max_new_tokens=config.max_new_tokens,
     )
