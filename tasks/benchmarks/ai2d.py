@@ -23,8 +23,8 @@ def prompt(row: Row) -> str:
 def target(row: Row) -> str:
     """The letter of the right option, "" where the row names none of them."""
     index = str(row["answer"]).strip()
-    inside = index.isdecimal() and int(index) < len(row["options"])
-    return ascii_uppercase[int(index)] if inside else ""
+    letters = ascii_uppercase[: len(row["options"])]
+    return letters[int(index)] if index.isdecimal() and int(index) < len(letters) else ""
 
 
 def grade(row: Row, response: str) -> Outcome:

@@ -7,11 +7,12 @@ counts where every variant of it is right.
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 from uniopd_mm.tasks.answers import final_answer, grade_open, literal_readings, right
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
-from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, letters_to, read_options
+from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
 from uniopd_mm.tasks.chart_answers import read_quantity
 from uniopd_mm.tasks.math_answers import grade_math
@@ -38,7 +39,7 @@ def target(row: Row) -> str:
 def grade(row: Row, response: str) -> Outcome:
     """By the row's type of answer: letters, a number within `TOLERANCE`, or a text or value that is the same."""
     if row["answer_type"] == "multiple choice":
-        return grade_labels(response, target(row), read_options(question(row)) or letters_to("H"))
+        return grade_labels(response, target(row), shown_options(question(row), target(row), "H"))
     if row["answer_type"] == "float":
         return grade_number(response, target(row))
     outcome = grade_open(response, target(row))
@@ -48,7 +49,9 @@ def grade(row: Row, response: str) -> Outcome:
 def grade_number(response: str, reference: str) -> Outcome:
     """Right within `TOLERANCE` of the reference, or where it is the same in mathematics ("50%" for 0.5)."""
     expected, final = read_number(reference), final_answer(response)
-    for reading in literal_readings(final) if expected and final else ():
+    if expected is None or final is None:
+        return grade_math(response, reference)
+    for reading in literal_readings(final):
         if any(abs(value - expected.value) <= TOLERANCE for value in _numbers(reading)):
             return right(f"{quote(reading)} is within {float(TOLERANCE)} of {reference}")
     return grade_math(response, reference)
@@ -81,7 +84,7 @@ _BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, media=pict
 text, messages, visuals = _BENCHMARK.text, _BENCHMARK.messages, _BENCHMARK.visuals
 
 
-def process_results(row: Row, results: Sequence[object]) -> dict[str, dict[str, object]]:
+def process_results(row: Row, results: Sequence[Any]) -> dict[str, dict[str, Any]]:
     """`Benchmark.process_results`, and the item of the worst case."""
     items = _BENCHMARK.process_results(row, results)
     return {**items, "worst_case": items["score"]}

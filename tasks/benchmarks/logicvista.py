@@ -6,7 +6,7 @@ exists for it is left out.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
-from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, letters_to, read_options
+from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import picture_in, stated_question
 from uniopd_mm.types import Outcome
 
@@ -27,15 +27,7 @@ def target(row: Row) -> str:
 
 def grade(row: Row, response: str) -> Outcome:
     """Right where all options of the answer are taken, and no other."""
-    return grade_labels(response, target(row), _choices(row))
-
-
-def _choices(row: Row) -> dict[str, str]:
-    """The options that the question lists, where the answer is among them, else all that a picture may show."""
-    if target(row).isdecimal():
-        return {str(number): str(number) for number in range(1, 10)}
-    listed = read_options(question(row))
-    return listed if set(target(row).replace(",", "").split()) <= set(listed) else letters_to("J")
+    return grade_labels(response, target(row), shown_options(question(row), target(row), "J"))
 
 
 _BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, media=picture_in("image"))

@@ -42,6 +42,16 @@ def read_options(text: str) -> dict[str, str]:
     return {}
 
 
+def shown_options(text: str, reference: str, last: str) -> dict[str, str]:
+    """The options that a text lists, where the reference's are among them; else those that only a picture shows, A to
+    `last`, or 1 to 9 where the reference is numbers."""
+    labels = _labels_in(reference)
+    if labels and all(label.isdecimal() for label in labels):
+        return {str(number): str(number) for number in range(1, 10)}
+    listed = read_options(text)
+    return listed if labels <= set(listed) and listed else letters_to(last)
+
+
 def taken_labels(response: str, choices: Mapping[str, str]) -> frozenset[str]:
     """The labels of all options that the final answer of a response takes."""
     final = final_answer(response)
@@ -52,7 +62,7 @@ def taken_labels(response: str, choices: Mapping[str, str]) -> frozenset[str]:
 def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> Outcome:
     """Right where the response takes all options that the reference names ("A, C") and no other. Unknown where the
     reference names none, or one that is not there. Never raises."""
-    expected = frozenset(re.findall(r"[A-Z0-9]+", str(reference).upper()))
+    expected = _labels_in(reference)
     if not expected or not expected <= set(choices):
         return unknown(f"the reference answer {quote(reference)} is none of the choices {', '.join(choices)}")
     if len(expected) == 1:
@@ -65,6 +75,10 @@ def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> O
         return wrong(f"offers {_joined(taken)} for choice")
     shown = f"takes {_joined(taken) or 'no choice'}"
     return right(shown) if taken == expected else wrong(f"{shown}, not {_joined(expected)}")
+
+
+def _labels_in(reference: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[A-Z0-9]+", reference.upper()))
 
 
 def _run_together(text: str, choices: Mapping[str, str]) -> frozenset[str]:

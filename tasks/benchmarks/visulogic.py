@@ -9,7 +9,7 @@ from typing import Any
 
 from uniopd_mm.tasks.benchmarks.archives import media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row, image
-from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, letters_to, read_options
+from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_CHOICE, stated_question
 from uniopd_mm.types import Outcome
 
@@ -27,7 +27,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    return grade_labels(response, target(row), read_options(question(row)) or letters_to("D"))
+    return grade_labels(response, target(row), shown_options(question(row), target(row), "D"))
 
 
 def media(row: Row) -> Sequence[Mapping[str, Any]]:

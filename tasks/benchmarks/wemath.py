@@ -24,7 +24,7 @@ from typing import Any
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
-from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, letters_to, read_options
+from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, read_options, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_CHOICE, picture_in, stated_question
 from uniopd_mm.tasks.choices import format_choices
 from uniopd_mm.types import Outcome
@@ -43,7 +43,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    return grade_labels(response, target(row), read_options(str(row["option"])) or letters_to("H"))
+    return grade_labels(response, target(row), shown_options(str(row["option"]), target(row), "H"))
 
 
 def problem(row: Row) -> str:
@@ -52,7 +52,8 @@ def problem(row: Row) -> str:
 
 def process_docs(dataset: Any) -> Any:
     """The rows of a `datasets.Dataset` by problems: the first n of them hold whole problems."""
-    return dataset.sort(["ID", "key"])
+    keys = list(zip(dataset["ID"], dataset["key"], strict=True))
+    return dataset.select(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 _BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, media=picture_in("image_path"), group=problem)

@@ -79,6 +79,9 @@ LISTED = "The ball is red. Select from A, B and C. (A) True (B)False (C)Cannot b
         (LISTED, "B", "True", 0),
         ("Select from 1-5", "3", "\\boxed{3}", 1),
         ("Select from 1-5", "3", "\\boxed{4}", 0),
+        ("Select two from 1-5", "2, 4", "\\boxed{2, 4}", 1),
+        ("Select two from 1-5", "2, 4", "\\boxed{2, 3}", 0),
+        (LISTED, "D", "\\boxed{D}", 1),  # the picture shows more than the question lists
         (PICTURED, "A, C", "<think>A, C</think>\\boxed{B}", 0),
         *((PICTURED, answer, response, 0) for answer in ("A, C", "D") for response in HOSTILE),
     ],
