@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented_scores import score
 
@@ -73,6 +73,7 @@ _SCORES = st.builds(
 )
 
 
+@settings(deadline=None)  # the cores are shared
 @given(written=_SCORES)
 def test_a_score_survives_standard_json(written: Score) -> None:
     text = json.dumps(score_to_json(written), allow_nan=False)
@@ -173,6 +174,7 @@ def test_values_of_any_scale(value: Any, scale: float, expected: float | None) -
     assert found is None if expected is None else found == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(value=st.floats(0, 100))
 def test_what_has_the_scale_already_is_kept_to_the_bit(value: float) -> None:
     assert normalised(value, 100.0) == value

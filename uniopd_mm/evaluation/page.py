@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from uniopd_mm.evaluation.comparison import compare
 from uniopd_mm.evaluation.pictures import pictures
 from uniopd_mm.evaluation.records import Score, Status
-from uniopd_mm.evaluation.table import Kind, SweepTable, cell_of, sweep_table
+from uniopd_mm.evaluation.table import Kind, cell_of, sweep_table
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import standard
 
@@ -75,7 +75,6 @@ def render(
         title=title,
         table=table,
         kinds=Kind,
-        ends=_ends(table),
         images={name: b64encode(png).decode() for name, png in pictures(scores).items()},
         failures=[score for score in scores if score.status is Status.FAILED],
         lines=settings_lines(scores),
@@ -103,12 +102,6 @@ def settings_lines(scores: Sequence[Score]) -> list[SettingsLine]:
         for label, score in zip(comparison.labels, row.scores, strict=True)
         if score is not None
     ]
-
-
-def _ends(table: SweepTable) -> list[bool]:
-    """Of each row, whether it is its domain's last."""
-    following = [*(row.domain for row in table.rows[1:]), None]
-    return [row.domain != after for row, after in zip(table.rows, following, strict=True)]
 
 
 def _pairs(entries: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

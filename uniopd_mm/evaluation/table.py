@@ -66,6 +66,12 @@ class SweepTable:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
+    @property
+    def ends(self) -> tuple[bool, ...]:
+        """Of each row, whether it is the last of its domain."""
+        following = [*(row.domain for row in self.rows[1:]), None]
+        return tuple(row.domain != after for row, after in zip(self.rows, following, strict=False))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Column:
@@ -232,9 +238,8 @@ def _terminal_part(table: SweepTable, columns: Sequence[int]) -> Table:
         is_name = number < table.num_names
         wide = _width(table, number) - _GAP
         shown.add_column(header, justify="left" if is_name else "right", overflow="fold", width=wide)
-    for row, following in zip(table.rows, (*table.rows[1:], None), strict=True):
+    for row, ends in zip(table.rows, table.ends, strict=True):
         cells = [printable(row.cells[number], terminal()) for number in numbers]
-        ends = following is None or following.domain != row.domain
         shown.add_row(*cells, style="bold" if row.kind is Kind.MEAN else None, end_section=ends)
     return shown
 
