@@ -98,7 +98,7 @@ def open_engine(
         raise UserError(f"engine={engine}: no such engine; choose {' or '.join(ENGINES)}")
     dtype = known_dtype(dtype)
     plain = plain_checkpoint(path, key)
-    made: Processor = build(processor or processor_node(), "processor", path=plain)
+    made = _processor(processor or processor_node(), plain, key)
     if engine == "hf":
         hf = HFRollout(_backbone(plain, key, dtype, made), made, max_batch_size=max_batch_size)
         return Opened(engine=hf, processor=made, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
@@ -136,6 +136,13 @@ def known_dtype(dtype: str | None) -> str:
     if dtype not in DTYPES:
         raise UserError(f"dtype={dtype}: no such dtype; choose {' or '.join(DTYPES)}")
     return dtype
+
+
+def _processor(node: Mapping[str, Any], path: str, key: str) -> Processor:
+    try:
+        return build(node, "processor", path=path)
+    except UserError as error:
+        raise UserError(f"{key}={path}: {error}") from error
 
 
 def _backbone(path: str, key: str, dtype: str, processor: Processor) -> Backbone:
