@@ -218,7 +218,7 @@ def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: 
         raise _Untestable("the calls they make depend on the answers")
     if verdict.status is Status.OK:
         return wrong("tests: they ended early")
-    if verdict.status is Status.ERROR:
+    if verdict.status in (Status.ERROR, Status.MEMORY):  # also a MemoryError that the program raised, or spelled
         raised = next((answer["raised"] for answer in answers if "raised" in answer), None)
         return wrong(f"tests: {_failure(verdict)}{f' after {raised}' if raised else ''}")
     raise SandboxFault(f"the tests took too much: {_failure(verdict)}")

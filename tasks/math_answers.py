@@ -16,6 +16,8 @@ decided: a reference that cannot be read, a comparison without an end. Left out:
 names of variables, problems with several right answers, and times of day: "10:30" is the ratio 1/3.
 """
 
+import re
+
 from uniopd_mm.tasks.answers import final_answer, last_boxed, right, unknown, wrong
 from uniopd_mm.tasks.math_compare import Comparison, Undecided
 from uniopd_mm.tasks.math_forms import TooDeep, read_forms
@@ -25,6 +27,7 @@ from uniopd_mm.types import Outcome
 
 LONGEST_ANSWER = 2000  # characters
 TIME_LIMIT = 5.0  # seconds for all comparisons of one response
+_OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{(?![^{}]*\})")  # cut off: \boxed{13 of \boxed{130}
 
 
 def grade_math(response: str, reference: str | None) -> Outcome:
@@ -39,7 +42,10 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     if final is None:
         return wrong("empty response")
     shown = f"{final.form}: {quote(final.readings[-1])}"
-    readings = [spelled(reading) for reading in final.readings if len(reading) <= LONGEST_ANSWER]
+    closed = [reading for reading in final.readings if not _OPEN_BOX.search(reading)]
+    if not closed:
+        return wrong(f"{shown}: a box that is not closed")
+    readings = [spelled(reading) for reading in closed if len(reading) <= LONGEST_ANSWER]
     if not readings:
         return wrong(f"{shown}: an answer of more than {LONGEST_ANSWER:,} characters")
     return _judged(expected, readings, shown, quote(reference))
