@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BufferedReader, RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, final
@@ -44,10 +45,10 @@ def zip_members(archive: Path) -> tuple[Member, ...]:
     Raises:
         BadSample: it is damaged.
     """
-    with _explained(archive), zipfile.ZipFile(archive) as opened:
+    with _explained(archive):
         return tuple(
             Member(archive=archive, name=info.filename, size=info.file_size)
-            for info in opened.infolist()
+            for info in _opened_zip(archive).infolist()
             if not info.is_dir() and is_safe(info.filename)
         )
 
@@ -69,12 +70,24 @@ def unpacked_member(member: Member) -> str:
     with _explained(what):
         _check_room(target.parent, member.size, what)
         try:
-            with zipfile.ZipFile(member.archive) as opened, opened.open(member.name) as content:
+            with _opened_zip(member.archive).open(member.name) as content:
                 _copy(content, partial)
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
     return str(target)
+
+
+def _opened_zip(archive: Path) -> zipfile.ZipFile:
+    state = archive.stat()
+    return _kept_zip(archive, (state.st_size, state.st_mtime_ns), os.getpid())
+
+
+@lru_cache(maxsize=64)
+def _kept_zip(archive: Path, state: tuple[int, int], process: int) -> zipfile.ZipFile:
+    """Kept open, as reading the names of 100,000 members takes longer than unpacking one. Threads may share it;
+    processes may not, because a forked one would move its parent's position in the file."""
+    return zipfile.ZipFile(archive)
 
 
 def tars(files: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:

@@ -198,6 +198,15 @@ def test_frames_of_a_folder_in_order_of_their_numbers(repo: Path) -> None:
         media_folder(REPO, "frames/shows")
 
 
+def test_a_zip_of_many_members_is_opened_once(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_zip(repo / "v.zip", {f"show/{number}.jpg": b"x" for number in range(200)})
+    opened: list[Path] = []
+    original = zipfile.ZipFile
+    monkeypatch.setattr(unpacking.zipfile, "ZipFile", lambda path: opened.append(path) or original(path))
+    assert len(media_folder(REPO, "show")) == 200
+    assert opened == [repo / "v.zip"]
+
+
 SLOW = """
 import sys, time
 from uniopd_mm.tasks.benchmarks import archives, unpacking

@@ -1,14 +1,15 @@
 """Graders of benchmarks about videos, on responses as models write them, and errors that know of the videos."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from statistics import stdev
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from uniopd_mm.tasks.benchmarks import longvideobench, mlvu, mvbench, nextqa, tempcompass, videomme
+from uniopd_mm.tasks.benchmarks import archives, longvideobench, mlvu, mvbench, nextqa, tempcompass, videomme
 from uniopd_mm.tasks.benchmarks.metrics import standard_error
 from uniopd_mm.tasks.benchmarks.video_choices import clustered_error, in_turn, label_at
 from uniopd_mm.types import BadSample, UserError
@@ -75,6 +76,12 @@ def test_fault_3_the_first_letter_of_a_word_is_no_choice(module: ModuleType, res
 
 
 @pytest.mark.parametrize("module", ROWS)
+def test_fault_5_thoughts_are_no_answers(module: ModuleType) -> None:
+    assert score(module, row_of(module), "<think>It must be A. The answer is A.</think>\n\nB") == ([1.0], 0)
+    assert score(module, row_of(module), "<think>It must be B. The answer is B.</think>") == ([0.0], 0)
+
+
+@pytest.mark.parametrize("module", ROWS)
 def test_a_row_without_its_answer_or_its_choices_is_unknown(module: ModuleType) -> None:
     nothing = {name: value for name, value in row_of(module).items() if name in {"question", "format", "kind"}}
     nothing["question"] = "What is it?"
@@ -104,6 +111,15 @@ def test_questions_of_mlvu_without_their_options() -> None:
     assert mlvu.choices({"question": "What?\nA. left\nB) right\nC: up"}) == {"A": "left", "B": "right", "C": "up"}
     with pytest.raises(BadSample):
         mlvu.prompt({"question": "What?"})
+
+
+def test_poses_of_mvbench_as_its_other_branch_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIOPD_MM_DATA_ROOT", str(tmp_path))
+    clip = tmp_path / mvbench.REPO / "nturgbd_convert/S001_rgb.mp4"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(b"x")
+    row = {"kind": "fine_grained_pose", "video": "S001_rgb.avi", "start": None, "end": None}
+    assert mvbench.media(row) == [{"type": "video", "url": str(clip)}]
 
 
 YES_NO: Mapping[str, Mapping[str, Any]] = {
@@ -193,17 +209,14 @@ def test_rows_in_turn_and_labels() -> None:
     assert [label_at(index) for index in (0, 4, -1, 26, None, "B")] == ["A", "E", None, None, None, None]
 
 
-def test_a_file_of_questions_that_is_missing_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_questions_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIOPD_MM_DATA_ROOT", str(tmp_path))
     folder = tmp_path / mvbench.REPO / "json"
     folder.mkdir(parents=True)
     with pytest.raises(UserError, match=r"json/action_sequence\.json: not in"):
         mvbench.all_kinds(None)
     (folder / "action_sequence.json").write_text("[{}]")
-    read: Callable[[], Any] = lambda: mvbench._questions("action_sequence")  # noqa: E731
-    from uniopd_mm.tasks.benchmarks import archives
-
     archives._paths.cache_clear()
     archives._open_files.cache_clear()
     with pytest.raises(UserError, match="cannot be read"):
-        read()
+        mvbench._questions("action_sequence")

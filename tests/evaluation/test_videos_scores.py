@@ -14,7 +14,9 @@ from video_parts import NAMES, Tasks, video_hub, video_task  # noqa: F401 - fixt
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.video import VIDEO_OPTIONS
+from uniopd_mm.types import BadSample
 
+METRICS = ("score", "score_se", "unknown")
 NUM_QUESTIONS = dict(zip(NAMES, (6, 20, 5, 5, 6, 4), strict=True))
 
 
@@ -107,6 +109,26 @@ def test_fault_6_the_first_questions_are_of_all_kinds_and_a_limit_stays_with_its
     assert math.isclose(scores_of(task, right_answer(task), limit=3)["score"], 100)
     formats = [row["format"] for row in video_task("uniopd_tempcompass").eval_docs]
     assert formats == ["multi_choice", "yes_no", "caption_matching"] * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fault_2_threads_score_as_one_does_and_fault_4_one_question_is_enough(
+    video_task: Tasks,  # noqa: F811
+    name: str,
+) -> None:
+    task = video_task(name)
+    one, many = (scores_of(task, lambda row: "B", threads=threads) for threads in (1, 8))
+    assert [one[metric] for metric in METRICS] == pytest.approx([many[metric] for metric in METRICS])
+    alone = scores_of(task, lambda row: "none", limit=1)
+    assert alone["score"] == 0 and math.isnan(alone["score_se"])
+
+
+def test_a_video_that_is_missing_makes_its_question_a_bad_sample(
+    video_task: Tasks,  # noqa: F811
+) -> None:
+    row = {**video_task("uniopd_mlvu").eval_docs[0], "video_name": "other.mp4"}
+    with pytest.raises(BadSample, match=r"sy1998/MLVU_dev: other\.mp4: not in"):
+        video_task("uniopd_mlvu").doc_to_messages(row)
 
 
 def test_stretches_and_frame_folders_of_mvbench(video_task: Tasks) -> None:  # noqa: F811
