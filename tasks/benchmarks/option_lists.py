@@ -71,7 +71,7 @@ def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> O
     if final is None:
         return wrong("empty response")
     taken = _run_together(final.readings[-1], choices) or taken_labels(response, choices)
-    if any(_OR.search(reading) for reading in final.readings):
+    if _OR.search(final.readings[-1]):
         return wrong(f"offers {_joined(taken)} for choice")
     shown = f"takes {_joined(taken) or 'no choice'}"
     return right(shown) if taken == expected else wrong(f"{shown}, not {_joined(expected)}")

@@ -71,6 +71,7 @@ LISTED = "The ball is red. Select from A, B and C. (A) True (B)False (C)Cannot b
         (PICTURED, "A, C", "\\boxed{A, B, C}", 0),
         (PICTURED, "A, C", "\\boxed{A or C}", 0),
         (PICTURED, "A, C", "ACE", 0),
+        (PICTURED, "A, C", "They are red or blue.\nA, C", 1),
         (PICTURED, "C", "\\boxed{C}", 1),
         (PICTURED, "C", "\\boxed{A, C}", 0),
         (PICTURED, "C", "China", 0),
