@@ -1,16 +1,23 @@
 """Every YAML under configs/ composes, and its components take the parameters it gives them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from job_parts import composed
+from omegaconf import OmegaConf
 
 from uniopd_mm.assembly import check_components
 from uniopd_mm.checks import validate
 from uniopd_mm.cli import CONFIGS, groups
-from uniopd_mm.components import build
+from uniopd_mm.components import build, check_component
 from uniopd_mm.config import TrainConfig
 from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.evaluate_config import EvaluateConfig
+from uniopd_mm.evaluation.library import our_tasks
+from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import UserError
@@ -42,7 +49,8 @@ OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf", "vllm"), "recipe": RECIP
 ZOO = ("math", "code", "vqa", "video_qa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
 WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
 WITH_EVERY_TASK = {"rows/data.yaml"}
-BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml"}
+BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml", "evaluate.yaml"}
+SUITES = ("paper16", "text", "multimodal", "video", "all", "upstream")  # of evaluate.yaml, as is processor/auto.yaml
 
 
 def test_no_yaml_is_left_out_here() -> None:
@@ -51,12 +59,13 @@ def test_no_yaml_is_left_out_here() -> None:
     covered |= {f"data/{data}.yaml" for _, data in ROWS}
     covered |= {f"{group}/{choice}.yaml" for group, choices in OTHERS.items() for choice in choices}
     covered |= {f"zoo/tiny/{task}.yaml" for task in ZOO}
+    covered |= {f"suite/{suite}.yaml" for suite in SUITES} | {"processor/auto.yaml"}
     there = {str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.y*ml")}
     assert there == covered | WITH_MIXTURE | WITH_EVERY_TASK | BUILT_ALONE, "name each new YAML here, with what it fits"
 
 
 def test_help_knows_every_group() -> None:
-    assert set(groups()) == {"model", "teacher", "data", "rows", *OTHERS}
+    assert set(groups()) == {"model", "teacher", "data", "rows", "suite", "processor", *OTHERS}
 
 
 @pytest.mark.parametrize(("task", "data"), ROWS)
@@ -90,6 +99,17 @@ def test_another_group_composes(group: str, choice: str) -> None:
     config = composed(f"{group}={choice}")
     validate(config)
     check_components(config)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_composes_and_names_tasks_that_there_are(suite: str) -> None:
+    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
+        config: Any = OmegaConf.to_object(compose("evaluate", [f"suite={suite}"]))
+    check_component(config.processor, "processor")
+    assert config.suite.name == suite
+    ours = [task.task for task in suite_tasks(config.suite.tasks) if task.task.startswith("uniopd_")]
+    assert set(ours) <= set(our_tasks())
 
 
 @pytest.mark.parametrize("model", REAL)
