@@ -1,6 +1,7 @@
 """Metrics over items, against an enumeration of all draws, numpy in float64 and numbers worked out by hand."""
 
 import math
+import multiprocessing
 from itertools import combinations
 from typing import Any
 
@@ -167,3 +168,13 @@ def test_responses_come_flat_or_in_a_list(results: list[Any]) -> None:
         question=str, prompt=str, grade=lambda row, text: Outcome(correct=text == "a", reward=1.0, reason="")
     )
     assert benchmark.process_results({}, results)["score"]["correct"] == [True, False, False]
+
+
+def _scored(text: str) -> list[float]:
+    return voting(text)["score"]["scores"]
+
+
+def test_a_fork_scores_too() -> None:
+    assert _scored("12") == [1, 0]  # threads are there now, which a fork does not get
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(_scored, ("312",)).get(60) == [0, 1, 0]
