@@ -294,3 +294,5 @@ def test_departures_are_where_less_was_used() -> None:
     used = {"questions": 8, "responses": 32, "tokens of a response": 512, "seeds": 1}
     published = {"questions": 30, "responses": 32, "tokens of a response": 16384}
     assert departures(used, published) == ("8 of 30 questions", "512 of 16384 tokens of a response")
+    assert departures({"questions": 8}, {"questions": None}) == ("8 questions only",)
+    assert departures({"questions": 8}, {"questions": 0}) == ()

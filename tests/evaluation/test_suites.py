@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from uniopd_mm.evaluation.records import Paper, SuiteTask
 from uniopd_mm.evaluation.suites import suite_tasks
@@ -88,6 +89,11 @@ def test_what_is_left_out_has_a_default() -> None:
     (task,) = suite_tasks([{"task": "x", "paper": {"student": 3}, "scale": 1}])
     assert task.paper == Paper(student=3.0) and task.scale == 1.0
     assert suite_tasks([{"task": "x", "paper": None}])[0].paper == Paper()
+
+
+def test_a_suite_may_come_from_hydra() -> None:
+    tasks = OmegaConf.create(_SUITES["all"]).tasks
+    assert suite_tasks(tasks) == _suite("all")
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,7 @@ def test_markdown_has_the_same_cells() -> None:
 def test_names_are_no_markup() -> None:
     odd = score("[red]a|b[/red]", "uniopd_x", title="<b>*x*</b>\x1b[31m|\nnew", paper=_NONE)
     shown, written = _shown(sweep_table([odd])), markdown(sweep_table([odd]))
+    assert "| ? |" in markdown(sweep_table([score(title="\ud800", paper=_NONE)]))
     assert "[red]a|b[/" in shown and "\x1b[31m" not in shown
     assert r"\<b\>\*x\*\</b\>" in written and "\n".join(written.splitlines()[2:3]).count(" | ") == 1
 

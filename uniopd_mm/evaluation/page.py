@@ -52,7 +52,7 @@ def write_page(
         UserError: the disk is full.
     """
     path = folder / FILE_NAME
-    write_atomically(path, [render(scores, manifest, title=title, samples=samples).encode()], run=folder)
+    write_atomically(path, [render(scores, manifest, title=title, samples=samples).encode()], run=None)
     return path
 
 

@@ -5,9 +5,10 @@ Left out: tables (table.py), and the order of what is shown (comparison.py).
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
@@ -46,7 +47,7 @@ def write_pictures(folder: Path, scores: Sequence[Score]) -> list[Path]:
     drawn = pictures(scores)
     for name in (RADAR, BARS, BEFORE_AFTER):
         if name in drawn:
-            write_atomically(folder / name, [drawn[name]], run=folder)
+            write_atomically(folder / name, [drawn[name]], run=None)
         else:
             (folder / name).unlink(missing_ok=True)
     return [folder / name for name in drawn]
@@ -101,9 +102,7 @@ def _bars(comparison: Comparison) -> Figure:
     return figure
 
 
-def _write_heights(
-    axes: Axes, places: NDArray[np.float64], heights: NDArray[np.float64], tops: NDArray[np.float64]
-) -> None:
+def _write_heights(axes: Axes, places: Iterable[float], heights: Iterable[float], tops: Iterable[float]) -> None:
     """At the foot of each bar, or above all of one that is too low to hold a number."""
     for place, height, top in zip(places, heights, tops, strict=True):
         colour, bottom = ("white", 1.5) if height > 8 else (PRINT.ink, top + 1.5)
@@ -204,7 +203,8 @@ def _name_rows(axes: Axes, comparison: Comparison, places: Sequence[float]) -> N
     rows = comparison.benchmarks
     axes.set_yticks(places, labels=[shortened(row.title) for row in rows], fontsize=10)
     axes.set_ylim(places[-1] + 0.7, 0)
-    beside, inside = axes.get_yaxis_transform(), {"va": "center", "clip_on": False}
+    beside = axes.get_yaxis_transform()
+    inside: dict[str, Any] = {"va": "center", "clip_on": False}
     for row, place in zip(rows, places, strict=True):
         axes.text(1.01, place, _gained(row), transform=beside, fontsize=9, color=PRINT.ink, **inside)
     for domain, benchmarks in comparison.domains.items():
@@ -226,7 +226,7 @@ def _errors(rows: Sequence[Benchmark], index: int) -> NDArray[np.float64]:
     return np.asarray([None if score is None else finite(score.standard_error) for score in scores], dtype=float)
 
 
-def _plain(axes: Axes, numbers: str) -> None:
+def _plain(axes: Axes, numbers: Literal["x", "y"]) -> None:
     """A grid behind everything, along the axis of the numbers, and no frame."""
     axes.set_axisbelow(True)
     axes.grid(axis=numbers, color=PRINT.faint, linewidth=0.6)

@@ -5,12 +5,13 @@ Left out: everything with fewer than three axes, and writing the picture (pictur
 
 from collections.abc import Sequence
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.projections.polar import PolarAxes
 from numpy.typing import NDArray
 
 from uniopd_mm.evaluation.comparison import FIGURES, Benchmark, Comparison
@@ -33,6 +34,7 @@ def radar(comparison: Comparison) -> Figure:
     rows = comparison.benchmarks
     figure = Figure(figsize=(9.6, 9.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
     angles = 2 * np.pi * np.arange(len(rows)) / len(rows)
     spans = [_span(row) for row in rows]
     lines = [_ring(axes, angles, radii(values, spans), style) for values, style in _curves(comparison)]
@@ -68,7 +70,7 @@ def _span(row: Benchmark) -> tuple[float, float]:
     return low, low + span
 
 
-def _curves(comparison: Comparison) -> list[tuple[list[float | None], dict[str, object]]]:
+def _curves(comparison: Comparison) -> list[tuple[list[float | None], dict[str, Any]]]:
     """The values of the paper's models, then of the checkpoints, with their lines; the last checkpoint on top."""
     rows = comparison.benchmarks
     paper = [
@@ -86,7 +88,7 @@ def _curves(comparison: Comparison) -> list[tuple[list[float | None], dict[str, 
     return [*paper, *checkpoints]
 
 
-def _ring(axes: Axes, angles: NDArray[np.float64], values: NDArray[np.float64], style: dict[str, object]) -> Line2D:
+def _ring(axes: PolarAxes, angles: NDArray[np.float64], values: NDArray[np.float64], style: dict[str, Any]) -> Line2D:
     """A closed line, open where values are missing."""
     closed = np.append(angles, angles[0]), np.append(values, values[0])
     (line,) = axes.plot(*closed, **style)
@@ -94,7 +96,7 @@ def _ring(axes: Axes, angles: NDArray[np.float64], values: NDArray[np.float64], 
 
 
 def _draw_axes(
-    axes: Axes, rows: Sequence[Benchmark], angles: NDArray[np.float64], spans: Sequence[tuple[float, float]]
+    axes: PolarAxes, rows: Sequence[Benchmark], angles: NDArray[np.float64], spans: Sequence[tuple[float, float]]
 ) -> None:
     axes.set_theta_offset(np.pi / 2)
     axes.set_theta_direction(-1)
@@ -110,7 +112,7 @@ def _draw_axes(
         axes.text(angle, _OUTER + 0.13, title, **_beside(float(angle)), fontsize=10, color=PRINT.ink)
 
 
-def _beside(angle: float) -> dict[str, str]:
+def _beside(angle: float) -> dict[str, Any]:
     """How a text stands that grows away from the circle; angles go clockwise from the top."""
     right, up = np.sin(angle), np.cos(angle)
     return {
@@ -127,7 +129,7 @@ def _paper_names(comparison: Comparison) -> list[str]:
     return [f"paper: {FIGURES[name]}" for name in PAPER_LINES if name in comparison.figures]
 
 
-def checkpoint_line(index: int) -> dict[str, object]:
+def checkpoint_line(index: int) -> dict[str, Any]:
     """Colour and style of the checkpoint of that number."""
     colours = PRINT.lines
     return {"color": colours[index % len(colours)], "linestyle": _STYLES[index // len(colours) % len(_STYLES)]}

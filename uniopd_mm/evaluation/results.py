@@ -64,7 +64,7 @@ def write_results(folder: Path, scores: Sequence[Score], manifest: Mapping[str, 
     }
     path = folder / FILE_NAME
     text = json.dumps(standard(record), indent=2, allow_nan=False, default=str) + "\n"
-    write_atomically(path, [text.encode()], run=folder)
+    write_atomically(path, [text.encode()], run=None)
     return path
 
 
@@ -179,13 +179,17 @@ def normalised(value: Any, scale: float) -> float | None:
     return (number if scale == 100 else number * (100 / scale)) if math.isfinite(number) else None
 
 
-def departures(used: Mapping[str, int], published: Mapping[str, int]) -> tuple[str, ...]:
-    """Where less was used than the protocol has, by what is counted.
+def departures(used: Mapping[str, int], published: Mapping[str, int | None]) -> tuple[str, ...]:
+    """Where less was used than the protocol has, by what is counted; None is a limit where it is not known how much
+    that leaves out, and what is missing there has none.
 
     departures({"questions": 8, "responses": 4}, {"questions": 30, "responses": 4}) == ("8 of 30 questions",)
     """
+    wholes = {noun: published[noun] for noun in used if noun in published}
     return tuple(
-        f"{count} of {published[noun]} {noun}" for noun, count in used.items() if count < published.get(noun, 0)
+        f"{used[noun]} {noun} only" if whole is None else f"{used[noun]} of {whole} {noun}"
+        for noun, whole in wholes.items()
+        if whole is None or used[noun] < whole
     )
 
 

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -114,7 +114,8 @@ def terminal_table(table: SweepTable, title: str = "", *, width: int | None = No
 
 
 def markdown(table: SweepTable, title: str = "") -> str:
-    """The same as a table of GitHub's Markdown, means in bold, and its notes as a list; ends in a newline."""
+    """The same as a table of GitHub's Markdown, means in bold, and its notes as a list; ends in a newline.
+    Characters UTF-8 cannot hold (lone surrogates) become question marks."""
     sides = [":--" if number < table.num_names else "--:" for number in range(len(table.columns))]
     lines = [f"## {_escaped(title)}\n"] if title else []
     lines += [_line(map(_escaped, table.columns)), _line(sides)]
@@ -122,7 +123,8 @@ def markdown(table: SweepTable, title: str = "") -> str:
         cells = [_escaped(cell) for cell in row.cells]
         lines.append(_line(f"**{cell}**" if cell and row.kind is Kind.MEAN else cell for cell in cells))
     notes = [f"- {_escaped(note)}" for note in table.notes]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    text = "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def cell_of(score: Score | None) -> str:
@@ -250,7 +252,7 @@ def _header(name: str) -> list[str]:
     return [line for piece in pieces for line in wrap(piece, _HEADER)] or [""]
 
 
-def _line(cells: Sequence[str] | map) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
