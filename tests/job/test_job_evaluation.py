@@ -29,6 +29,8 @@ from uniopd_mm.world import World
 STEPS = 3
 TASK = "benchmark/uniopd_aime24"
 MEAN = "benchmark/mean"
+VLLM = ["rollout=vllm", "rollout.engine.options.enforce_eager=true", "rollout.engine.options.kv_cache_mb=64"]
+VLLM += ["data.max_prompt_tokens=200"]
 needs_lmms_eval = pytest.mark.skipif(importlib.util.find_spec("lmms_eval") is None, reason="needs the extra eval")
 
 
@@ -151,8 +153,12 @@ def test_a_run_killed_after_step_0_asks_it_again_and_writes_it_once(
 
 
 @needs_lmms_eval
-def test_of_two_processes_one_asks(tmp_path: Path, asking: list[str], hub: dict[str, str]) -> None:
+@pytest.mark.parametrize("engine", ["hf", "vllm"])
+def test_of_two_processes_one_asks(tmp_path: Path, asking: list[str], hub: dict[str, str], engine: str) -> None:
     arguments, port = [*asking, *in_folder(tmp_path)], free_port()
+    if engine == "vllm":
+        pytest.importorskip("vllm")
+        arguments += VLLM
     places = [tmp_path, tmp_path / "second"]
     commands = [start(arguments, place, {**hub, **environment(rank, 2, port)}) for rank, place in enumerate(places)]
     assert [command.wait().status for command in commands] == [0, 0]

@@ -104,7 +104,9 @@ def test_a_run_resumed_at_its_end_stays_as_it_is(tmp_path: Path, small: list[str
     assert (measured(folder), weights(folder, 2), rollouts(folder)) == before
 
 
-@pytest.mark.parametrize("moment", ["begun", "partial_1", "step_1", "partial_2", "step_2", "partial_3", "rollouts_4"])
+@pytest.mark.parametrize(
+    "moment", ["begun", "best_1", "partial_1", "step_1", "partial_2", "step_2", "partial_3", "rollouts_4"]
+)
 def test_a_killed_run_loses_a_step_at_most_and_goes_on_exactly(
     tmp_path: Path, small: list[str], whole: Path, moment: str
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_killed_run_loses_a_step_at_most_and_goes_on_exactly(
     name, _, step = moment.partition("_")
     watched = {
         "begun": folder / "config.yaml",
+        "best": folder / "checkpoints" / f"best_step_{step}.partial",
         "partial": folder / "checkpoints" / f"step_{step}.partial",
         "step": folder / "checkpoints" / f"step_{step}",
         "rollouts": folder / "rollouts" / f"step_{step}.jsonl",

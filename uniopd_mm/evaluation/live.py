@@ -64,7 +64,8 @@ class LiveBenchmarks:
     """Asks the same questions whenever it is called, with random numbers of `seed` and the step.
 
     Args:
-        tasks: needed in the main process alone, which asks all of them while the others wait.
+        tasks: needed in the main process alone, which asks all of them while the others wait, as long as they ever do
+            for each other (`World`).
         limit: questions of each task.
         max_prompt_tokens: a question whose prompt is longer is not asked, and counts as not answered right.
     """
