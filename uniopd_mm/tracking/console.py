@@ -32,6 +32,7 @@ _SHOWN = (
     ("entropy", "entropy", "{:.3f}"),
     ("length", "response_length", "{:.1f}"),
     ("eval", "eval/accuracy", "{:.3f}"),
+    ("benchmarks", "benchmark/mean", "{:.1f}"),
 )
 
 
