@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -109,17 +110,18 @@ def test_a_killed_sweep_goes_on_and_leaves_no_worker(checkpoint: str, tmp_path: 
 def test_a_worker_that_dies_is_replaced(checkpoint: str, tmp_path: Path) -> None:
     command = start(arguments(checkpoint, "tasks=[uniopd_aime24]"), tmp_path, command="evaluate")
     log = tmp_path / "out" / "logs" / "worker_0.log"
+    threads = Path(f"/proc/{command.process.pid}/task")  # a worker is the child of the thread that started it
     killed: list[int] = []
 
     def kill_the_worker() -> bool:
-        children = Path(f"/proc/{command.process.pid}/task/{command.process.pid}/children").read_text().split()
-        if log.exists() and children and not killed:
+        children = [word for path in threads.glob("*/children") for word in path.read_text().split()]
+        if log.exists() and children:
             killed.append(int(children[0]))
             os.kill(killed[0], signal.SIGKILL)
         return bool(killed)
 
     while not kill_the_worker():
-        pass
+        time.sleep(0.1)
     finished = command.wait()
     assert finished.status == 0, finished.out + finished.err
     assert "tried once more" in finished.out

@@ -3,6 +3,8 @@
 Nothing is loaded and nothing fetched to say so.
 """
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -60,7 +62,7 @@ def make_jobs(
     settings: Mapping[str, Any],
 ) -> tuple[Job, ...]:
     """One job for each checkpoint and task, a checkpoint's jobs together. `settings` are those of the engine."""
-    revisions = {checkpoint.name: revision(checkpoint.path) for checkpoint in checkpoints}
+    revisions = {checkpoint.name: _fingerprint(revision(checkpoint.path)) for checkpoint in checkpoints}
     hashes = {task.task: _hash(task.task) for task in tasks}
     return tuple(
         Job(
@@ -92,6 +94,11 @@ def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
         found={job.label: stored(job) for job in jobs},
         places={task: _place(task, data_root) for task in tasks},
     )
+
+
+def _fingerprint(weights: Any) -> str:
+    """Of which weights these are, in one word."""
+    return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
 
 
 def _hash(task: str) -> str:

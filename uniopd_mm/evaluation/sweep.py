@@ -40,15 +40,14 @@ class Unloadable(Exception):
 
 @final
 class Worker:
-    """One process with one model.
+    """One process with one model, which it loads when it is sent an `Opening`.
 
     Args:
         gpus: what it may see, None for all there is.
         log: where all that it prints goes.
     """
 
-    def __init__(self, opening: Opening, gpus: str | None, log: Path) -> None:
-        self.opening = opening
+    def __init__(self, gpus: str | None, log: Path) -> None:
         self._log = log
         here, there = Pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +59,6 @@ class Worker:
             )
         there.close()
         self._connection: Connection = here
-        self._connection.send(opening)
 
     def answer(self, deadline: float | None = None) -> object:
         """The next message.
@@ -78,10 +76,10 @@ class Worker:
             said = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
             raise WorkerLost(f"its process {said}; {self._log} has its last words") from None
 
-    def send(self, job: Job) -> None:
+    def send(self, message: Opening | Job) -> None:
         """Raises WorkerLost where nobody is there."""
         try:
-            self._connection.send(job)
+            self._connection.send(message)
         except OSError:
             raise WorkerLost(f"its process is gone; {self._log} has its last words") from None
 
@@ -173,11 +171,11 @@ class Sweep:
 
     def _open(self, slot: int, gpus: str | None, job: Job) -> None:
         self._show(slot, f"{job.checkpoint.name}: loading")
-        worker = Worker(self.openings[job.checkpoint.name], gpus, self.logs / f"worker_{slot}.log")
-        self._workers[slot] = worker
         try:
+            worker = self._workers[slot] = Worker(gpus, self.logs / f"worker_{slot}.log")
+            worker.send(self.openings[job.checkpoint.name])
             answer = worker.answer()
-        except WorkerLost as lost:
+        except (WorkerLost, OSError) as lost:
             raise Unloadable(str(lost)) from lost
         if isinstance(answer, Failed):
             raise Unloadable(answer.reason)
