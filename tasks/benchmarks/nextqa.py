@@ -11,7 +11,7 @@ from uniopd_mm.tasks.benchmarks.archives import media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Row, video
 from uniopd_mm.tasks.benchmarks.video_choices import choice_benchmark, detailed, label_at
 
-REPO = "lmms-lab/NExTQA"
+REPO = "lmms-eval/NExTQA"
 _KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 
 

@@ -20,7 +20,7 @@ from uniopd_mm.tasks.choices import grade_choice
 from uniopd_mm.tasks.quoting import quote
 from uniopd_mm.types import Outcome
 
-REPO = "lmms-lab/TempCompass"
+REPO = "lmms-eval/TempCompass"
 FORMATS = {"multi-choice": "multi_choice", "yes_no": "yes_no", "caption_matching": "caption_matching"}
 _INSTRUCTIONS = {
     "multi_choice": INSTRUCTION,

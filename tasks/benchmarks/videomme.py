@@ -10,7 +10,7 @@ from uniopd_mm.tasks.benchmarks.archives import media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Row, video
 from uniopd_mm.tasks.benchmarks.video_choices import choice_benchmark, detailed
 
-REPO = "lmms-lab/Video-MME"
+REPO = "lmms-eval/Video-MME"
 _SUFFIXES = (".mp4", ".MP4", ".mkv")
 
 

@@ -249,10 +249,10 @@ def _nextqa(folder: Path) -> None:
 
 
 _BENCHMARKS = {
-    "lmms-lab/Video-MME": _videomme,
+    "lmms-eval/Video-MME": _videomme,
     "OpenGVLab/MVBench": _mvbench,
     "longvideobench/LongVideoBench": _longvideobench,
     "sy1998/MLVU_dev": _mlvu,
-    "lmms-lab/TempCompass": _tempcompass,
-    "lmms-lab/NExTQA": _nextqa,
+    "lmms-eval/TempCompass": _tempcompass,
+    "lmms-eval/NExTQA": _nextqa,
 }

@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
     """`!function a.b.c` stays the text a.b.c."""
 
 
-_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
+_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
 
 
 @cache

@@ -113,11 +113,12 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
         UserError: it lacks questions, or none of them could be read.
     """
     unreadable = run.answered.unreadable
+    first = f"{unreadable[0].where}: {unreadable[0].reason}" if unreadable else ""
     published = settings_of(job.task.task)
     if run.num_questions != run.num_expected:
         raise UserError(f"{run.num_questions} of {run.num_expected} questions have results")
     if len(unreadable) == run.num_expected:
-        raise UserError(f"no question could be read; the first: {unreadable[0].where}: {unreadable[0].reason}")
+        raise UserError(f"no question could be read; the first: {first}")
     return score_of(
         run.results,
         job.task,
@@ -129,7 +130,7 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
         contaminated=contaminated,
         seconds=run.seconds,
         settings=job.settings,
-        metric=published.get("metric"),
+        metric=published.get("metric") if job.task.metric == "score" else None,
         departures=departed(job, run, published),
     )
 
@@ -137,15 +138,13 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
 def departed(job: Job, run: TaskRun, published: Mapping[str, Any]) -> tuple[str, ...]:
     """Where the run asked less than the task does by itself."""
     limits = job.limits
-    used = {"questions": run.num_questions}
-    whole = {"questions": int(published.get("questions") or 0) if limits.limit else 0}
-    if limits.num_samples is not None:
-        used["responses"], whole["responses"] = limits.num_samples, int(published.get("repeats") or 1)
-    if limits.max_new_tokens is not None:
-        used["tokens a response"], whole["tokens a response"] = (
-            limits.max_new_tokens,
-            int(published.get("max_new_tokens") or 0),
-        )
+    asked = (
+        ("questions", limits.limit and run.num_questions, published.get("questions")),
+        ("responses", limits.num_samples, published.get("repeats")),
+        ("tokens a response", limits.max_new_tokens, published.get("max_new_tokens")),
+    )
+    used = {noun: count for noun, count, _ in asked if count is not None}
+    whole = {noun: count for noun, _, count in asked}
     return departures(used, whole)
 
 
