@@ -260,6 +260,17 @@ def test_scores_are_those_of_the_benchmark(processor: QwenVLProcessor, data_root
 
 
 @needs_lmms_eval
+def test_upstreams_own_tasks_are_asked_by_their_metric(processor: QwenVLProcessor, data_root: Path) -> None:
+    right = Scripted(processor, "cdot", "\\boxed{42}")
+    assert live(processor, data_root, task="aime24_nofigures:exact_match:1")(right, 1) == {
+        "benchmark/aime24_nofigures": 50.0,
+        MEAN: 50.0,
+    }
+    with pytest.raises(UserError, match=r"aime24_nofigures has no metric score, but exact_match.*:exact_match.*:1,"):
+        live(processor, data_root, task="aime24_nofigures")
+
+
+@needs_lmms_eval
 def test_the_student_is_left_as_it_is(processor: QwenVLProcessor, backbone: Backbone, data_root: Path) -> None:
     model = backbone.model.train()
     for parameter in model.parameters():
@@ -280,13 +291,15 @@ def test_questions_that_cannot_be_asked_are_refused(processor: QwenVLProcessor, 
         live(processor, data_root, max_prompt_tokens=3)(Scripted(processor, "cdot", "\\boxed{42}"), 0)
 
 
-def live(processor: QwenVLProcessor, data_root: Path, max_prompt_tokens: int = 4096) -> Any:
+def live(
+    processor: QwenVLProcessor, data_root: Path, max_prompt_tokens: int = 4096, task: str = "uniopd_aime24"
+) -> Any:
     from uniopd_mm.config import BenchmarksConfig
     from uniopd_mm.evaluation.live import LiveBenchmarks, load_tasks
 
     asked = {"num_samples": 2, "max_new_tokens": 4, "data_root": str(data_root)}
     return LiveBenchmarks(
-        tasks=load_tasks(BenchmarksConfig(tasks=["uniopd_aime24"], **asked)),  # type: ignore[arg-type]
+        tasks=load_tasks(BenchmarksConfig(tasks=[task], **asked)),  # type: ignore[arg-type]
         processor=processor,
         limit=32,
         max_prompt_tokens=max_prompt_tokens,

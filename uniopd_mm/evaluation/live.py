@@ -41,7 +41,7 @@ def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
     """The benchmarks with their rows.
 
     Raises:
-        UserError: there is no such task, or its data cannot be read.
+        UserError: there is no such task, its data cannot be read, or it lacks the metric that is asked for.
     """
     if not interactive(terminal()):
         disable_progress_bars()  # of data sets that are read: a file would have them line after line
@@ -50,12 +50,19 @@ def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
 
 
 def _loaded(task: SuiteTask, config: BenchmarksConfig) -> Any:
-    return load_task(
+    loaded = load_task(
         task.task,
         data_root=Path(config.data_root).expanduser() if config.data_root else None,
         num_samples=config.num_samples,
         max_new_tokens=config.max_new_tokens,
     )
+    metrics = [str(entry["metric"]) for entry in loaded.config.metric_list or ()]
+    if metrics and task.metric.partition(",")[0] not in metrics:
+        raise UserError(
+            f"benchmarks.tasks: {task.task} has no metric {task.metric}, but {', '.join(metrics)}; give it as "
+            f"{task.task}:{metrics[0]}:1, where 1 is the full mark, or 100"
+        )
+    return loaded
 
 
 @final
