@@ -199,10 +199,10 @@ def test_without_choices_a_task_is_as_its_yaml_says(root: Path) -> None:
 
 def test_a_task_that_scores_one_response_keeps_to_one() -> None:
     greedy = {"task": "t", "filter_list": [{"name": "none", "filter": [{"function": "take_first"}]}]}
-    assert changed(greedy, None, 4, 9) == {**greedy, "generation_kwargs": {"max_new_tokens": 9}}
+    assert changed(greedy, None, 4) == greedy
     both = [{"function": "take_first_k", "k": 32}, {"function": "other", "k": 32}]
     sampled = {"task": "t", "repeats": 32, "filter_list": [{"name": "none", "filter": both}]}
-    found = changed(sampled, None, 4, None)
+    found = changed(sampled, None, 4)
     assert found["repeats"] == 4
     assert found["filter_list"][0]["filter"] == [{"function": "take_first_k", "k": 4}, {"function": "other", "k": 32}]
     assert sampled["repeats"] == 32 and both[0]["k"] == 32  # a new configuration
@@ -212,7 +212,7 @@ def test_data_are_looked_for_below_the_root(tmp_path: Path) -> None:
     (tmp_path / "some" / "set").mkdir(parents=True)
 
     def relocated(**config: Any) -> dict[str, Any]:
-        return changed(config, tmp_path, None, None)
+        return changed(config, tmp_path, None)
 
     here = str(tmp_path / "some" / "set")
     assert relocated(dataset_path="some/set") == {"dataset_path": here}

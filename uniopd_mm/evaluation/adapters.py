@@ -77,7 +77,9 @@ def _merge(folder: Path, base: str, made: Path, key: str) -> None:
     try:
         from peft import PeftModel  # optional
     except ImportError as error:
-        raise UserError(f"{key}={folder}: it is a LoRA adapter, which needs peft; pip install peft") from error
+        raise UserError(
+            f"{key}={folder}: it is a LoRA adapter, which needs peft; pip install 'uniopd-mm[lora]'"
+        ) from error
     model: Any = load_model(base, f"{key}={folder}: {BASE}")
     if not any((folder / name).is_file() for name in WEIGHTS):
         raise UserError(f"{key}={folder}: it has neither {' nor '.join(WEIGHTS)}; save the adapter with peft")
@@ -86,9 +88,14 @@ def _merge(folder: Path, base: str, made: Path, key: str) -> None:
     except (ValueError, RuntimeError, KeyError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{key}={folder}: its weights do not fit {base}: {reason}") from error
-    dtype = getattr(AutoConfig.from_pretrained(base), "dtype", None) or torch.float32
-    merged.to(dtype).save_pretrained(made)
+    merged.to(_dtype(base)).save_pretrained(made)
     _add_processor(folder, base, made)
+
+
+def _dtype(base: str) -> torch.dtype:
+    """Of the base's weights as they are stored."""
+    config = AutoConfig.from_pretrained(base)
+    return config.dtype or config.get_text_config().dtype or torch.float32
 
 
 def _add_processor(folder: Path, base: str, made: Path) -> None:

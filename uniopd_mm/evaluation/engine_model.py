@@ -114,12 +114,15 @@ class EngineModel(lmms):
 
     def _encoded(self, questions: Sequence[Question]) -> Iterator[list[tuple[Question, Prompt | Skip]]]:
         """The questions in chunks, each read and encoded while the engine is busy with the one before."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode") as thread:
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+        try:
             coming = thread.submit(self._chunk, questions)
             while chunk := coming.result():
                 questions = questions[len(chunk) :]
                 coming = thread.submit(self._chunk, questions)
                 yield chunk
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for what has not begun
 
     def _chunk(self, questions: Sequence[Question]) -> list[tuple[Question, Prompt | Skip]]:
         """As many of the first questions as a chunk may have, by number and by bytes of media."""

@@ -128,11 +128,10 @@ def _quietly() -> Iterator[None]:
     """Without lmms-eval's log and bars, which would be drawn across the caller's."""
     from lmms_eval import evaluator
     from lmms_eval.api import task
-    from loguru import logger
 
     modules: tuple[Any, ...] = (evaluator, task)
     bars = [module.tqdm for module in modules]
-    logger.disable("lmms_eval")
+    evaluator.eval_logger.disable("lmms_eval")
     try:
         for module, bar in zip(modules, bars, strict=True):
             module.tqdm = partial(_unseen, bar)
@@ -140,7 +139,7 @@ def _quietly() -> Iterator[None]:
     finally:
         for module, bar in zip(modules, bars, strict=True):
             module.tqdm = bar
-        logger.enable("lmms_eval")
+        evaluator.eval_logger.enable("lmms_eval")
 
 
 def _unseen(bar: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -44,21 +44,19 @@ def load_task(
         data_root = Path(data_root).absolute()
         os.environ[DATA_ROOT] = str(data_root)
     with untouched_rng():
-        config = changed(_config(name), data_root, num_samples, max_new_tokens)
-        return _loaded(name, config)
+        task = _loaded(name, changed(_config(name), data_root, num_samples))
+    if max_new_tokens is not None:  # only now: a task may have generation_kwargs by the kind of model, too
+        task.set_config(key="generation_kwargs", value={"max_new_tokens": max_new_tokens}, update=True)
+    return task
 
 
-def changed(
-    config: Mapping[str, Any], data_root: Path | None, num_samples: int | None, max_new_tokens: int | None
-) -> dict[str, Any]:
-    """A task's configuration with the user's choices in it."""
+def changed(config: Mapping[str, Any], data_root: Path | None, num_samples: int | None) -> dict[str, Any]:
+    """A task's configuration with the user's choices of data and of responses to a question in it."""
     config = dict(config)
     if data_root is not None:
         config |= _relocated(config, data_root)
     if num_samples is not None and any(function["function"] == "take_first_k" for function in _functions(config)):
         config |= {"repeats": num_samples, "filter_list": _taking(config["filter_list"], num_samples)}
-    if max_new_tokens is not None:
-        config["generation_kwargs"] = {**(config.get("generation_kwargs") or {}), "max_new_tokens": max_new_tokens}
     return config
 
 
