@@ -6,6 +6,7 @@ and one step. `make` targets are only looked up; CI runs them.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,17 @@ def test_several_processes_train_as_shown(folder: Path, checkpoint: str) -> None
     own = ["trainer.prompts_per_step=2", "run.name=two"]
     run(words, folder, *[setting for setting in small(checkpoint) if "prompts_per_step" not in setting], *own)
     assert (folder / "runs/two/summary.json").exists()
+
+
+def test_a_sweep_is_planned_as_shown(folder: Path, checkpoint: str) -> None:
+    pytest.importorskip("lmms_eval")
+    (command,) = [line for line in COMMANDS if "uniopd_mm.evaluate" in line]
+    step = folder / "runs" / "a" / "checkpoints" / "step_1"
+    shutil.copytree(checkpoint, step / "student")
+    (step / "trainer_state").mkdir()
+    (step / "trainer_state" / "state.pt").write_bytes(b"")
+    printed = run(command, folder)
+    assert "uniopd_aime24" in printed and "to fetch" in printed
 
 
 def test_recipes_are_those_there_are() -> None:
