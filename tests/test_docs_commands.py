@@ -1,4 +1,4 @@
-"""docs/engines.md and docs/evaluation.md tell the truth: their commands compose, their keys, suites and files are there."""
+"""docs/engines.md and docs/evaluation.md tell the truth: commands compose; keys, suites and files are there."""
 
 import re
 import subprocess

@@ -37,7 +37,10 @@ def score(**changes: object) -> Score:
 
 def write(folder: Path, **changes: object) -> Job:
     done = job(folder)
-    samples = [{"doc_id": 0, "resps": [["a", "\ud800"]], "odd": {1, 2}}, {"doc_id": 1, "resps": [["b"]]}]
+    samples = [
+        {"doc_id": 0, "doc": {"tests": "x" * 30_000, "question": "?"}, "resps": [["a", "\ud800"]], "odd": {1, 2}},
+        {"doc_id": 1, "resps": [["b"]]},
+    ]
     write_outcome(done, score(**changes), samples, {"score,none": 62.5, "nan": float("nan")})
     return done
 
@@ -46,7 +49,9 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     found = stored(write(tmp_path))
     assert found.done
     assert found.score == score()
-    assert [json.loads(line)["doc_id"] for line in (tmp_path / SAMPLES).read_text().splitlines()] == [0, 1]
+    lines = [json.loads(line) for line in (tmp_path / SAMPLES).read_text().splitlines()]
+    assert [line["doc_id"] for line in lines] == [0, 1]
+    assert lines[0]["doc"] == {"tests": "(30,000 characters)", "question": "?"}
 
 
 def test_nothing_is_no_problem(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import json_line, standard
 
 SCORE, SAMPLES, RESULTS = "score.json", "samples.jsonl", "lmms_eval.json"
+LONGEST_CELL = 20_000  # characters of a row's cell in samples.jsonl
 FINISHED = (Status.DONE, Status.INAPPLICABLE)
 
 
@@ -80,13 +81,22 @@ def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], resu
     Raises:
         UserError: the disk is full.
     """
-    lines = [json_line(json.loads(json.dumps(sample, default=str))) for sample in samples]
+    lines = [json_line(json.loads(json.dumps(_without_long_cells(sample), default=str))) for sample in samples]
     write_atomically(job.folder / SAMPLES, lines, run=None)
     text = json.dumps(standard(results), indent=1, default=str)
     write_atomically(job.folder / RESULTS, [text.encode()], run=None)
     digest = hashlib.sha256(b"".join(lines)).hexdigest()
     record = {"key": job.key, "samples_sha256": digest, "score": score_to_json(score)}
     write_atomically(job.folder / SCORE, [json.dumps(record, indent=1, allow_nan=False).encode()], run=None)
+
+
+def _without_long_cells(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample whose row lacks what nobody reads: the packed tests of one program may have megabytes."""
+    row = {
+        name: f"({len(cell):,} characters)" if isinstance(cell, str) and len(cell) > LONGEST_CELL else cell
+        for name, cell in dict(sample.get("doc") or {}).items()
+    }
+    return {**sample, "doc": row}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
