@@ -1,7 +1,6 @@
 r"""Grades a response by running its program on the problem's tests. All tests must pass.
 
-The program is the last ```python block of the response, or its last block, after any `</think>`. A block that is not
-closed reaches to the end. Without a block there is no program.
+The program is what `code_blocks` finds; without a block of code there is none.
 
     stdin    Output and expectation are compared without spaces at the ends of lines and empty lines at the end. They
              are the same where they have as many lines, and each line has as many words, of which each pair is equal
@@ -32,6 +31,7 @@ from typing import Any
 
 from uniopd_mm.tasks import code_driver
 from uniopd_mm.tasks.answers import right, unknown, wrong
+from uniopd_mm.tasks.code_blocks import extract_code
 from uniopd_mm.tasks.code_driver import decode
 from uniopd_mm.tasks.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.quoting import quote
@@ -43,30 +43,10 @@ TOLERANCE = 1e-6
 TOTAL_SECONDS = 60.0
 _MAX_SHARES = 5  # calls of one program share a process; together they have the time of this many inputs at most
 _CALLS_OUTPUT_BYTES = 16 << 20
-_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^\n`]*+)$", re.MULTILINE)  # possessive: in linear time, whatever comes
-_PYTHON = re.compile(r"\{?\.?(?:python3?|py)\b", re.IGNORECASE)
 
 
 class _Untestable(Exception):
     """The tests themselves cannot be used, and why."""
-
-
-def extract_code(response: str) -> str | None:
-    """The program in a response, None where it has no block of code that is not empty."""
-    text = response[response.rfind("</think>") + len("</think>") :] if "</think>" in response else response
-    blocks: list[tuple[str, str]] = []
-    opening: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opening is None:
-            opening = fence
-        elif not fence[2].strip() and fence[1][0] == opening[1][0] and len(fence[1]) >= len(opening[1]):
-            blocks.append((opening[2].strip(), text[opening.end() : fence.start()]))
-            opening = None
-    if opening is not None:
-        blocks.append((opening[2].strip(), text[opening.end() :]))
-    filled = [(label, code) for label, code in blocks if code.strip()]
-    programs = [code for label, code in filled if _PYTHON.match(label)] or [code for _, code in filled]
-    return programs[-1] if programs else None
 
 
 def grade_code(
@@ -80,7 +60,7 @@ def grade_code(
 ) -> Outcome:
     """Right where the response's program passes the first `max_tests` tests (all by default). Unknown where the
     sandbox fails or the tests cannot be used. Never raises, and may be called from several threads."""
-    source = extract_code(response)
+    source = extract_code(response, problem.function)
     if source is None:
         return wrong("no code")
     tests = problem.tests[:max_tests]

@@ -78,9 +78,10 @@ def decode(value: Any) -> Any:
 
 
 def call(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Run the program, then make the calls, each on a new `Solution()` where the function is a method of it."""
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
+    """Run the program as a module, so that what it does as a script is left out, then make the calls, each on a new
+    `Solution()` where the function is a method of it."""
+    main = types.ModuleType("program")
+    sys.modules["__main__"] = sys.modules["program"] = main
     sys.setrecursionlimit(_RECURSION)
     code = compile(request["source"], "program.py", "exec")
     _import_usual(code, main.__dict__)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.code_answers import extract_code, grade_code, same_output, same_value
+from uniopd_mm.tasks.code_answers import grade_code, same_output, same_value
+from uniopd_mm.tasks.code_blocks import extract_code
 from uniopd_mm.tasks.code_driver import decode, encode
 from uniopd_mm.tasks.code_problems import CodeProblem, Mode, read_problem
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault
@@ -42,6 +43,27 @@ from uniopd_mm.tasks.sandbox.local import LocalSandbox
 def test_the_program_of_a_response(response: str, code: str | None) -> None:
     found = extract_code(response)
     assert (found.strip() if found is not None else None) == code
+
+
+USED = "```python\nprint(add(1, 2))\n```"
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (f"```python\ndef add(a, b): return a + b\n```\nUse it:\n{USED}", "def add(a, b): return a + b"),
+        (
+            f"```python\nclass Solution:\n    def add(self): pass\n```\n{USED}",
+            "class Solution:\n    def add(self): pass",
+        ),
+        (f"```python\ndef add(a): pass\n```\n```python\ndef add(b): pass\n```\n{USED}", "def add(b): pass"),
+        (f"```python\ndef add_all(a): pass\n```\n{USED}", "print(add(1, 2))"),
+        ("1. So:\n   ```python\n   def add(a):\n       return a\n   ```", "def add(a):\n    return a"),
+    ],
+)
+def test_the_program_is_the_block_that_defines_the_function(response: str, code: str) -> None:
+    found = extract_code(response, "add")
+    assert found is not None and found.strip() == code
 
 
 @pytest.mark.parametrize("text", ["```" + "a" * 300_000 + "`", "~" * 300_000 + "`", "``` " * 100_000, " " * 300_000])
@@ -180,6 +202,13 @@ SUM = CodeProblem(mode=Mode.STDIN, tests=(("3 4\n", "7\n"), ("1 1\n", "2\n")))
             "all 3 tests",
         ),
         ("def add(a, b): print(a); return a + b\nif __name__ == '__main__': print('x')", ADD, True, "all 3 tests"),
+        (
+            "def add(a, b): return a + b\nif __name__ == '__main__': print(add(int(input()), 1))",
+            ADD,
+            True,
+            "all 3 tests",
+        ),
+        ("def add(a, b): return a + b\nif __name__ == '__main__': raise SystemExit", ADD, True, "all 3 tests"),
         ("def add(a, b): return 7", ADD, False, "test 2 of 3: wrong value '7'"),
         ("def add(a, b): return 7 // b", ADD, False, "test 1 of 3: wrong value '1'"),
         ("def add(a, b): return (a + b) * a // a", ADD, False, "test 3 of 3: runtime error: ZeroDivisionError"),
