@@ -91,7 +91,8 @@ class Benchmark:
         {"scores": [k rewards in [0, 1]], "correct": [k], "unknown": how many of them could not be judged, "group"};
         "majority@k" has one score, that of the most frequent final answer.
         """
-        responses = [text or "" for text in (results[0] if results and isinstance(results[0], list) else results)]
+        given = results[0] if results and isinstance(results[0], list) else results
+        responses = [_beyond_thoughts(text or "") for text in given]
         outcomes = self._graded(row, responses)
         item = _item(outcomes, self.group(row))
         items = dict.fromkeys(("score", "score_se", "unknown", "pass@k"), item)
@@ -113,6 +114,11 @@ class Benchmark:
         answers = [self.answer(text) for text in responses]
         votes = Counter(answer for answer in answers if answer)
         return answers.index(votes.most_common(1)[0][0]) if votes else 0
+
+
+def _beyond_thoughts(response: str) -> str:
+    """Without thoughts that have no end: they were cut off at the token limit, and what they weigh is no answer."""
+    return "" if response.lstrip().startswith("<think>") and "</think>" not in response else response
 
 
 def _item(outcomes: Sequence[Outcome], group: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from uniopd_mm.types import BadSample, Outcome
 # address space is more than that.
 LIMITS = Limits(cpu_seconds=6, wall_seconds=12.0, memory_bytes=2 << 30)
 ALL_TESTS_SECONDS = 1800.0
+# Not every statement says so, and a program with the examples in it in place of its input passes no test.
+STDIN = "Read the input from standard input, and print the answer to standard output."
 _PRIVATE = "private_test_cases"
 _SANDBOX = LocalSandbox()
 
@@ -32,7 +34,9 @@ def prompt(row: Row) -> str:
     """Raises UserError where programs cannot be kept apart on this machine: better before the model has answered."""
     _ = _SANDBOX.level
     read = _read(row)
-    return f"{asked(read, _shown(read))}\n{INSTRUCTION}"
+    shown = _shown(read)
+    text = asked(read, shown)
+    return "\n".join([text, STDIN, INSTRUCTION] if shown.mode is Mode.STDIN and shown.tests else [text, INSTRUCTION])
 
 
 def target(row: Row) -> str:

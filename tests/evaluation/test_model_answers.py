@@ -250,3 +250,22 @@ def _sample(messages: Any) -> Sample:
     from uniopd_mm.evaluation.messages import sample_of
 
     return sample_of(messages, "s", "d")
+
+
+@pytest.mark.parametrize(("ending", "begun"), [("assistant\n<think>\n", True), ("<think>\n\n</think>\n\n", False)])
+def test_thoughts_that_the_template_has_begun_begin_the_response(
+    recorder: Recorder, processor: QwenVLProcessor, ending: str, begun: bool
+) -> None:
+    class Templated:
+        """A processor whose prompts end so."""
+
+        encode = staticmethod(processor.encode)
+
+        def decode(self, ids: torch.Tensor) -> str:
+            return ending if len(ids) == 8 else processor.decode(ids)
+
+    plain, thinking = (
+        texts(serve(EngineModel(recorder, one), QUESTIONS).generate_until(requests_of(GREEDY, range(2))))
+        for one in (processor, Templated())
+    )
+    assert thinking == [f"<think>{text}" if begun else text for text in plain]

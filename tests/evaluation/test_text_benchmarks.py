@@ -165,6 +165,11 @@ def test_a_row_without_a_function_name_is_asked_all_the_same() -> None:
     assert scored(programs, row, response(FIXTURES["livecodebench_v6"].right[2])) == ([0.0], 1)
 
 
+@pytest.mark.parametrize(("index", "stdin"), [(0, True), (2, False)])
+def test_a_program_is_told_where_its_input_comes_from(index: int, stdin: bool) -> None:
+    assert ("from standard input" in programs.prompt(row_of("livecodebench_v6", index))) == stdin
+
+
 def test_private_tests_are_unpacked_once_for_all_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Any] = []
     original = programs.read_problem
@@ -233,3 +238,4 @@ def test_fault_5_thoughts_are_no_answers(name: str) -> None:
     assert scored(MODULES[name], row, *thought(fixture, 0, said=fixture.right)) == ([1.0] * 3, 0)
     assert scored(MODULES[name], row, *thought(fixture, 0, said=fixture.wrong)) == ([0.0] * 3, 0)
     assert scored(MODULES[name], row, f"<think>{response(fixture.right[0])}</think>") == ([0.0], 0)
+    assert scored(MODULES[name], row, f"<think>\n{response(fixture.right[0])}\nWait") == ([0.0], 0)  # cut off

@@ -20,6 +20,8 @@ from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, FinishReason, Prompt, Rollout, Skip, UserError
 
 CHUNK_BYTES = 2**30  # of media, encoded ahead of the engine
+THINK = "<think>"
+PROMPT_END = 8  # tokens, in which a chat template would have begun a response's thoughts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +183,10 @@ class EngineModel(lmms):
 
     def _result(self, rollout: Rollout, decoding: Decoding) -> GenerationResult:
         counts = TokenCounts(input_tokens=len(rollout.prompt.token_ids), output_tokens=len(rollout.response_ids))
-        return GenerationResult(text=decoding.cut(self.processor.decode(rollout.response_ids)), token_counts=counts)
+        text = decoding.cut(self.processor.decode(rollout.response_ids))
+        # Where a chat template has begun the thoughts, only so can thoughts without an end be told from an answer.
+        begun = self.processor.decode(rollout.prompt.token_ids[-PROMPT_END:]).rstrip().endswith(THINK)
+        return GenerationResult(text=THINK + text if begun else text, token_counts=counts)
 
     def _note(self, skips: Sequence[Skip]) -> None:
         self.answered = replace(self.answered, unreadable=(*self.answered.unreadable, *skips))
