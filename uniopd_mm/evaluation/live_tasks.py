@@ -1,13 +1,11 @@
 """Which benchmarks a run asks its student, told before anything is loaded, and without lmms-eval's import."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 
+from uniopd_mm.evaluation.available import require_installed
 from uniopd_mm.evaluation.choice import chosen_tasks
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.types import UserError
-
-INSTALL = "in a checkout `python3 tools/setup.py --extra eval` installs it; elsewhere pip install 'uniopd-mm[eval]'"
 
 
 def live_tasks(names: Sequence[str]) -> tuple[SuiteTask, ...]:
@@ -22,6 +20,8 @@ def live_tasks(names: Sequence[str]) -> tuple[SuiteTask, ...]:
         tasks = chosen_tasks((), names)
     except UserError as error:
         raise UserError(f"benchmarks.{error}") from error
-    if find_spec("lmms_eval") is None:
-        raise UserError(f"benchmarks.tasks=[{','.join(names)}]: lmms-eval is not installed; {INSTALL}")
+    try:
+        require_installed()
+    except UserError as error:
+        raise UserError(f"benchmarks.tasks=[{','.join(names)}]: {error}") from error
     return tasks
