@@ -5,19 +5,22 @@ or "text"), `ground_truth` and `decoded_image`. Beside the average over all vari
 counts where every variant of it is right.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 from uniopd_mm.tasks.answers import final_answer, grade_open, literal_readings, right
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
+from uniopd_mm.tasks.benchmarks.closed_forms import LONGEST, closed_value
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
 from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
 from uniopd_mm.tasks.chart_answers import read_quantity
 from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.math_forms import Form, TooDeep, Value, read_forms
 from uniopd_mm.tasks.math_numbers import read_number
-from uniopd_mm.tasks.math_spelling import spelled
+from uniopd_mm.tasks.math_spelling import is_words, spelled
 from uniopd_mm.tasks.quoting import quote
 from uniopd_mm.types import Outcome
 
@@ -43,7 +46,8 @@ def grade(row: Row, response: str) -> Outcome:
     if row["answer_type"] == "float":
         return grade_number(response, target(row))
     outcome = grade_open(response, target(row))
-    return grade_math(response, target(row)) if outcome.correct is False and _has_digit(target(row)) else outcome
+    value = outcome.correct is False and _is_value(target(row))
+    return grade_math(response, target(row)) if value else outcome
 
 
 def grade_number(response: str, reference: str) -> Outcome:
@@ -58,16 +62,32 @@ def grade_number(response: str, reference: str) -> Outcome:
 
 
 def _numbers(reading: str) -> Iterator[Fraction]:
-    r"""The number that a reading is, or ends on: "2.09", "2/3", "x = 2.09", "2\pi/3 \approx 2.094", "5 cm"."""
+    r"""The number that a reading is, or ends on: "2.09", "x = 2.09", "2\pi/3 \approx 2.094", "5 cm", "2\pi/3"."""
     said = reading.replace("\\approx", "=").replace("≈", "=").rpartition("=")[2].strip()
     if quantity := read_quantity(said):
         yield quantity.value
     if number := read_number(spelled(said)):
         yield number.value
+    elif isinstance(form := _form(spelled(said)), Value) and not form.percent:
+        value = closed_value(form.text)
+        if value is not None:
+            yield Fraction(value)
 
 
-def _has_digit(text: str) -> bool:
-    return any(char.isdigit() for char in text)
+def _form(text: str) -> Form | None:
+    """How a text may be read, its unit apart."""
+    try:
+        return read_forms(text)[0] if len(text) <= LONGEST else None
+    except TooDeep:
+        return None
+
+
+_CALCULATED = re.compile(r"[0-9+*/^=<>\\-]")
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text is mathematics, and no word or name: AB is not BA."""
+    return _CALCULATED.search(text) is not None and not is_words(spelled(text))
 
 
 def standard_error_of_problems(items: Sequence[Item]) -> float:

@@ -11,6 +11,7 @@ pytest.importorskip("lmms_eval")
 from picture_parts import HOSTILE, hub, reward, right_answer, scores_of, task_of  # noqa: F401 - fixtures
 
 from uniopd_mm.tasks.benchmarks import dynamath, mathvision, wemath
+from uniopd_mm.tasks.benchmarks.closed_forms import closed_value
 
 NAMES = ["uniopd_mathvision", "uniopd_dynamath", "uniopd_wemath"]
 Tasks = Callable[[str], Any]
@@ -96,6 +97,10 @@ def test_mathvision_where_the_picture_shows_the_options(response: str, expected:
         ("float", "2.094", "\\boxed{2.0951}", 0),
         ("float", "2.094", "\\boxed{\\frac{2\\pi}{3} \\approx 2.0944}", 1),
         ("float", "2.094", "x = 2.094", 1),
+        ("float", "2.094", "\\boxed{\\frac{2\\pi}{3}}", 1),
+        ("float", "2.094", "\\boxed{\\frac{2\\pi}{3} \\text{ radians}}", 1),
+        ("float", "2.094", "\\boxed{\\frac{\\pi}{3}}", 0),
+        ("float", "7.071", "\\boxed{x = 5\\sqrt{2}}", 1),
         ("float", "0.5", "\\boxed{\\frac{1}{2}}", 1),
         ("float", "1200", "\\boxed{1,200}", 1),
         ("float", "-3", "\\boxed{3}", 0),
@@ -106,6 +111,8 @@ def test_mathvision_where_the_picture_shows_the_options(response: str, expected:
         ("text", "autumn", "It is in \\boxed{Autumn}.", 1),
         ("text", "autumn", "\\boxed{tum}", 0),  # part of the reference is not the reference
         ("text", "(3, 4)", "\\boxed{(3,4)}", 1),
+        ("text", "x + y", "\\boxed{x+y}", 1),
+        ("text", "AB", "\\boxed{BA}", 0),
         *((kind, "7", response, 0) for kind in ("float", "text") for response in HOSTILE),
         *(("multiple choice", "C", response, 0) for response in HOSTILE),
     ],
@@ -114,6 +121,40 @@ def test_dynamath(kind: str, truth: str, response: str, expected: float) -> None
     question = "Does the line rise? choice: (A) it rises (B) it falls (C) neither"
     row = {"id": "1", "question": question, "answer_type": kind, "ground_truth": truth}
     assert reward(dynamath, row, response) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("\\frac{2\\pi}{3}", 2 * math.pi / 3),
+        ("\\frac12", 0.5),
+        ("(1+\\sqrt5)/2", (1 + 5**0.5) / 2),
+        ("-2^2 \\times 3 - -1", -11),
+        ("2\\sqrt[3]{8}", 4),
+        ("2^{-3}e", math.e / 8),
+    ],
+)
+def test_values_of_closed_forms(text: str, value: float) -> None:
+    assert closed_value(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "3x", "2 3", "2^10", "1/0", "0^{-1}", "(-1)^{0.5}", "9^9^9^9^9", "2^{9999}", "1+", "{}", "1)", "_"),
+        *(
+            "\\frac{1}{2",
+            "\\sin 30",
+            "\\sqrt{-1}",
+            "\\sqrt[0]{2}",
+            "(" * 30 + "1" + ")" * 30,
+            "-" * 190,
+            "1+" * 200 + "1",
+        ),
+    ],
+)
+def test_what_has_no_value(text: str) -> None:
+    assert closed_value(text) is None
 
 
 def test_average_and_worst_case_of_dynamath(task_of: Tasks) -> None:  # noqa: F811
