@@ -6,13 +6,15 @@ shows what would be done and what it needs.
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from uniopd_mm.cli import run_command
@@ -32,10 +34,10 @@ from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.evaluation.sweep import Sweep
 from uniopd_mm.evaluation.table import markdown, sweep_table, terminal_table
 from uniopd_mm.tracking.console import note, terminal, warning
-from uniopd_mm.tracking.files import write_atomically
+from uniopd_mm.tracking.files import write_atomically, writing
 from uniopd_mm.types import UserError
 
-MARKDOWN = "table.md"
+MARKDOWN, LOCK = "table.md", ".lock"
 SHOWN = 2  # responses of each evaluation on the page
 
 
@@ -51,15 +53,37 @@ def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
     tasks = chosen_tasks(suite_tasks(config.suite.tasks), config.tasks)
     out, data_root = Path(config.out).expanduser(), _folder(config.data_root)
     limits = Limits(limit=config.limit, num_samples=config.num_samples, max_new_tokens=config.max_new_tokens)
-    plan = make_plan(make_jobs(checkpoints, tasks, limits, out, engine_settings(config)), data_root)
-    show(plan, out, config.offline)
-    if config.dry_run:
-        return
-    record = manifest(plan.jobs, OmegaConf.to_container(OmegaConf.structured(config)), overrides)  # type: ignore[arg-type]
-    failures = run(config, plan, checkpoints, out, data_root)
-    scores = [_score(job, failures) for job in plan.jobs]
-    report(scores, plan.jobs, record, config.suite.title, out)
+    jobs = make_jobs(checkpoints, tasks, limits, out, engine_settings(config))
+    with nullcontext() if config.dry_run else alone_in(out):
+        plan = make_plan(jobs, data_root)
+        show(plan, out, config.offline)
+        if config.dry_run:
+            return
+        record = manifest(jobs, OmegaConf.to_container(OmegaConf.structured(config)), overrides)  # type: ignore[arg-type]
+        failures = run(config, plan, checkpoints, out, data_root)
+        scores = [_score(job, failures) for job in jobs]
+        report(scores, jobs, record, config.suite.title, out)
     check_complete(scores)
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """The folder of the results, which another sweep may not write to meanwhile. A killed sweep holds nothing.
+
+    Raises:
+        UserError: another one does.
+    """
+    with writing(out, None):
+        out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"out={out}: another sweep writes there; wait for its end, or give another out=") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_complete(scores: Sequence[Score]) -> None:
@@ -75,9 +99,9 @@ def check_complete(scores: Sequence[Score]) -> None:
 
 
 def engine_settings(config: EvaluateConfig) -> dict[str, Any]:
-    """What decides a response beside checkpoint and task."""
+    """What decides a response beside checkpoint and task; with engine=hf no batch does."""
     engine = chosen_engine(config.engine)
-    own = {"vllm": asdict(config.vllm)} if engine == "vllm" else {"max_batch_size": config.max_batch_size}
+    own = {"vllm": asdict(config.vllm)} if engine == "vllm" else {}
     return {"engine": engine, "dtype": config.dtype, "processor": config.processor, "seed": config.seed, **own}
 
 
@@ -118,7 +142,7 @@ def run(
 
 
 def slots(config: EvaluateConfig) -> list[str | None]:
-    """The GPUs of each model, as CUDA_VISIBLE_DEVICES has them.
+    """The GPUs of each model, as CUDA_VISIBLE_DEVICES has them; one slot without any.
 
     Raises:
         UserError: there are not as many.
@@ -127,8 +151,10 @@ def slots(config: EvaluateConfig) -> list[str | None]:
     names = shown.split(",") if shown else [str(index) for index in range(torch.cuda.device_count())]
     if config.gpus is not None and config.gpus > len(names):
         raise UserError(f"gpus={config.gpus}: there are {len(names)}; give fewer, or null for all")
-    each = config.vllm.tensor_parallel_size
+    each = config.vllm.tensor_parallel_size if chosen_engine(config.engine) == "vllm" else 1
     names = names[: config.gpus]
+    if names and each > len(names):
+        raise UserError(f"vllm.tensor_parallel_size={each}: there are {len(names)} GPUs for it; give fewer")
     groups = [",".join(names[start : start + each]) for start in range(0, len(names) - each + 1, each)]
     return list(groups) or [None]
 
@@ -166,7 +192,8 @@ def report(scores: Sequence[Score], jobs: Sequence[Job], record: Mapping[str, An
     terminal().print(terminal_table(table, title))
     files = [write_results(out, scores, record), out / MARKDOWN, *write_pictures(out, scores)]
     write_atomically(out / MARKDOWN, [markdown(table, title).encode()], run=None)
-    samples = [sample for job in jobs for sample in first_samples(job, SHOWN)]
+    whole = [job for job, score in zip(jobs, scores, strict=True) if score.status in (Status.DONE, Status.INCOMPLETE)]
+    samples = [sample for job in whole for sample in first_samples(job, SHOWN)]
     files.append(write_page(out, scores, record, title=title, samples=samples))
     for file in files:
         note(f"{file}")

@@ -11,6 +11,7 @@ from omegaconf import MISSING
 
 from uniopd_mm.components import check_component
 from uniopd_mm.config_parts import VLLMOptions, documented
+from uniopd_mm.evaluation.jobs import check_room, existing
 from uniopd_mm.types import UserError
 
 
@@ -81,11 +82,10 @@ def validate(config: EvaluateConfig) -> None:
 
 def check_out(out: Path) -> None:
     """Raises UserError where results cannot be written, before hours of work."""
-    folder = out
-    while not folder.exists():
-        folder = folder.parent
+    folder = existing(out)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f"out={out}: {folder} is no folder to write in; give another")
+    check_room(out)
 
 
 def with_dry_run(arguments: Sequence[str]) -> list[str]:

@@ -3,13 +3,24 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from uniopd_mm.evaluation.checkpoints import Checkpoint
-from uniopd_mm.evaluation.jobs import SAMPLES, SCORE, Job, Limits, job_folder, stored, write_outcome
-from uniopd_mm.evaluation.records import Score, Status, SuiteTask
-from uniopd_mm.types import Skip
+from uniopd_mm.evaluation.jobs import (
+    RESULTS,
+    SAMPLES,
+    SCORE,
+    Job,
+    Limits,
+    check_room,
+    job_folder,
+    stored,
+    write_outcome,
+)
+from uniopd_mm.evaluation.records import Paper, Score, Status, SuiteTask
+from uniopd_mm.types import Skip, UserError
 
 TASK = SuiteTask(task="uniopd_aime24", title="AIME 2024", domain="textual math")
 CHECKPOINT = Checkpoint(name="a/step_10", path="runs/a")
@@ -76,6 +87,34 @@ def test_samples_that_are_cut_off_or_gone_are_noticed(tmp_path: Path) -> None:
     assert "not what was written" in str(stored(done).problem)
     (tmp_path / SAMPLES).unlink()
     assert "damaged" in str(stored(done).problem)
+
+
+def test_another_value_or_other_results_of_lmms_eval_are_noticed(tmp_path: Path) -> None:
+    done = write(tmp_path)
+    text = (tmp_path / SCORE).read_text()
+    (tmp_path / SCORE).write_text(text.replace("62.5", "92.5"))
+    assert f"{SCORE}: not what was written" in str(stored(done).problem)
+    (tmp_path / SCORE).write_text(text)
+    assert stored(done).done
+    (tmp_path / RESULTS).write_text("{}")
+    assert f"{RESULTS}: not what was written" in str(stored(done).problem)
+    (tmp_path / RESULTS).unlink()
+    assert "damaged" in str(stored(done).problem)
+
+
+def test_what_decides_nothing_is_as_the_suite_has_it_now(tmp_path: Path) -> None:
+    done = write(tmp_path)
+    renamed = SuiteTask(task=TASK.task, title="AIME24", domain="maths", paper=Paper(student=23.0))
+    found = stored(replace(done, task=renamed)).score
+    assert found is not None
+    assert (found.title, found.domain, found.paper.student, found.value) == ("AIME24", "maths", 23.0, 62.5)
+
+
+def test_a_full_disk_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_room(tmp_path / "not" / "there")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(UserError, match=r"0\.0 MB free, and results need 8; free some"):
+        check_room(tmp_path / "not" / "there")
 
 
 def test_other_settings_are_another_job(tmp_path: Path) -> None:

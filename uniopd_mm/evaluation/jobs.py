@@ -2,7 +2,7 @@
 
     <out>/<checkpoint>/<task>/samples.jsonl     every question's responses and scores, as lmms-eval logs them
     <out>/<checkpoint>/<task>/lmms_eval.json    lmms-eval's own results
-    <out>/<checkpoint>/<task>/score.json        written last: the Score, the job's key, the checksum of the samples
+    <out>/<checkpoint>/<task>/score.json        written last: the Score, the job's key, checksums of all three
 
 A job counts as done where all of that is there, belongs to the same key, and is what was written.
 """
@@ -10,8 +10,9 @@ A job counts as done where all of that is there, belongs to the same key, and is
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from uniopd_mm.evaluation.records import Score, Status, SuiteTask
 from uniopd_mm.evaluation.results import score_from_json, score_to_json
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import json_line, standard
+from uniopd_mm.types import UserError
 
 SCORE, SAMPLES, RESULTS = "score.json", "samples.jsonl", "lmms_eval.json"
 LONGEST_CELL = 20_000  # characters of a row's cell in samples.jsonl
+ROOM = 8_000_000  # bytes, of a small benchmark's files
 FINISHED = (Status.DONE, Status.INAPPLICABLE)
 
 
@@ -75,6 +78,23 @@ def blank_score(job: Job, status: Status, reason: str) -> Score:
     )
 
 
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def check_room(folder: Path) -> None:
+    """Raises UserError where a job's files would not fit, before hours of work: a full disk does not free itself."""
+    free = shutil.disk_usage(existing(folder)).free
+    if free < ROOM:
+        raise UserError(
+            f"{folder}: {free / 1e6:,.1f} MB free, and results need {ROOM / 1e6:,.0f}; free some and give the same "
+            "command again"
+        )
+
+
 def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], results: Mapping[str, Any]) -> None:
     """All files of a job, the score last.
 
@@ -85,8 +105,8 @@ def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], resu
     write_atomically(job.folder / SAMPLES, lines, run=None)
     text = json.dumps(standard(results), indent=1, default=str)
     write_atomically(job.folder / RESULTS, [text.encode()], run=None)
-    digest = hashlib.sha256(b"".join(lines)).hexdigest()
-    record = {"key": job.key, "samples_sha256": digest, "score": score_to_json(score)}
+    record = {"key": job.key, "files": _digests(job.folder), "score": score_to_json(score)}
+    record["sha256"] = _sha256_of(record)
     write_atomically(job.folder / SCORE, [json.dumps(record, indent=1, allow_nan=False).encode()], run=None)
 
 
@@ -119,22 +139,39 @@ def stored(job: Job) -> Stored:
     try:
         record = json.loads(path.read_bytes())
         score = score_from_json(record["score"])
-        digest = _sha256(job.folder / SAMPLES)
-        key, expected = str(record["key"]), str(record["samples_sha256"])
+        whole = record.pop("sha256") == _sha256_of(record)
+        changed = [name for name, digest in _digests(job.folder).items() if record["files"][name] != digest]
+        key = record["key"]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return Stored(problem=f"{path}: damaged ({type(error).__name__})")
-    if digest != expected:
-        return Stored(problem=f"{job.folder / SAMPLES}: not what was written")
+    if not whole or changed:
+        return Stored(problem=f"{job.folder / (changed or [SCORE])[0]}: not what was written")
     if key != job.key:
         return Stored(problem=f"{path}: made with other settings, another checkpoint or another version of the task")
     if score.status not in FINISHED:
-        return Stored(score=score, problem=f"{job.label}: {len(score.unreadable)} questions could not be read")
-    return Stored(score=score)
+        problem = f"{job.label}: {len(score.unreadable)} questions could not be read"
+        return Stored(score=_as_asked(score, job), problem=problem)
+    return Stored(score=_as_asked(score, job))
+
+
+def _as_asked(score: Score, job: Job) -> Score:
+    """With what decides nothing as the suite has it now."""
+    task = job.task
+    return replace(score, checkpoint=job.checkpoint.name, title=task.title, domain=task.domain, paper=task.paper)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the files beside the score, by name."""
+    return {name: _sha256(folder / name) for name in (SAMPLES, RESULTS)}
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def first_samples(job: Job, count: int) -> list[dict[str, Any]]:

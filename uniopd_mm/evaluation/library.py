@@ -48,6 +48,15 @@ def settings_of(name: str) -> Mapping[str, Any]:
     return {**entries["metadata"], "repeats": entries.get("repeats", 1), "max_new_tokens": length}
 
 
+def takes_several(entries: Mapping[str, Any]) -> bool:
+    """Whether what a YAML says scores several responses to each question, as many as it is told."""
+    return any(
+        function["function"] == "take_first_k"
+        for pipeline in entries.get("filter_list") or ()
+        for function in pipeline["filter"]
+    )
+
+
 def task_hash(name: str) -> str:
     """Of the task's YAML, of those that it includes, and of the source of the modules that it names: another prompt,
     setting or scorer is another task."""

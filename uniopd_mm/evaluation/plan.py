@@ -18,8 +18,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from uniopd_mm.evaluation.checkpoints import Checkpoint
-from uniopd_mm.evaluation.jobs import Job, Limits, Stored, job_folder, stored
-from uniopd_mm.evaluation.library import our_tasks, task_hash, task_metadata, task_yaml
+from uniopd_mm.evaluation.jobs import Job, Limits, Stored, existing, job_folder, stored
+from uniopd_mm.evaluation.library import our_tasks, takes_several, task_hash, task_metadata, task_yaml
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.pass_rates import revision
 
@@ -76,6 +76,8 @@ def make_jobs(
                 "revision": revisions[checkpoint.name],
                 "task": task.task,
                 "task_hash": hashes[task.task],
+                "metric": task.metric,
+                "full_mark": task.scale,
                 "limit": limits.limit,
                 "num_samples": limits.num_samples,
                 "max_new_tokens": limits.max_new_tokens,
@@ -142,7 +144,9 @@ def _size(task: str, limits: Limits) -> tuple[str, str]:
         return "?", "?"
     published = task_metadata(task).get("questions")
     questions = min(published, limits.limit or published) if published else None
-    samples = limits.num_samples or task_yaml(task).get("repeats", 1)
+    samples = task_yaml(task).get("repeats", 1)
+    if takes_several(task_yaml(task)):
+        samples = limits.num_samples or samples
     return (f"{questions:,}", f"{questions * samples:,}") if questions else ("?", "?")
 
 
@@ -156,7 +160,7 @@ def needs(plan: Plan, out: Path, offline: bool) -> list[str]:
     """What a person should know before it starts, a line each."""
     lines = []
     if plan.download_gb:
-        free = shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free / 1e9
+        free = shutil.disk_usage(existing(Path(HF_HUB_CACHE))).free / 1e9
         lines.append(
             f"to fetch from the hub: about {plan.download_gb:,.3g} GB into {HF_HUB_CACHE} ({free:,.0f} GB free)"
         )
@@ -164,12 +168,6 @@ def needs(plan: Plan, out: Path, offline: bool) -> list[str]:
             lines.append("this does not fit: set HF_HOME to a larger disk, or give tasks= or data_root=")
         if offline or os.environ.get("HF_HUB_OFFLINE") == "1":
             lines.append("offline: what is to be fetched will be named as missing")
-    free = shutil.disk_usage(_existing(out)).free / 1e9
+    free = shutil.disk_usage(existing(out)).free / 1e9
     lines.append(f"results go to {out} ({free:,.0f} GB free)")
     return lines
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path

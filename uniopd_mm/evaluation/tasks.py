@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uniopd_mm.evaluation.available import require_lmms_eval
-from uniopd_mm.evaluation.library import our_tasks
+from uniopd_mm.evaluation.library import our_tasks, takes_several
 from uniopd_mm.reasons import in_short
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
@@ -44,7 +44,8 @@ def load_task(
         data_root = Path(data_root).absolute()
         os.environ[DATA_ROOT] = str(data_root)
     with untouched_rng():
-        task = _loaded(name, changed(_config(name), data_root, num_samples))
+        config = _config(name)
+        task = _loaded(name, changed(config, data_root, num_samples), config.get("dataset_path"))
     if max_new_tokens is not None:  # only now: a task may have generation_kwargs by the kind of model, too
         task.set_config(key="generation_kwargs", value={"max_new_tokens": max_new_tokens}, update=True)
     return task
@@ -55,7 +56,7 @@ def changed(config: Mapping[str, Any], data_root: Path | None, num_samples: int 
     config = dict(config)
     if data_root is not None:
         config |= _relocated(config, data_root)
-    if num_samples is not None and any(function["function"] == "take_first_k" for function in _functions(config)):
+    if num_samples is not None and takes_several(config):
         config |= {"repeats": num_samples, "filter_list": _taking(config["filter_list"], num_samples)}
     return config
 
@@ -84,7 +85,8 @@ def _manager() -> "TaskManager":
     return TaskManager("ERROR")
 
 
-def _loaded(name: str, config: dict[str, Any]) -> "ConfigurableMessagesTask":
+def _loaded(name: str, config: dict[str, Any], place: str | None) -> "ConfigurableMessagesTask":
+    """`place` is where the hub has its data."""
     from lmms_eval.api.task import ConfigurableMessagesTask
 
     try:
@@ -94,7 +96,7 @@ def _loaded(name: str, config: dict[str, Any]) -> "ConfigurableMessagesTask":
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # of datasets, of the hub, or of a task's own code
-        place, reason = config.get("dataset_path"), in_short(_cause(error)) or type(error).__name__
+        reason = in_short(_cause(error)) or type(error).__name__
         raise UserError(
             f"task {name}: its data {place} cannot be loaded: {reason}; put it into data_root=DIR as DIR/{place}, or "
             "see that the hub can be reached"
@@ -128,10 +130,6 @@ def _local_files(files: Any, root: Path) -> Any:
         return files
     owner, name, file = str(files).removeprefix(HUB).split("/", 2)
     return str(root / owner / name / file) if (root / owner / name).is_dir() else files
-
-
-def _functions(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [function for pipeline in config.get("filter_list") or () for function in pipeline["filter"]]
 
 
 def _taking(pipelines: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
