@@ -1,15 +1,17 @@
 """Runs jobs in worker processes, one model in each, side by side where there are GPUs.
 
 A worker keeps its model for all tasks of a checkpoint, so that start-up is paid once. What goes wrong with a job, up to
-the death of its worker, is named, tried once more and then left; it never ends the sweep.
+the death of its worker, is named, tried once more and then left; it never ends the sweep. So is loading a checkpoint.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import final
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
+from uniopd_mm.reasons import in_short
 from uniopd_mm.tracking.console import interactive, progress, terminal, warning
 
 ATTEMPTS = 2
 POLL_SECONDS = 0.5
 PATIENCE = 10.0  # seconds for a worker to end by itself
+MODULE = "uniopd_mm.evaluation.worker"
 
 
 class JobFailed(Exception):
@@ -42,6 +46,9 @@ class Unloadable(Exception):
 class Worker:
     """One process with one model, which it loads when it is sent an `Opening`.
 
+    It leads a group of processes of its own: what it starts ends with it, and an interrupt from the keyboard, which
+    the sweep answers for all, does not reach it.
+
     Args:
         gpus: what it may see, None for all there is.
         log: where all that it prints goes.
@@ -52,10 +59,16 @@ class Worker:
         here, there = Pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | ({} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus})
-        command = [sys.executable, "-m", "uniopd_mm.evaluation.worker", str(there.fileno())]
+        command = [sys.executable, "-m", MODULE, str(there.fileno()), str(os.getpid())]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, pass_fds=[there.fileno()], env=environment
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[there.fileno()],
+                env=environment,
+                start_new_session=True,
             )
         there.close()
         self._connection: Connection = here
@@ -68,8 +81,9 @@ class Worker:
         """
         try:
             while not self._connection.poll(POLL_SECONDS):
-                if deadline is not None and monotonic() > deadline:
-                    raise WorkerLost("it took longer than task_minutes")
+                if self._process.poll() is not None and not self._connection.poll():
+                    raise EOFError  # a process that it has started holds the other end open
+                check_time(deadline)
             return self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait()
@@ -86,14 +100,21 @@ class Worker:
     def close(self) -> None:
         """End the process: by itself, if it is idle and quick about it."""
         self._connection.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
-        self._process.kill()
+        """End whatever is left of it and of what it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def check_time(deadline: float | None) -> None:
+    """Raises WorkerLost after it."""
+    if deadline is not None and monotonic() > deadline:
+        raise WorkerLost("it took longer than task_minutes")
 
 
 @final
@@ -119,6 +140,7 @@ class Sweep:
     def run(self) -> dict[tuple[str, str], str]:
         """Do all jobs; why those that came to nothing did, by checkpoint and task."""
         self._waiting = deque((job, 1) for job in self.jobs)
+        self._unloaded = Counter[str]()
         self._lock = threading.Lock()
         self._status: dict[int, str] = {}
         self._stopped = threading.Event()
@@ -132,8 +154,10 @@ class Sweep:
                 for thread in threads:
                     thread.join()
             finally:
-                self._stopped.set()
-                for worker in list(self._workers.values()):
+                with self._lock:  # none is started afterwards
+                    self._stopped.set()
+                    left = list(self._workers.values())
+                for worker in left:
                     worker.kill()
         return self.failures
 
@@ -155,9 +179,10 @@ class Sweep:
                 self._failed(job, attempt, str(lost))
             except Unloadable as reason:
                 self._kill(slot)
-                self._failed(job, attempt, str(reason))
-                if attempt == ATTEMPTS:
-                    self._give_up(job.checkpoint, str(reason))
+                self._not_loaded(job, attempt, str(reason))
+            except Exception as error:  # noqa: BLE001 - else all that waits would be lost without a word
+                self._kill(slot)
+                self._failed(job, attempt, in_short(f"{type(error).__name__}: {error}"))
         self._close(slot)
 
     def _take(self, held: Checkpoint | None) -> tuple[Job, int] | None:
@@ -172,7 +197,7 @@ class Sweep:
     def _open(self, slot: int, gpus: str | None, job: Job) -> None:
         self._show(slot, f"{job.checkpoint.name}: loading")
         try:
-            worker = self._workers[slot] = Worker(gpus, self.logs / f"worker_{slot}.log")
+            worker = self._start(slot, gpus)
             worker.send(self.openings[job.checkpoint.name])
             answer = worker.answer()
         except (WorkerLost, OSError) as lost:
@@ -180,6 +205,14 @@ class Sweep:
         if isinstance(answer, Failed):
             raise Unloadable(answer.reason)
         assert isinstance(answer, Ready)
+        self._unloaded.pop(job.checkpoint.name, None)
+
+    def _start(self, slot: int, gpus: str | None) -> Worker:
+        with self._lock:
+            if self._stopped.is_set():
+                raise WorkerLost("the sweep has ended")
+            worker = self._workers[slot] = Worker(gpus, self.logs / f"worker_{slot}.log")
+            return worker
 
     def _do(self, slot: int, job: Job) -> None:
         worker, deadline = self._workers[slot], None
@@ -192,6 +225,7 @@ class Sweep:
             if isinstance(answer, Failed):
                 raise JobFailed(answer.reason)
             assert isinstance(answer, Asked)
+            check_time(deadline)
             done += answer.questions
             self._show(slot, f"{job.label} {done}/{answer.total}")
         with self._lock:
@@ -211,13 +245,22 @@ class Sweep:
             self.failures[job.checkpoint.name, job.task.task] = reason
             self._bar.advance(1, self._shown())
 
-    def _give_up(self, checkpoint: Checkpoint, reason: str) -> None:
-        """What waits for a checkpoint that cannot be loaded has failed too."""
+    def _not_loaded(self, job: Job, attempt: int, reason: str) -> None:
+        """Loading has tries of its own: after the last, all that waits for the checkpoint has failed."""
+        if self._stopped.is_set():
+            return
+        name = job.checkpoint.name
         with self._lock:
-            lost = [entry for entry in self._waiting if entry[0].checkpoint == checkpoint]
-            self._waiting = deque(entry for entry in self._waiting if entry not in lost)
-        for job, _ in lost:
-            self._failed(job, ATTEMPTS, reason)
+            self._unloaded[name] += 1
+            self._waiting.appendleft((job, attempt))
+            if self._unloaded[name] < ATTEMPTS:
+                warning(f"{name} cannot be loaded: {reason}; tried once more")
+                return
+            lost = [waiting for waiting, _ in self._waiting if waiting.checkpoint == job.checkpoint]
+            self._waiting = deque(entry for entry in self._waiting if entry[0].checkpoint != job.checkpoint)
+            warning(f"{name} cannot be loaded: {reason}; {len(lost)} of its evaluations are left")
+            self.failures |= {(name, waiting.task.task): reason for waiting in lost}
+            self._bar.advance(len(lost), self._shown())
 
     def _show(self, slot: int, text: str) -> None:
         with self._lock:

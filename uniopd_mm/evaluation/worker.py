@@ -1,9 +1,10 @@
-"""`python -m uniopd_mm.evaluation.worker FD`: one model, loaded once, that is evaluated on one task after another.
+"""`python -m uniopd_mm.evaluation.worker FD PID`: one model, loaded once, that is evaluated on one task after another.
 
-Started by the sweep; FD is its end of the connection. Ends when the sweep does.
+Started by the sweep, whose process is PID; FD is its end of the connection. Ends when the sweep does.
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,14 +19,15 @@ from transformers.utils import logging as transformers_logging
 from uniopd_mm.evaluation.contamination import TrainingPrompts, training_prompts
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import TaskRun, load_task, run_task
-from uniopd_mm.evaluation.jobs import Job, blank_score, write_outcome
+from uniopd_mm.evaluation.jobs import Job, blank_score, check_room, write_outcome
 from uniopd_mm.evaluation.library import settings_of
+from uniopd_mm.evaluation.messages import sample_of
 from uniopd_mm.evaluation.opening import open_model
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import departures, score_of
 from uniopd_mm.reasons import in_short
-from uniopd_mm.types import BadSample, UserError
+from uniopd_mm.types import Media, UserError
 
 
 def work(connection: Connection) -> None:
@@ -75,35 +77,49 @@ def evaluate_job(
     """One task on the model, and its files.
 
     Raises:
-        UserError: the task's data cannot be read, or not one question of it.
+        UserError: the task's data cannot be read, or not one question of it; the disk is full.
     """
     limits = job.limits
+    check_room(job.folder)
     task = load_task(
         job.task.task,
         data_root=opening.data_root,
         num_samples=limits.num_samples,
         max_new_tokens=limits.max_new_tokens,
     )
-    unseen = unreadable_kinds(model, task)
+    total = min(limits.limit or len(task.eval_docs), len(task.eval_docs))
+    unseen = unreadable_kinds(model, task, total)
     if unseen:
         reason = f"it reads no {' and no '.join(sorted(unseen))}"
         write_outcome(job, blank_score(job, Status.INAPPLICABLE, reason), [], {})
         return
-    total = min(limits.limit or len(task.eval_docs), len(task.eval_docs))
     model.reset()
     model.advanced = lambda count: connection.send(Asked(questions=count, total=total))
     run = run_task(model, task, limit=limits.limit)
     write_outcome(job, scored(job, run, _contaminated(task, prompts, total)), list(run.samples), run.results)
 
 
-def unreadable_kinds(model: EngineModel, task: Any) -> set[str]:
-    """The kinds of media of a task's first question that the model has no eyes for."""
+def unreadable_kinds(model: EngineModel, task: Any, total: int) -> set[str]:
+    """The kinds of media of a task's first questions that the model has no eyes for.
+
+    Of a model that sees anything, the first question that can be read tells. One that reads nothing but text is asked
+    nothing if any question has media, as a benchmark may well begin with some that have none.
+    """
+    eyes = {name.partition(".")[0] for name in model.processor.settings.binding}
+    for index in range(total):
+        kinds = _kinds(task, index)
+        if kinds is not None and (eyes or kinds):
+            return kinds - eyes
+    return set()
+
+
+def _kinds(task: Any, index: int) -> set[str] | None:
+    """Of one question; None where it cannot be read, which is named when it is asked."""
     try:
-        messages = task.doc_to_messages(task.eval_docs[0])
-    except BadSample:
-        return set()  # it is named when the question is asked
-    kinds = {part["type"] for turn in messages for part in turn["content"] if part["type"] != "text"}
-    return kinds - {name.partition(".")[0] for name in model.processor.settings.binding}
+        sample = sample_of(task.doc_to_messages(task.eval_docs[index]), str(index), "")
+    except Exception:  # noqa: BLE001 - a task's own code
+        return None
+    return {item.kind for turn in sample.messages for item in turn.content if isinstance(item, Media)}
 
 
 def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
@@ -136,11 +152,12 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
 
 
 def departed(job: Job, run: TaskRun, published: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the run asked less than the task does by itself."""
+    """Where the run asked less than the task does by itself. Only tasks that score several responses take a number."""
     limits = job.limits
+    responses = limits.num_samples if limits.num_samples == run.num_samples else None
     asked = (
         ("questions", limits.limit and run.num_questions, published.get("questions")),
-        ("responses", limits.num_samples, published.get("repeats")),
+        ("responses", responses, published.get("repeats")),
         ("tokens a response", limits.max_new_tokens, published.get("max_new_tokens")),
     )
     used = {noun: count for noun, count, _ in asked if count is not None}
@@ -157,21 +174,25 @@ def _contaminated(task: Any, prompts: TrainingPrompts | None, total: int) -> int
 
 
 def _reason(error: Exception) -> str:
-    if not isinstance(error, UserError):
-        traceback.print_exc()  # into the worker's log
-    return in_short(error) or type(error).__name__
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())  # whole, as the remedy stands at its end
+    traceback.print_exc()  # into the worker's log
+    return f"{type(error).__name__}: {in_short(error)}"
 
 
 def _end_with_parent(parent: int) -> None:
-    """A sweep that is killed must not leave models on GPUs."""
+    """A sweep that is killed must not leave models on GPUs, nor what they have started."""
     while os.getppid() == parent:
         time.sleep(1)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)
 
 
 def main() -> None:
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    work(Connection(int(sys.argv[1])))
+    connection, parent = Connection(int(sys.argv[1])), int(sys.argv[2])
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    work(connection)
 
 
 if __name__ == "__main__":
