@@ -102,7 +102,7 @@ _LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)
 _IS_CORRECT = re.compile(
     r" is (?:(?:the )?(?:correct|right|best)(?: (?:answer|option|choice|one))?|the answer)[.!]*$", re.IGNORECASE
 )
-_BULLET = re.compile(r"[-•>#]+\s+(?=[^\s\d])")
+_BULLET = re.compile(r"[-•>#✅✔☑👉➡→]+\s+(?=[^\s\d])")
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0f\ufeff]")
 # Full-width letters and marks, as Chinese and Japanese keyboards write them.
 _FULL_WIDTH = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"。": ".", "、": ", "})

@@ -5,9 +5,9 @@ The judge by a language model that exists for it is left out.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
-from uniopd_mm.tasks.benchmarks.option_lists import lettered, taken_labels
+from uniopd_mm.tasks.benchmarks.option_lists import grade_label_or_value, lettered
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
-from uniopd_mm.tasks.choices import format_choices, grade_choice
+from uniopd_mm.tasks.choices import format_choices
 from uniopd_mm.tasks.math_answers import grade_math
 from uniopd_mm.types import Outcome
 
@@ -25,17 +25,9 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    r"""By value where there are no options; else by letter or text, or by the right option's value (\sqrt{8} for the
-    option 2\sqrt{2}) where the response takes none of them."""
+    """By value where there are no options; else by letter, text or value of the right one."""
     choices = _choices(row)
-    if not choices:
-        return grade_math(response, target(row))
-    outcome = grade_choice(response, target(row), choices)
-    value = choices.get(target(row), target(row))
-    if outcome.correct is not False or value == target(row) or taken_labels(response, choices):
-        return outcome
-    by_value = grade_math(response, value)
-    return outcome if by_value.correct is False else by_value
+    return grade_label_or_value(response, target(row), choices) if choices else grade_math(response, target(row))
 
 
 def _choices(row: Row) -> dict[str, str]:

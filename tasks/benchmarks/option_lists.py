@@ -11,6 +11,7 @@ from string import ascii_uppercase
 
 from uniopd_mm.tasks.answers import final_answer, right, unknown, unwrapped, wrong
 from uniopd_mm.tasks.choices import chosen_labels, grade_choice
+from uniopd_mm.tasks.math_answers import grade_math
 from uniopd_mm.tasks.quoting import quote
 from uniopd_mm.types import Outcome
 
@@ -59,6 +60,20 @@ def taken_labels(response: str, choices: Mapping[str, str]) -> frozenset[str]:
     return frozenset[str]().union(*(chosen_labels(reading, choices) for reading in readings))
 
 
+def grade_label_or_value(response: str, label: str, choices: Mapping[str, str]) -> Outcome:
+    r"""By letter or text; where the response takes no option so, by the right one's value (\sqrt{8} for 2\sqrt{2},
+    15^\circ for 15°), if no other one has it too. Never raises."""
+    outcome = grade_choice(response, label, dict(choices))
+    value = choices.get(label, label)
+    if outcome.correct is not False or value == label or taken_labels(response, choices):
+        return outcome
+    by_value = grade_math(response, value)
+    others = (text for other, text in choices.items() if other != label)
+    if not by_value.correct or any(grade_math(response, text).correct for text in others):
+        return outcome
+    return by_value
+
+
 def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> Outcome:
     """Right where the response takes all options that the reference names ("A, C") and no other. Unknown where the
     reference names none, or one that is not there. Never raises."""
@@ -66,11 +81,11 @@ def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> O
     if not expected or not expected <= set(choices):
         return unknown(f"the reference answer {quote(reference)} is none of the choices {', '.join(choices)}")
     if len(expected) == 1:
-        return grade_choice(response, next(iter(expected)), dict(choices))
+        return grade_label_or_value(response, next(iter(expected)), choices)
     final = final_answer(response)
     if final is None:
         return wrong("empty response")
-    taken = _run_together(final.readings[-1], choices) or taken_labels(response, choices)
+    taken = _alone(final.readings[-1], choices) or taken_labels(response, choices)
     if _OR.search(final.readings[-1]):
         return wrong(f"offers {_joined(taken)} for choice")
     shown = f"takes {_joined(taken) or 'no choice'}"
@@ -81,12 +96,13 @@ def _labels_in(reference: str) -> frozenset[str]:
     return frozenset(re.findall(r"[A-Z0-9]+", reference.upper()))
 
 
-def _run_together(text: str, choices: Mapping[str, str]) -> frozenset[str]:
-    """The labels of "AC"."""
-    letters = unwrapped(text)
-    return (
-        frozenset(letters) if len(letters) > 1 and letters.isupper() and set(letters) <= set(choices) else frozenset()
-    )
+_PARTED = re.compile(r"\\[,;:! {}&]|[\s{}&~]")
+
+
+def _alone(text: str, choices: Mapping[str, str]) -> frozenset[str]:
+    r"""The labels of a text that has nothing but labels: "AC", "\{A, C\}", "A \& C"."""
+    letters = "".join(map(unwrapped, _PARTED.sub(",", unwrapped(text)).split(",")))
+    return frozenset(letters) if len(letters) > 1 and set(letters) <= set(choices) else frozenset()
 
 
 def _listed(text: str, marks: Sequence[re.Match[str]]) -> dict[str, str]:

@@ -240,11 +240,20 @@ def test_the_first_rows_of_wemath_are_whole_problems(task_of: Tasks) -> None:  #
         ("\\boxed{B}", 1),
         ("B. 9 cm²", 1),
         ("\\boxed{9 cm²}", 1),
+        ("\\boxed{9 \\text{ cm}^2}", 1),
+        ("\\boxed{8 \\text{ cm}^2}", 0),
+        ("\\boxed{9.0}", 0),  # of B as of D
         ("\\boxed{A}", 0),
         ("Bee", 0),
         *((text, 0) for text in HOSTILE),
     ],
 )
 def test_wemath(response: str, expected: float) -> None:
-    row = {"ID": "a", "key": "2steps_1", "question": "?", "option": "A. 6 cm²;B. 9 cm²;C. 12 cm²", "answer": "B"}
+    row = {
+        "ID": "a",
+        "key": "2steps_1",
+        "question": "?",
+        "option": "A. 6 cm²;B. 9 cm²;C. 12 cm²;D. 9 cm³",
+        "answer": "B",
+    }
     assert reward(wemath, row, response) == expected

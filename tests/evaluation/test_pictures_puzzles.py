@@ -67,6 +67,11 @@ LISTED = "The ball is red. Select from A, B and C. (A) True (B)False (C)Cannot b
         (PICTURED, "A, C", "\\boxed{AC}", 1),
         (PICTURED, "A, C", "The answer is A and C.", 1),
         (PICTURED, "A, C", "\\boxed{(A) and (C)}", 1),
+        *(
+            (PICTURED, "A, C", f"\\boxed{{{said}}}", 1)
+            for said in (r"\{A, C\}", r"A, \, C", r"A\ C", r"A \& C", "A & C")
+        ),
+        (PICTURED, "A, C", "\\boxed{\\{A, B\\}}", 0),
         (PICTURED, "A, C", "\\boxed{A}", 0),
         (PICTURED, "A, C", "\\boxed{A, B, C}", 0),
         (PICTURED, "A, C", "\\boxed{A or C}", 0),
