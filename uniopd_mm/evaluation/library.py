@@ -4,7 +4,7 @@ Knows nothing of lmms-eval, whose import takes half a minute.
 """
 
 import hashlib
-import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -58,8 +58,8 @@ def takes_several(entries: Mapping[str, Any]) -> bool:
 
 
 def task_hash(name: str) -> str:
-    """Of the task's YAML, of those that it includes, and of the source of the modules that it names: another prompt,
-    setting or scorer is another task."""
+    """Of the task's YAML, of those that it includes, and of the source of the modules that it names and of those of
+    `uniopd_mm.tasks` that they use in turn: another prompt, setting or scorer is another task."""
     content = hashlib.sha256()
     for path in (*_files(our_tasks()[name]), *_modules(task_yaml(name))):
         content.update(path.read_bytes())
@@ -86,10 +86,31 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _modules(entries: Mapping[str, Any]) -> list[Path]:
-    """The source files of all functions that a YAML names, each once."""
-    names = {text.rpartition(".")[0] for text in _texts(entries) if text.startswith("uniopd_mm.")}
-    specs = [importlib.util.find_spec(name) for name in sorted(names)]
-    return [Path(spec.origin) for spec in specs if spec is not None and spec.origin]
+    """The source files of all functions that a YAML names, and of what they use; each once, in one order."""
+    found: dict[str, Path] = {}
+    ahead = [text.rpartition(".")[0] for text in _texts(entries) if text.startswith("uniopd_mm.")]
+    while ahead:
+        name = ahead.pop()
+        if name not in found and (path := _source(name)):
+            found[name] = path
+            ahead += _used(path.read_text())
+    return [found[name] for name in sorted(found)]
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module of this package, which is not imported for it; None for any other name."""
+    place = Path(__file__).parents[1].joinpath(*name.split(".")[1:])
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+# Imports, and also texts that name a module, as what starts a process of it has.
+_NAMED = re.compile(r"\b(uniopd_mm\.tasks(?:\.\w+)*)(?: import (?:\(([^)]*)\)|([\w ,]+)))?")
+
+
+def _used(source: str) -> set[str]:
+    """Names below `uniopd_mm.tasks` in a source; some are no modules."""
+    found = [(match[1], re.findall(r"\w+", match[2] or match[3] or "")) for match in _NAMED.finditer(source)]
+    return {name for module, members in found for name in (module, *(f"{module}.{member}" for member in members))}
 
 
 def _texts(value: Any) -> Iterator[str]:
