@@ -3,11 +3,16 @@ r"""AIME and HMMT: problems in mathematics whose answer is one value, or several
 Rows have `problem` and `answer`; HMMT's answers are LaTeX. The prompt is that of arXiv 2605.03677.
 """
 
-from uniopd_mm.tasks.answers import final_answer, normalise
+import re
+
+from uniopd_mm.tasks.answers import final_answer
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
-from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.math_answers import LONGEST_ANSWER, grade_math
+from uniopd_mm.tasks.math_numbers import read_number
+from uniopd_mm.tasks.math_spelling import spelled, squeezed
 from uniopd_mm.types import Outcome
 
+_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -28,9 +33,13 @@ def grade(row: Row, response: str) -> Outcome:
 
 
 def voted(response: str) -> str | None:
-    """The final answer as texts are compared, None where there is none."""
+    r"""The final answer, numbers in one way of writing (0.5 for \frac12), None where there is none."""
     final = final_answer(response)
-    return normalise(final.readings[-1]) if final else None
+    if final is None or len(final.readings[-1]) > LONGEST_ANSWER:
+        return None
+    text = spelled(final.readings[-1])
+    number = read_number(_THOUSANDS.sub("", text))
+    return str(number.value) if number else squeezed(text)
 
 
 _BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, answer=voted)

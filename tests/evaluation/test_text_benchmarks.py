@@ -72,6 +72,7 @@ def test_a_reference_that_cannot_be_read_leaves_responses_unknown() -> None:
         (["130", "130", "28"], 1.0),
         (["28", "28", "130"], 0.0),
         (["130.0", r"\frac{260}{2}", "28", "130", "28"], 1.0),  # written in other ways: one answer
+        ([r"\tfrac{260}2", "1.3e2", r"130 \text{ }", "28", "28"], 1.0),
     ],
 )
 def test_majority_of_final_answers(answers: list[str], score: float) -> None:

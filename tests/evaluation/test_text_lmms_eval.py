@@ -151,7 +151,7 @@ def test_fault_5_scores_are_those_of_the_command_line(task_of: Callable[[str], A
             f"<think>{wrong}</think>{right}",
             f"<think>{right}</think>{wrong}",
             f"{wrong}</think>{right}",
-            f"<think>{right}",
+            f"<think>{right}",  # cut off: no answer, on either side
         ]
         for right, wrong in zip(*(FIXTURES[name].responses(right=right) for right in (True, False)), strict=True)
     ]
@@ -160,7 +160,7 @@ def test_fault_5_scores_are_those_of_the_command_line(task_of: Callable[[str], A
         task = task_of(name)
         scores.append(scores_of(task, Canned(task, thoughts), reasoning_tags=tags))
     assert scores[0] == scores[1]
-    assert scores[0]["score"] == 75
+    assert scores[0]["score"] == 50
 
 
 def test_rows_are_asked_with_what_their_prompt_says(task_of: Callable[[str], Any]) -> None:
