@@ -117,6 +117,7 @@ _IT_IS = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"[,.;\n] ?(?:so|thus|hence|therefore),? (?P<rest>[^,.;\n]+[.!]?)$", re.IGNORECASE)
+_LABEL_BEHIND = re.compile(r"(?P<text>.+?)(?<![, ])[, ]*+\((?:option |choice )?(?P<label>\w{1,3})\)[.!]*", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"[\s,.;/)\]]*"
     r"(?:(?:or|and|but|perhaps|maybe|possibly|else|also|either|it is|it's|option|choice|answer|the)\b[\s,(\[]*"
@@ -163,6 +164,8 @@ def _labels_in_sentence(text: str, choices: Mapping[str, str]) -> frozenset[str]
     if concluded := _CONCLUSION.search(text):
         label = _bare(concluded["rest"])
         return frozenset({label}) if label in choices else _labels_of_text(concluded["rest"], choices)
+    if (named := _LABEL_BEHIND.fullmatch(text)) and (label := named["label"].upper()) in choices:
+        return frozenset({label}) & _labels_of_text(named["text"], choices)
     label, _, rest = text.replace(":", ".", 1).partition(".")
     label = _bare(label)
     return frozenset({label}) & _labels_of_text(rest, choices) if label.isalpha() else frozenset()

@@ -14,6 +14,7 @@ TAKES_B = [
     "'B'", "“B”", '"B".', "“B”.", "‘B’.", "B!", "B...", "B.)", "B).", "(B", "B]", "* B", "- B", "• B", "> B", "# B",
     "### B",
     "✅ B", "✅ **B. blue**", "**✅ B**", "✔️ blue", "The correct answer is:\n\n✅ **B. blue**", "👉 **Answer: B**",
+    "The answer is the blue (B).", "blue (B)", "Blue (option B)",
     "* **B**", "\n\nB\n\n", "\tB", "B\u00a0", "$B$", "$B$.", r"\(B\)", r"\text{B}", r"\textsf{B}", r"\mathbf{B}.",
     r"\boxed{B}", r"\boxed{ B }", r"\boxed{(B)}", r"\boxed{B.}", r"\boxed{\text{B}}", r"\boxed{\text{(B)}}",
     r"\boxed{b}",
