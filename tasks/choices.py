@@ -117,7 +117,7 @@ _IT_IS = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"[,.;\n] ?(?:so|thus|hence|therefore),? (?P<rest>[^,.;\n]+[.!]?)$", re.IGNORECASE)
-_LABEL_BEHIND = re.compile(r"(?P<text>.+?)(?<![, ])[, ]*+\((?:option |choice )?(?P<label>\w{1,3})\)[.!]*", re.IGNORECASE)
+_LABEL_BEHIND = re.compile(r"(?P<text>.+?)(?<![, ])[, ]*+\((?:option )?(?P<label>\w{1,3})\)[.!]*", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"[\s,.;/)\]]*"
     r"(?:(?:or|and|but|perhaps|maybe|possibly|else|also|either|it is|it's|option|choice|answer|the)\b[\s,(\[]*"
