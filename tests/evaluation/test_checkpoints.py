@@ -45,9 +45,42 @@ def test_equal_names_become_longer(tmp_path: Path) -> None:
     assert all(name.endswith("/model") for name in names)
 
 
+def test_runs_of_one_name_in_two_places_are_two(tmp_path: Path) -> None:
+    one, other = run(tmp_path / "x" / "seed_0", 5), run(tmp_path / "y" / "seed_0", 5)
+    assert [found.name for found in read_checkpoints([str(one), str(other)])] == ["x/seed_0/step_5", "y/seed_0/step_5"]
+
+
+def test_a_hub_name_beside_a_folder_that_ends_like_it(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "Qwen" / "Qwen3")
+    names = [found.name for found in read_checkpoints(["Qwen/Qwen3", str(folder)])]
+    assert names == ["Qwen/Qwen3", f"{tmp_path.name}/Qwen/Qwen3"]
+
+
+def test_names_that_would_share_a_folder_are_told_apart_or_refused(tmp_path: Path) -> None:
+    one, other = checkpoint(tmp_path / "x" / "a b"), checkpoint(tmp_path / "y" / "a,b")
+    assert len({found.folder for found in read_checkpoints([str(one), str(other)])}) == 2
+    beside = checkpoint(tmp_path / "x" / "a,b")
+    with pytest.raises(UserError, match="rename the folder"):
+        read_checkpoints([str(one), str(beside)])
+
+
+def test_one_checkpoint_by_two_names_is_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(tmp_path / "a", 5)
+    monkeypatch.chdir(tmp_path)
+    assert read_checkpoints(["a"]) == read_checkpoints([str(folder)])  # so that what is done is found again
+    with pytest.raises(UserError, match="a/checkpoints/step_5 is given twice"):
+        read_checkpoints(["a", "a/checkpoints/step_5"])
+
+
 def test_an_adapter_is_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     assert read_checkpoints([str(tmp_path)])[0].path == str(tmp_path)
+
+
+def test_a_run_without_a_checkpoint_is_refused_by_its_own_key(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UserError, match=r"^checkpoints: .*no complete checkpoint yet"):
+        read_checkpoints([str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -57,6 +90,7 @@ def test_an_adapter_is_a_checkpoint(tmp_path: Path) -> None:
         (["a/b", "a/b"], "a/b is given twice"),
         (["./nowhere"], r"\./nowhere: no such folder"),
         (["runs/nowhere"], "runs/nowhere: no such folder"),
+        (["nowhere/"], "nowhere/: no such folder"),
         (["EMPTY"], r"holds no config\.json"),
     ],
 )

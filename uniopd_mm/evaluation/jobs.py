@@ -9,7 +9,6 @@ A job counts as done where all of that is there, belongs to the same key, and is
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -59,7 +58,7 @@ class Job:
 
 
 def job_folder(out: Path, checkpoint: Checkpoint, task: str) -> Path:
-    return out / re.sub(r"[^\w.+-]+", "__", checkpoint.name) / task
+    return out / checkpoint.folder / task
 
 
 def blank_score(job: Job, status: Status, reason: str) -> Score:
