@@ -53,7 +53,8 @@ def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
     tasks = chosen_tasks(suite_tasks(config.suite.tasks), config.tasks)
     out, data_root = Path(config.out).expanduser(), _folder(config.data_root)
     limits = Limits(limit=config.limit, num_samples=config.num_samples, max_new_tokens=config.max_new_tokens)
-    jobs = make_jobs(checkpoints, tasks, limits, out, engine_settings(config))
+    no_network = config.offline or config.dry_run
+    jobs = make_jobs(checkpoints, tasks, limits, out, engine_settings(config), no_network)
     with nullcontext() if config.dry_run else alone_in(out):
         plan = make_plan(jobs, data_root)
         show(plan, out, config.offline)

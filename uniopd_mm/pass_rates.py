@@ -109,16 +109,16 @@ def _said(part: str | Media) -> Any:
     return part.kind, source if isinstance(source, str | bytes) else pickle.dumps(source), dict(part.options)
 
 
-def revision(path: str) -> Any:
-    """Which weights these are: a folder's files with their sizes and times, or the commit of a hub name; None where
-    there are none, which is for the one who loads them to say."""
+def revision(path: str, offline: bool = False) -> Any:
+    """Which weights these are: a folder's files with their sizes and times, or the commit of a hub name, `offline` of
+    what is in the cache; None where there are none, which is for the one who loads them to say."""
     folder = Path(path)
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         stats = [(str(file.relative_to(folder)), file.stat()) for file in files]
         return str(folder.resolve()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     try:
-        return AutoConfig.from_pretrained(path)._commit_hash
+        return AutoConfig.from_pretrained(path, local_files_only=offline)._commit_hash
     except (OSError, ValueError):
         return None
 

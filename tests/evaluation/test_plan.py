@@ -38,3 +38,17 @@ def test_responses_are_counted_as_they_will_be_asked_for(
 ) -> None:
     table = plan_table(make_plan(jobs([task], **limits), tmp_path))
     assert list(table.columns[2].cells) == [responses]
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_offline_the_hub_is_not_asked_about_a_checkpoint(offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def from_pretrained(path: str, local_files_only: bool) -> None:
+        asked.append(local_files_only)
+        raise OSError("no such file")
+
+    monkeypatch.setattr("uniopd_mm.pass_rates.AutoConfig.from_pretrained", from_pretrained)
+    hub = Checkpoint(name="b", path="owner/b")
+    make_jobs([hub], chosen_tasks([], ["uniopd_aime24"]), Limits(), Path("out"), {}, offline)
+    assert asked == [offline]

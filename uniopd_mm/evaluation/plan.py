@@ -60,9 +60,15 @@ def make_jobs(
     limits: Limits,
     out: Path,
     settings: Mapping[str, Any],
+    offline: bool = False,
 ) -> tuple[Job, ...]:
-    """One job for each checkpoint and task, a checkpoint's jobs together. `settings` are those of the engine."""
-    revisions = {checkpoint.name: _fingerprint(revision(checkpoint.path)) for checkpoint in checkpoints}
+    """One job for each checkpoint and task, a checkpoint's jobs together.
+
+    Args:
+        settings: those of the engine.
+        offline: do not ask the hub whether a checkpoint of its has changed.
+    """
+    revisions = {checkpoint.name: _fingerprint(revision(checkpoint.path, offline)) for checkpoint in checkpoints}
     hashes = {task.task: _hash(task.task) for task in tasks}
     return tuple(
         Job(
