@@ -60,14 +60,19 @@ def test_only_the_questions_that_are_asked_count() -> None:
 
 @pytest.mark.parametrize(("repeats", "marked"), [(1, ()), (2, ("2 responses only",))])
 def test_a_number_of_responses_that_a_task_does_not_take_is_no_departure(repeats: int, marked: tuple[str, ...]) -> None:
-    job = Job(
-        checkpoint=Checkpoint(name="a", path="a"),
-        task=SuiteTask(task="chartqa", title="", domain=""),
-        limits=Limits(num_samples=2),
-        folder=Path(),
-    )
     run: Any = SimpleNamespace(num_samples=repeats, num_questions=4)
-    assert departed(job, run, {}) == marked
+    assert departed(limited(num_samples=2), run, {}) == marked
+
+
+def test_data_that_lack_questions_are_a_departure() -> None:
+    run: Any = SimpleNamespace(num_samples=1, num_questions=4)
+    assert departed(limited(), run, {"questions": 2500}) == ("4 of 2500 questions",)
+    assert departed(limited(), run, {"questions": 4}) == departed(limited(), run, {}) == ()
+
+
+def limited(**limits: int) -> Job:
+    task = SuiteTask(task="chartqa", title="", domain="")
+    return Job(checkpoint=Checkpoint(name="a", path="a"), task=task, limits=Limits(**limits), folder=Path())
 
 
 def test_our_words_are_kept_whole_and_those_of_others_have_their_kind() -> None:

@@ -152,11 +152,13 @@ def scored(job: Job, run: TaskRun, contaminated: int | None) -> Score:
 
 
 def departed(job: Job, run: TaskRun, published: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the run asked less than the task does by itself. Only tasks that score several responses take a number."""
+    """Where the run asked less than what is published: by the user's limits, or as data lack questions. Only tasks that
+    score several responses take a number."""
     limits = job.limits
+    questions = run.num_questions if limits.limit or published.get("questions") else None
     responses = limits.num_samples if limits.num_samples == run.num_samples else None
     asked = (
-        ("questions", limits.limit and run.num_questions, published.get("questions")),
+        ("questions", questions, published.get("questions")),
         ("responses", responses, published.get("repeats")),
         ("tokens a response", limits.max_new_tokens, published.get("max_new_tokens")),
     )
