@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from qwen_vl_utils.vision_process import to_rgb
 
 from uniopd_mm.processors.budget import PixelBudget
@@ -60,6 +60,7 @@ def open_image(source: Any) -> tuple[Image.Image, str]:
 
 
 def _decode(file: Path | BytesIO) -> Image.Image:
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # lmms-eval's tasks set it for the process: half a picture would pass
     try:
         with Image.open(file) as image:
             return _upright_rgb(image)
