@@ -12,6 +12,7 @@ pytest.importorskip("lmms_eval")
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job, Limits
 from uniopd_mm.evaluation.records import SuiteTask
+from uniopd_mm.evaluation.tasks import require_metric
 from uniopd_mm.evaluation.worker import _reason, departed, unreadable_kinds
 from uniopd_mm.types import UserError
 
@@ -62,6 +63,15 @@ def test_only_the_questions_that_are_asked_count() -> None:
 def test_a_number_of_responses_that_a_task_does_not_take_is_no_departure(repeats: int, marked: tuple[str, ...]) -> None:
     run: Any = SimpleNamespace(num_samples=repeats, num_questions=4)
     assert departed(limited(num_samples=2), run, {}) == marked
+
+
+def test_a_metric_that_a_task_lacks_is_named_before_it_is_asked_anything() -> None:
+    metrics = [{"metric": "relaxed_overall"}, {"metric": "relaxed_human_split"}]
+    task: Any = SimpleNamespace(config=SimpleNamespace(task="chartqa", metric_list=metrics))
+    require_metric(task, "relaxed_human_split")
+    require_metric(task, "relaxed_human_split,none")
+    with pytest.raises(UserError, match=r"chartqa has no metric score, but .* as chartqa:relaxed_overall:1"):
+        require_metric(task, "score")
 
 
 def test_data_that_lack_questions_are_a_departure() -> None:

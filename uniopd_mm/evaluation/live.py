@@ -17,7 +17,7 @@ from uniopd_mm.evaluation.harness import TaskRun, run_task
 from uniopd_mm.evaluation.live_tasks import live_tasks
 from uniopd_mm.evaluation.records import Status, SuiteTask
 from uniopd_mm.evaluation.results import score_of
-from uniopd_mm.evaluation.tasks import load_task
+from uniopd_mm.evaluation.tasks import load_task, require_metric
 from uniopd_mm.interfaces import Processor, RolloutEngine
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.tracking.console import interactive, progress, terminal
@@ -56,12 +56,7 @@ def _loaded(task: SuiteTask, config: BenchmarksConfig) -> Any:
         num_samples=config.num_samples,
         max_new_tokens=config.max_new_tokens,
     )
-    metrics = [str(entry["metric"]) for entry in loaded.config.metric_list or ()]
-    if metrics and task.metric.partition(",")[0] not in metrics:
-        raise UserError(
-            f"benchmarks.tasks: {task.task} has no metric {task.metric}, but {', '.join(metrics)}; give it as "
-            f"{task.task}:{metrics[0]}:1, where 1 is the full mark, or 100"
-        )
+    require_metric(loaded, task.metric, "benchmarks.tasks: ")
     return loaded
 
 

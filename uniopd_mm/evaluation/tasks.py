@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface_hub.constants import HF_HOME
+
 from uniopd_mm.evaluation.available import require_lmms_eval
 from uniopd_mm.evaluation.library import our_tasks, takes_several
 from uniopd_mm.reasons import in_short
@@ -51,6 +53,16 @@ def load_task(
     return task
 
 
+def require_metric(task: "ConfigurableMessagesTask", metric: str, prefix: str = "") -> None:
+    """Raises UserError where a task will not have the metric that counts, before it is asked anything."""
+    name, metrics = task.config.task, [str(entry["metric"]) for entry in task.config.metric_list or ()]
+    if metrics and metric.partition(",")[0] not in metrics:
+        raise UserError(
+            f"{prefix}{name} has no metric {metric}, but {', '.join(metrics)}; give it as {name}:{metrics[0]}:1, "
+            "where 1 is the full mark, or 100"
+        )
+
+
 def changed(config: Mapping[str, Any], data_root: Path | None, num_samples: int | None) -> dict[str, Any]:
     """A task's configuration with the user's choices of data and of responses to a question in it."""
     config = dict(config)
@@ -67,6 +79,7 @@ def _config(name: str) -> dict[str, Any]:
 
     if name in our_tasks():
         return load_yaml_config(str(our_tasks()[name]), mode="full")
+    os.environ.setdefault("HF_HOME", HF_HOME)  # some of its tasks cannot be read without
     manager = _manager()
     entry = manager.task_index.get(name)
     if entry is None:

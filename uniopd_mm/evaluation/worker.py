@@ -26,6 +26,7 @@ from uniopd_mm.evaluation.opening import open_model
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import departures, score_of
+from uniopd_mm.evaluation.tasks import require_metric
 from uniopd_mm.reasons import in_short
 from uniopd_mm.types import Media, UserError
 
@@ -77,7 +78,8 @@ def evaluate_job(
     """One task on the model, and its files.
 
     Raises:
-        UserError: the task's data cannot be read, or not one question of it; the disk is full.
+        UserError: the task lacks the metric that counts, its data cannot be read, or not one question of it; the disk
+            is full.
     """
     limits = job.limits
     check_room(job.folder)
@@ -87,6 +89,7 @@ def evaluate_job(
         num_samples=limits.num_samples,
         max_new_tokens=limits.max_new_tokens,
     )
+    require_metric(task, job.task.metric)
     total = min(limits.limit or len(task.eval_docs), len(task.eval_docs))
     unseen = unreadable_kinds(model, task, total)
     if unseen:
