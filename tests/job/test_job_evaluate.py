@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from job_parts import Finished, run, start
 
 pytest.importorskip("lmms_eval")
@@ -139,6 +140,15 @@ def test_a_task_without_data_is_named_and_ends_nothing(checkpoint: str, tmp_path
     assert found["uniopd_aime24"]["status"] == "done"
     assert found["uniopd_chartqa"]["status"] == "failed"
     assert found["uniopd_chartqa"]["reason"]
+
+
+def test_a_folder_that_another_sweep_writes_to_is_refused(checkpoint: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        refused = run(arguments(checkpoint), tmp_path, command="evaluate")
+        shown = run(arguments(checkpoint, "dry_run=true"), tmp_path, command="evaluate")
+    assert (refused.status, shown.status) == (2, 0)
+    assert refused.err == "error: out=out: another sweep writes there; wait for its end, or give another out=\n"
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(checkpoint: str, tmp_path: Path) -> None:
