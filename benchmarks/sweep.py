@@ -15,11 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from uniopd_mm.evaluation.library import our_tasks
-from uniopd_mm.evaluation.where import BENCHMARKS
+from uniopd_mm.evaluation.library import FOLDER, our_tasks
 
 HUB = Path(__file__).resolve().parents[1] / "tests" / "evaluation" / "hub"
-TASKS = [name for name in our_tasks() if not name.startswith("uniopd_mvbench_")]
+TASKS = list(our_tasks())
 
 
 def main() -> None:
@@ -53,7 +52,7 @@ def stock(checkpoint: Path, task: str, engine: str) -> float:
     """Seconds of one invocation, from the folder in which it finds the data."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lmms_eval", "--model", f"uniopd_{engine}", "--tasks", task]
-        command += ["--model_args", f"pretrained={checkpoint}", "--include_path", str(BENCHMARKS)]
+        command += ["--model_args", f"pretrained={checkpoint}", "--include_path", str(FOLDER)]
         command += ["--output_path", f"{folder}/out", "--process_docs_parallel", "4"]
         seconds = timed(command, HUB)
         found = list(Path(folder).rglob("*_results.json"))

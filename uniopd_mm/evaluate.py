@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from uniopd_mm.cli import run_command
-from uniopd_mm.evaluate_config import EvaluateConfig, Runner, validate, with_dry_run
+from uniopd_mm.evaluate_config import EvaluateConfig, SweepEngine, validate, with_dry_run
 from uniopd_mm.evaluation.available import require_installed
 from uniopd_mm.evaluation.checkpoints import Checkpoint, read_checkpoints
 from uniopd_mm.evaluation.choice import chosen_tasks
@@ -106,9 +106,9 @@ def engine_settings(config: EvaluateConfig) -> dict[str, Any]:
     return {"engine": engine, "dtype": config.dtype, "processor": config.processor, "seed": config.seed, **own}
 
 
-def chosen_engine(engine: Runner) -> str:
+def chosen_engine(engine: SweepEngine) -> str:
     """hf or vllm."""
-    if engine is not Runner.auto:
+    if engine is not SweepEngine.auto:
         return engine.value
     return "vllm" if find_spec("vllm") else "hf"
 

@@ -15,7 +15,7 @@ from uniopd_mm.evaluation.jobs import check_room, existing
 from uniopd_mm.types import UserError
 
 
-class Runner(StrEnum):
+class SweepEngine(StrEnum):
     """What runs the models: transformers, or vLLM; `auto` is vLLM where it is installed."""
 
     auto = "auto"
@@ -42,7 +42,7 @@ class EvaluateConfig:
     out: str = documented("folder of the results; the same command goes on where it was", "evaluations/${suite.name}")
     data_root: str | None = documented("folder with the data sets' files as DIR/OWNER/NAME/...; null: the hub", None)
     offline: bool = documented("use no network: what is neither in data_root nor in the hub's cache is named", False)
-    engine: Runner = documented("auto, hf or vllm; auto: vllm where it is installed", Runner.auto)
+    engine: SweepEngine = documented("auto, hf or vllm; auto: vllm where it is installed", SweepEngine.auto)
     dtype: str | None = documented("float32 or bfloat16; null: bfloat16 on a GPU", None)
     processor: dict[str, Any] = documented("component: how prompts are made, thinking and budgets of media included")
     vllm: VLLMOptions = field(default_factory=lambda: VLLMOptions(gpu_memory_utilization=0.9))

@@ -21,8 +21,9 @@ from uniopd_mm.backbone import Backbone
 from uniopd_mm.evaluate import check_complete
 from uniopd_mm.evaluation import library
 from uniopd_mm.evaluation.engine_model import EngineModel
-from uniopd_mm.evaluation.harness import load_task, run_task
+from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.records import Status
+from uniopd_mm.evaluation.tasks import load_task
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.tasks.benchmarks import ai2d, chartqa, competitions, mathvision, wemath

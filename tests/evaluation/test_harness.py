@@ -22,8 +22,9 @@ from model_parts import Recorder
 
 from uniopd_mm.backbone import Backbone
 from uniopd_mm.evaluation.engine_model import EngineModel
-from uniopd_mm.evaluation.harness import load_task, our_tasks, run_task, task_metadata
-from uniopd_mm.evaluation.tasks import changed
+from uniopd_mm.evaluation.harness import run_task
+from uniopd_mm.evaluation.library import our_tasks, task_metadata
+from uniopd_mm.evaluation.tasks import changed, load_task
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rng import rng_state
 from uniopd_mm.rollout.hf import HFRollout

@@ -198,11 +198,6 @@ def test_reading_is_one_chunk_ahead_and_no_more(recorder: Recorder, processor: Q
     assert max(ahead) <= 2 * chunk
 
 
-def test_chunks_are_no_larger_than_the_engines_batch(backbone: Backbone, processor: QwenVLProcessor) -> None:
-    model = EngineModel(HFRollout(backbone, processor, max_batch_size=3), processor, prompts_per_chunk=64)
-    assert model.prompts_per_chunk == 3
-
-
 def test_cleaning_up_leaves_a_live_student_alone(model: EngineModel, backbone: Backbone) -> None:
     model.student = backbone  # type: ignore[attr-defined]
     model.clean()

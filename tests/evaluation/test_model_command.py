@@ -16,9 +16,10 @@ pytest.importorskip("lmms_eval")
 from lmms_eval.models import get_model
 from model_parts import GREEDY, asking, requests_of, serve, texts
 
-from uniopd_mm.evaluation.harness import load_task, run_task
+from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.lmms_model import UniopdHF, UniopdVLLM
 from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.evaluation.tasks import load_task
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.types import UserError
 

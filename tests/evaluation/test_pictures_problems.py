@@ -18,15 +18,6 @@ Tasks = Callable[[str], Any]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_right_answers_score_100_and_wrong_ones_0(task_of: Tasks, name: str) -> None:  # noqa: F811
-    task = task_of(name)
-    assert scores_of(task, right_answer(task))["score"] == 100
-    wrong = scores_of(task, lambda row: "No idea whatsoever.")
-    assert (wrong["score"], wrong["score_se"], wrong["unknown"]) == (0, 0, 0)
-    assert scores_of(task, lambda row: "")["score"] == 0
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_one_user_turn_that_asks_for_reasoning(task_of: Tasks, name: str) -> None:  # noqa: F811
     task = task_of(name)
     row = task.dataset[task.config.test_split][0]

@@ -17,17 +17,7 @@ from uniopd_mm.tasks.benchmarks import logicvista, visulogic
 from uniopd_mm.tasks.benchmarks.option_lists import lettered, read_options
 from uniopd_mm.types import BadSample
 
-NAMES = ["uniopd_logicvista", "uniopd_visulogic"]
 Tasks = Callable[[str], Any]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_right_answers_score_100_and_wrong_ones_0(task_of: Tasks, name: str) -> None:  # noqa: F811
-    task = task_of(name)
-    assert scores_of(task, right_answer(task))["score"] == 100
-    wrong = scores_of(task, lambda row: "No idea whatsoever.")
-    assert (wrong["score"], wrong["score_se"], wrong["unknown"]) == (0, 0, 0)
-    assert scores_of(task, lambda row: "")["score"] == 0
 
 
 @pytest.mark.parametrize(

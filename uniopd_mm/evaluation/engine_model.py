@@ -76,7 +76,7 @@ class EngineModel(lmms):
         self.seed = seed
         self.policy_step = policy_step
         self.max_prompt_tokens = max_prompt_tokens
-        self.prompts_per_chunk = min(prompts_per_chunk, getattr(engine, "max_batch_size", prompts_per_chunk))
+        self.prompts_per_chunk = prompts_per_chunk
         self.advanced = advanced
         self.answered = Answered()
 

@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from uniopd_mm.evaluation.library import our_tasks, task_metadata
-from uniopd_mm.evaluation.tasks import load_task
+from uniopd_mm.evaluation.library import our_tasks
 from uniopd_mm.rng import untouched_rng
 
 if TYPE_CHECKING:
     from lmms_eval.api.task import ConfigurableMessagesTask
 
     from uniopd_mm.evaluation.engine_model import Answered, EngineModel
-
-__all__ = ["TaskRun", "load_task", "our_tasks", "run_task", "task_metadata"]
 
 REASONING_TAGS = '[["<think>", "</think>"], ["<analysis>", "</analysis>"]]'
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")

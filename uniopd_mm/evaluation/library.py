@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "benchmarks"
+HUB = "hf://datasets/"  # how a YAML names a file of a data set on the hub
 
 
 class _Loader(yaml.SafeLoader):

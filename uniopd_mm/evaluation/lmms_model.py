@@ -12,12 +12,10 @@ from lmms_eval.api.instance import GenerationResult, Instance
 
 from uniopd_mm.backbone import best_device
 from uniopd_mm.config_parts import VLLMOptions
-from uniopd_mm.evaluation.engine_model import Answered, EngineModel
+from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.opening import open_engine, processor_node
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import UserError
-
-__all__ = ["Answered", "EngineModel", "UniopdHF", "UniopdVLLM"]
 
 KEY = "pretrained"
 ABSENT = ("none", "null")  # how lmms-eval's command line can say None

@@ -19,11 +19,11 @@ from rich.table import Table
 
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job, Limits, Stored, existing, job_folder, stored
-from uniopd_mm.evaluation.library import our_tasks, takes_several, task_hash, task_metadata, task_yaml
+from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several, task_hash, task_metadata, task_yaml
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.pass_rates import revision
 
-HERE, CACHED, HUB, UNKNOWN = "data_root", "hub's cache", "hub", "as lmms-eval"
+HERE, CACHED, THERE, UNKNOWN = "data_root", "hub's cache", "hub", "as lmms-eval"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,14 +121,14 @@ def _place(task: str, data_root: Path | None) -> Place:
         return Place(where=HERE, download_gb=0)
     if (Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}").is_dir():
         return Place(where=CACHED, download_gb=0)
-    return Place(where=HUB, download_gb=task_metadata(task).get("download_gb"))
+    return Place(where=THERE, download_gb=task_metadata(task).get("download_gb"))
 
 
 def _repository(entries: Mapping[str, Any]) -> str:
     """OWNER/NAME of a task's data set, which may be named as files of the hub."""
     files = str((entries.get("dataset_kwargs") or {}).get("data_files") or "")
-    if "hf://datasets/" in files:
-        return "/".join(files.partition("hf://datasets/")[2].split("/")[:2])
+    if HUB in files:
+        return "/".join(files.partition(HUB)[2].split("/")[:2])
     return str(entries["dataset_path"])
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
@@ -135,7 +135,6 @@ class Sweep:
     logs: Path
     task_minutes: float | None = None
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
-    finished: Callable[[Job], None] = lambda job: None
 
     def run(self) -> dict[tuple[str, str], str]:
         """Do all jobs; why those that came to nothing did, by checkpoint and task."""
@@ -231,7 +230,6 @@ class Sweep:
         with self._lock:
             self.failures.pop((job.checkpoint.name, job.task.task), None)
             self._bar.advance(1, self._shown())
-            self.finished(job)
 
     def _failed(self, job: Job, attempt: int, reason: str) -> None:
         if self._stopped.is_set():

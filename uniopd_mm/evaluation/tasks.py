@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub.constants import HF_HOME
 
 from uniopd_mm.evaluation.available import require_lmms_eval
-from uniopd_mm.evaluation.library import our_tasks, takes_several
+from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several
 from uniopd_mm.reasons import in_short
 from uniopd_mm.rng import untouched_rng
 from uniopd_mm.types import UserError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lmms_eval.api.task import ConfigurableMessagesTask
     from lmms_eval.tasks import TaskManager
 
-HUB = "hf://datasets/"
 DATA_ROOT = "UNIOPD_MM_DATA_ROOT"  # where tasks of ours look for files beside their rows
 
 

@@ -5,9 +5,7 @@
 lmms-eval finds models through entry points, but tasks only in folders that it is told of.
 """
 
-from pathlib import Path
-
-BENCHMARKS = Path(__file__).parent / "benchmarks"
+from uniopd_mm.evaluation.library import FOLDER
 
 if __name__ == "__main__":
-    print(BENCHMARKS)
+    print(FOLDER)
