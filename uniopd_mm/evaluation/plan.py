@@ -23,7 +23,7 @@ from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several, task_has
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.pass_rates import revision
 
-HERE, CACHED, THERE, UNKNOWN = "data_root", "hub's cache", "hub", "as lmms-eval"
+HERE, CACHED, THERE, UNKNOWN = "here", "cache", "hub", "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,7 @@ def _repository(entries: Mapping[str, Any]) -> str:
 
 def plan_table(plan: Plan) -> Table:
     """A row a task: how many questions and responses, where its data are, and which checkpoints still need it."""
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("task", "questions", "responses", "data", "to fetch", "to do"):
         table.add_column(name, justify="left" if name in {"task", "data"} else "right", no_wrap=name == "task")
     for task, place in plan.places.items():
