@@ -24,11 +24,11 @@ from pathlib import Path
 
 import torch
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.learner.weights import exported
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.rollout.vllm import VLLMRollout

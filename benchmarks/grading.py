@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.grading.math_answers import grade_math
 
 NUM_ANSWERS = 500
 REPEATS = 5

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from uniopd_mm.backbone import LOGITS_BUDGET
 from uniopd_mm.distill.logprobs import token_logprobs
+from uniopd_mm.models.backbone import LOGITS_BUDGET
 
 HIDDEN, VOCABULARY = 64, 151_936
 LIMIT_MB = 400

@@ -22,8 +22,8 @@ from pathlib import Path
 import httpx
 import torch
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config_parts import Engine, TeacherConfig
+from uniopd_mm.config.parts import Engine, TeacherConfig
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions

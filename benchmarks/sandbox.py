@@ -13,8 +13,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from uniopd_mm.tasks.code_answers import grade_code
-from uniopd_mm.tasks.code_problems import CodeProblem, Mode
+from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.sandbox.limits import Limits
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 

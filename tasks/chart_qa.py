@@ -9,12 +9,12 @@ as is usual for charts, see `chart_answers`.
 from typing import final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks.chart_answers import grade_relaxed
-from uniopd_mm.tasks.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.corpus import TaskCorpus
-from uniopd_mm.tasks.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_sample
-from uniopd_mm.tasks.rows import Row
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.grading.chart_answers import grade_relaxed
+from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.reading.corpus import TaskCorpus
+from uniopd_mm.tasks.reading.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_sample
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Corpus, Outcome, Sample
 
 

@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import Any, final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks import questions
-from uniopd_mm.tasks.answers import unknown
-from uniopd_mm.tasks.code_answers import grade_code
-from uniopd_mm.tasks.code_problems import TEST_COLUMNS, CodeProblem, Mode, read_problem, read_tests
-from uniopd_mm.tasks.corpus import TaskCorpus
-from uniopd_mm.tasks.rows import Row
+from uniopd_mm.tasks.grading.answers import unknown
+from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_problems import TEST_COLUMNS, CodeProblem, Mode, read_problem, read_tests
+from uniopd_mm.tasks.reading import questions
+from uniopd_mm.tasks.reading.corpus import TaskCorpus
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
-from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
 INSTRUCTION = "Write Python code to solve the problem. Put the final program in one ```python block."

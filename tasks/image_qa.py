@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks.answers import grade_open, wrong
-from uniopd_mm.tasks.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.corpus import TaskCorpus
-from uniopd_mm.tasks.document_answers import grade_anls
-from uniopd_mm.tasks.questions import (
+from uniopd_mm.tasks.grading.answers import grade_open, wrong
+from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.grading.document_answers import grade_anls
+from uniopd_mm.tasks.grading.values import is_absent
+from uniopd_mm.tasks.grading.vqa_answers import grade_vqa
+from uniopd_mm.tasks.reading.corpus import TaskCorpus
+from uniopd_mm.tasks.reading.questions import (
     FIELDS,
     REFERENCES,
     Judge,
@@ -25,9 +27,8 @@ from uniopd_mm.tasks.questions import (
     read_choices_of,
     read_sample,
 )
-from uniopd_mm.tasks.rows import Row, is_absent
-from uniopd_mm.tasks.sources import RowSource
-from uniopd_mm.tasks.vqa_answers import grade_vqa
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
 

@@ -10,12 +10,12 @@ by `math_answers`.
 from typing import final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.corpus import TaskCorpus
-from uniopd_mm.tasks.math_answers import grade_math
-from uniopd_mm.tasks.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_sample
-from uniopd_mm.tasks.rows import Row
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.grading.math_answers import grade_math
+from uniopd_mm.tasks.reading.corpus import TaskCorpus
+from uniopd_mm.tasks.reading.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_sample
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Corpus, Outcome, Sample
 
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."

@@ -10,12 +10,20 @@ Videos are not opened here: a missing file is noticed while reading, unreadable 
 from typing import final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks.answers import grade_open
-from uniopd_mm.tasks.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.corpus import TaskCorpus
-from uniopd_mm.tasks.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_question, read_sample
-from uniopd_mm.tasks.rows import Row
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.grading.answers import grade_open
+from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.reading.corpus import TaskCorpus
+from uniopd_mm.tasks.reading.questions import (
+    FIELDS,
+    Judge,
+    judged,
+    read_answer,
+    read_choices_of,
+    read_question,
+    read_sample,
+)
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Corpus, Outcome, Sample
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions

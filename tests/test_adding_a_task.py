@@ -14,8 +14,8 @@ PAGE = (Path(__file__).parent.parent / "docs" / "adding_a_task.md").read_text(en
 FILES = dict(re.findall(r"<!-- file: (.*?) -->\n```\w+\n(.*?)```", PAGE, flags=re.DOTALL))
 COMMANDS = re.findall(r"^(python -m uniopd_mm\.train [^#\n]*)", PAGE, flags=re.MULTILINE)
 SMALL = [
-    *("zoo.expert.schooling.accuracy=null", "+zoo.expert.schooling.max_steps=2", "+zoo.expert.schooling.num_checked=4"),
-    *("model.builder.schooling.max_steps=1", "+model.builder.schooling.num_checked=4"),
+    *("zoo.expert.sft.accuracy=null", "+zoo.expert.sft.max_steps=2", "+zoo.expert.sft.num_checked=4"),
+    *("model.builder.sft.max_steps=1", "+model.builder.sft.num_checked=4"),
     *("+task.synthetic.num_pretrain=24", "+task.synthetic.num_train=6", "+task.synthetic.num_validation=4"),
     *("trainer.steps=1", "trainer.prompts_per_step=2", "trainer.threads=1", "rollout.max_new_tokens=4"),
     "tracking.tensorboard=false",

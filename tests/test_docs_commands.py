@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from uniopd_mm.cli import documented_keys, groups
-from uniopd_mm.config import TrainConfig
-from uniopd_mm.evaluate_config import EvaluateConfig
-from uniopd_mm.serve_config import ServeConfig
+from uniopd_mm.config.cli import documented_keys, groups
+from uniopd_mm.config.evaluate import EvaluateConfig
+from uniopd_mm.config.serve import ServeConfig
+from uniopd_mm.config.train import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 ENGINES, EVALUATION = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("engines.md", "evaluation.md"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uniopd_mm.cli import groups
+from uniopd_mm.config.cli import groups
 from uniopd_mm.tasks.synthetic.clips import write_mp4
 
 ROOT = Path(__file__).parent.parent

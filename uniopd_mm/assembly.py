@@ -8,42 +8,42 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.checks import teacher_plans
-from uniopd_mm.components import build, check_component
-from uniopd_mm.config import TrainConfig
-from uniopd_mm.config_parts import Engine
+from uniopd_mm.config.checks import teacher_plans
+from uniopd_mm.config.components import build, check_component
+from uniopd_mm.config.parts import Engine
+from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.recipe import Responses
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.evaluation.live_tasks import live_tasks
-from uniopd_mm.experts import Asked
-from uniopd_mm.faculty import Faculty, load_faculty
-from uniopd_mm.identity import identity_of
 from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
-from uniopd_mm.loading import load_base, load_student
-from uniopd_mm.plan import show_compatibility, show_teachers
-from uniopd_mm.probe import Student
-from uniopd_mm.progress import Progress
-from uniopd_mm.recipes import build_recipe
-from uniopd_mm.rng import restore_rng_state
+from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.models.identity import identity_of
+from uniopd_mm.models.loading import load_student
 from uniopd_mm.rollout.gold import GoldResponses
-from uniopd_mm.runfolder import Run
-from uniopd_mm.self_test import assignments
+from uniopd_mm.run.folder import Run
+from uniopd_mm.run.plan import show_compatibility, show_teachers
+from uniopd_mm.run.progress import Progress
+from uniopd_mm.run.recipes import build_recipe
+from uniopd_mm.run.validation import Validator
+from uniopd_mm.runtime.rng import restore_rng_state
+from uniopd_mm.runtime.world import World
+from uniopd_mm.teachers.loading import ScoreOptions, load_base
+from uniopd_mm.teachers.probe import StudentModel
+from uniopd_mm.teachers.roster import Roster, load_roster
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.teachers.routes import Routes
+from uniopd_mm.teachers.self_test import assignments
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.console import note, warn_of_skips
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.trainer import Benchmarks, Parts, Trainer
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
-from uniopd_mm.validation import Validator
-from uniopd_mm.world import World
 
 VLLM_ROLLOUT = "uniopd_mm.rollout.vllm."
 SKIPPED = ("skipped", "; summary.json names them all")
@@ -69,24 +69,24 @@ def assemble(run: Run, world: World) -> Trainer:
     benchmarks = _benchmarks(config, processor, world)
     needs = recipe.objective.needs
     asked = asked_questions(held_out, config.data.max_validation_samples)
-    faculty = _faculty(config, recipe, processor, (*train, *asked))
+    roster = _roster(config, recipe, processor, (*train, *asked))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
-    if faculty:
+    if roster:
         for sample in asked:
-            faculty.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
-        pupil = _pupil(config, student, processor, engine)
-        taught = world.from_main(lambda: assignments(faculty, train.samples, pupil))
+            roster.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
+        student_model = _student_model(config, student, processor, engine)
+        taught = world.from_main(lambda: assignments(roster, train.samples, student_model))
         show_teachers(run.folder, taught, is_main=world.is_main)
-        show_compatibility(pupil.identity.told, taught)
+        show_compatibility(student_model.identity.described, taught)
     parts = Parts(
         task=task,
         processor=processor,
         prompts=prompts,
         engine=engine,
-        writer=_writer(config, engine, faculty, processor),
-        router=faculty.router if faculty and needs.teacher else None,
+        writer=_writer(config, engine, roster, processor),
+        router=roster.router if roster and needs.teacher else None,
         base=_base(config, processor) if needs.base else None,
         recipe=recipe,
         learner=learner,
@@ -97,7 +97,7 @@ def assemble(run: Run, world: World) -> Trainer:
     )
     torch.manual_seed(config.seed)
     if state is None:
-        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, faculty))
+        return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, roster))
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
     return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
@@ -180,17 +180,17 @@ def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
     return chosen
 
 
-def _faculty(config: TrainConfig, recipe: Recipe, student: Processor, samples: Sequence[Sample]) -> Faculty | None:
+def _roster(config: TrainConfig, recipe: Recipe, student: Processor, samples: Sequence[Sample]) -> Roster | None:
     """The teachers, where they score or write anything."""
     needs = recipe.objective.needs
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
     domains = dict.fromkeys(sample.domain for sample in samples)
-    return load_faculty(config, student, domains, Asked(top_k=needs.top_k, keep_hidden=needs.hidden))
+    return load_roster(config, student, domains, ScoreOptions(top_k=needs.top_k, keep_hidden=needs.hidden))
 
 
-def _pupil(config: TrainConfig, student: Backbone, processor: Processor, engine: RolloutEngine) -> Student:
-    return Student(
+def _student_model(config: TrainConfig, student: Backbone, processor: Processor, engine: RolloutEngine) -> StudentModel:
+    return StudentModel(
         processor=processor,
         engine=engine,
         identity=identity_of(processor, student.vocab_size),
@@ -203,11 +203,11 @@ def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
     return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
 
 
-def _writer(config: TrainConfig, engine: RolloutEngine, faculty: Faculty | None, processor: Processor) -> RolloutEngine:
+def _writer(config: TrainConfig, engine: RolloutEngine, roster: Roster | None, processor: Processor) -> RolloutEngine:
     """Who writes the responses that are learnt from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
-    return faculty.answers if faculty and config.recipe.responses is Responses.TEACHER else engine
+    return roster.answers if roster and config.recipe.responses is Responses.TEACHER else engine
 
 
 def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
@@ -267,11 +267,11 @@ def _tracker(run: Run, world: World) -> Tracker:
     )
 
 
-def _beginning(parts: Parts, faculty: Faculty | None) -> Progress:
-    """Student and teachers, if there are any, measured before the first step on the same questions; the student on
+def _beginning(parts: Parts, roster: Roster | None) -> Progress:
+    """StudentModel and teachers, if there are any, measured before the first step on the same questions; the student on
     benchmarks too, which metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
-    teacher = parts.validate(faculty.answers, "teacher") if faculty else None
+    teacher = parts.validate(roster.answers, "teacher") if roster else None
     warn_of_skips(before.skipped, *SKIPPED)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""

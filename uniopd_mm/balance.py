@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from uniopd_mm.balance_config import BalanceConfig, check_folders, validate
-from uniopd_mm.cli import run_command
-from uniopd_mm.components import build
+from uniopd_mm.config.balance import BalanceConfig, check_folders, validate
+from uniopd_mm.config.cli import run_command
+from uniopd_mm.config.components import build
 from uniopd_mm.data.repeats import balanced_rows
 from uniopd_mm.distill.balancing import balance_difficulty
 from uniopd_mm.interfaces import Task
-from uniopd_mm.loading import checkpoint, load_student
-from uniopd_mm.pass_rates import Examiner, Tallies, revision
+from uniopd_mm.models.loading import checkpoint, load_student, revision
+from uniopd_mm.run.pass_rates import PassRateEstimator, Tallies
 from uniopd_mm.tracking.console import note, terminal, warn_of_skips
 from uniopd_mm.tracking.histogram import histogram, histogram_png, histogram_table
 from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
@@ -119,7 +119,7 @@ def measure(config: BalanceConfig, task: Task, samples: Sequence[Sample]) -> tup
     missing = [sample for sample in samples if tallies.of(sample) is None]
     if len(missing) < len(samples):
         note(f"{len(samples) - len(missing)} of {len(samples)} pass rates are known from before ({tallies.path})")
-    without = _examiner(config, task, path)(missing, tallies) if missing else []
+    without = _estimator(config, task, path)(missing, tallies) if missing else []
     measured: dict[str, float] = {}
     for sample in samples:
         tally = tallies.of(sample)
@@ -131,11 +131,11 @@ def measure(config: BalanceConfig, task: Task, samples: Sequence[Sample]) -> tup
     return measured, without
 
 
-def _examiner(config: BalanceConfig, task: Task, path: str) -> Examiner:
+def _estimator(config: BalanceConfig, task: Task, path: str) -> PassRateEstimator:
     seen_once = replace(config.data, prompt_cache_mb=0)
     student, processor = load_student(config.model, seen_once, path)
     engine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
-    return Examiner(
+    return PassRateEstimator(
         task=task,
         processor=processor,
         engine=engine,

@@ -17,8 +17,8 @@ import torch
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from uniopd_mm.cli import run_command
-from uniopd_mm.evaluate_config import EvaluateConfig, SweepEngine, validate, with_dry_run
+from uniopd_mm.config.cli import run_command
+from uniopd_mm.config.evaluate import EvaluateConfig, SweepEngine, validate, with_dry_run
 from uniopd_mm.evaluation.available import require_installed
 from uniopd_mm.evaluation.checkpoints import Checkpoint, read_checkpoints
 from uniopd_mm.evaluation.choice import chosen_tasks

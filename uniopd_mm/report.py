@@ -1,7 +1,6 @@
 """A run's page: `python -m uniopd_mm.report runs/<name>` writes runs/<name>/report.html anew.
 
 It works while the run still goes on. `--curve FILE.png` also draws the accuracy before, during and after.
-Left out: comparing runs (use TensorBoard).
 """
 
 import argparse
@@ -9,67 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from uniopd_mm.tracking.charts import Chart, Series, png
-from uniopd_mm.tracking.files import write_atomically
-from uniopd_mm.tracking.jsonl import FILE_NAME, read_metrics
-from uniopd_mm.tracking.page import Report, levels, render
-from uniopd_mm.tracking.rollouts import newest_rollouts, read_rollouts
-from uniopd_mm.tracking.summary import overall, read_summary
+from uniopd_mm.tracking.report import curve_png, write_report
 from uniopd_mm.types import UserError
-
-
-def write_report(run_folder: Path) -> Path:
-    """Write `run_folder`/report.html from metrics.jsonl, summary.json and the newest rollouts; return its path.
-
-    Raises:
-        UserError: the folder is no run, a file in it cannot be read, or the disk is full.
-    """
-    page = render(_read_run(run_folder))
-    path = run_folder / "report.html"
-    write_atomically(path, [page.encode("utf-8")], run=run_folder)
-    return path
-
-
-def curve_png(run_folder: Path, path: Path) -> Path:
-    """Draw the held-out accuracy before, during and after a run as a PNG (1280 x 640): with its teacher, or where there
-    are several domains, a curve for each.
-
-    Raises:
-        UserError: the folder is no run, or nothing was evaluated in it.
-    """
-    report = _read_run(run_folder)
-    domains = report.summary.domains if report.summary else ()
-    several = len(domains) > 1
-    curves = [_domain_curve(report, domain) for domain in domains] if several else [_whole_curve(report)]
-    if not any(curve.steps for curve in curves):
-        raise UserError(f"{run_folder}: no accuracy to draw; let the run reach its first evaluation")
-    shown = () if several else levels(report.summary)
-    png(Chart(title="held-out accuracy", series=curves, levels=shown, percent=True), path)
-    return path
-
-
-def _whole_curve(report: Report) -> Series:
-    """Over all questions."""
-    before = after = None
-    if report.summary:
-        questions = report.summary.num_questions
-        before = overall(report.summary.accuracy_before, questions)
-        after = overall(report.summary.accuracy_after, questions)
-    return _curve(report, "eval/accuracy", "student", before, after)
-
-
-def _domain_curve(report: Report, domain: str) -> Series:
-    assert report.summary is not None
-    before, after = report.summary.accuracy_before.get(domain), report.summary.accuracy_after.get(domain)
-    return _curve(report, f"domain/{domain}/eval_accuracy", domain, before, after)
-
-
-def _curve(report: Report, name: str, label: str, before: float | None, after: float | None) -> Series:
-    """The values of metric `name` by step, between those before and after the run."""
-    points = {step.step: step.values[name] for step in report.metrics if name in step.values}
-    ends = {0: before, report.summary.steps: after} if report.summary else {}
-    measured = dict(sorted((points | {step: value for step, value in ends.items() if value is not None}).items()))
-    return Series(label=label, steps=list(measured), values=list(measured.values()), points=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,19 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _read_run(folder: Path) -> Report:
-    if not (folder / FILE_NAME).is_file():
-        raise UserError(f"{folder}: no run ({FILE_NAME} is not there); name a folder that training wrote")
-    step, rollouts = newest_rollouts(folder) or (None, None)
-    return Report(
-        name=folder.resolve().name,
-        metrics=read_metrics(folder),
-        summary=read_summary(folder),
-        rollouts=read_rollouts(rollouts) if rollouts else [],
-        rollout_step=step,
-    )
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from transformers.utils import logging as transformers_logging
 
-from uniopd_mm.cli import run_command
-from uniopd_mm.config_parts import Engine, TeacherConfig
-from uniopd_mm.experts import Asked, Experts
-from uniopd_mm.serve_config import ServeConfig, ServerConfig, chosen_teacher, validate
+from uniopd_mm.config.cli import run_command
+from uniopd_mm.config.parts import Engine, TeacherConfig
+from uniopd_mm.config.serve import ServeConfig, ServerConfig, chosen_teacher, validate
 from uniopd_mm.serving.server import ServerOptions, is_loopback, run_server
 from uniopd_mm.serving.service import Loaded
+from uniopd_mm.teachers.loading import ScoreOptions, TeacherLoader
 from uniopd_mm.tracking.console import note, warning
 from uniopd_mm.wire.info import server_info
 from uniopd_mm.wire.media import Needs
@@ -39,16 +39,16 @@ def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
 
 def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
     """The teacher, and what it says of itself."""
-    expert = Experts(Asked(top_k=top_k)).load(plan, key)
+    model = TeacherLoader(ScoreOptions(top_k=top_k)).load(plan, key)
     info = server_info(
         plan.name,
-        expert.processor.vocabulary,
-        vocab_size=expert.vocab_size,
+        model.processor.vocabulary,
+        vocab_size=model.vocab_size,
         needs=Needs.ENGINE_MEDIA if plan.engine is Engine.vllm else Needs.MEDIA,
         top_k=top_k,
-        settings=expert.processor.settings,
+        settings=model.processor.settings,
     )
-    return Loaded(scorer=expert.scorer, writer=expert.writer, vocabulary=expert.processor.vocabulary, info=info)
+    return Loaded(scorer=model.scorer, writer=model.writer, vocabulary=model.processor.vocabulary, info=info)
 
 
 def _options(config: ServerConfig) -> ServerOptions:

@@ -12,19 +12,19 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from uniopd_mm.assembly import assemble, check_components
-from uniopd_mm.checks import validate
-from uniopd_mm.cli import run_command
-from uniopd_mm.config import TrainConfig
-from uniopd_mm.plan import show_budget, show_plan
-from uniopd_mm.progress import Progress
-from uniopd_mm.recipes import build_recipe
-from uniopd_mm.report import write_report
-from uniopd_mm.runfolder import Run, give_back, open_run
+from uniopd_mm.config.checks import validate
+from uniopd_mm.config.cli import run_command
+from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.run.folder import Run, give_back, open_run
+from uniopd_mm.run.plan import show_budget, show_plan
+from uniopd_mm.run.progress import Progress
+from uniopd_mm.run.recipes import build_recipe
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.console import note, terminal
+from uniopd_mm.tracking.report import write_report
 from uniopd_mm.tracking.summary import Summary, summary_table, write_summary
 from uniopd_mm.trainer import Trainer
 from uniopd_mm.types import Skip, UserError
-from uniopd_mm.world import World
 
 
 def train(config: TrainConfig, overrides: Sequence[str]) -> None:

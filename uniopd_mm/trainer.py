@@ -12,28 +12,28 @@ from typing import final
 
 import torch
 
-from uniopd_mm.config import TrainConfig
+from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.absence import check_presence
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
-from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
+from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.distill.watch import warnings
-from uniopd_mm.grading import grade_all
 from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoint, write_student
 from uniopd_mm.learner.learner import Learner, Update
-from uniopd_mm.progress import Progress, RunState, Stopwatch
-from uniopd_mm.reasons import merged, unlearnt
+from uniopd_mm.run.progress import Progress, RunState, Stopwatch
+from uniopd_mm.run.validation import Validation
+from uniopd_mm.runtime.reasons import merged, unlearnt
+from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
-from uniopd_mm.validation import Validation
-from uniopd_mm.world import World
 
 Benchmarks = Callable[[RolloutEngine, int], Mapping[str, float]]
 """The scores of the student as it is after a step, by the names that metrics.jsonl has for them."""
@@ -107,14 +107,14 @@ class Trainer:
         ]
         self._name_left_out(trajectories)
         with clock.lap("calibrate"):
-            lesson = self._supervised(trajectories, number)
+            supervised = self._supervised(trajectories, number)
         with clock.lap("update"):
-            learned = parts.learner.update(lesson.trajectories)
+            learned = parts.learner.update(supervised.trajectories)
         with clock.lap("sync"):
             parts.engine.load_weights(parts.learner.named_weights())
         with clock.lap("measure"):
-            measured = self._measured(lesson, learned)
-        parts.tracker.log_rollouts(number, lesson.trajectories, parts.processor.pieces)
+            measured = self._measured(supervised, learned)
+        parts.tracker.log_rollouts(number, supervised.trajectories, parts.processor.pieces)
         return {**measured, "skipped": len(parts.prompts.skipped)}
 
     def _check_teachers(self) -> None:
@@ -166,17 +166,19 @@ class Trainer:
             warning(f"{named[kind][1]}; left out, as are others of its kind, and counted in summary.json")
         self.progress = self.progress.leaving_out({kind: count for kind, (count, _) in named.items()})
 
-    def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> Lesson:
+    def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> SupervisedBatch:
         """Calibrated and balanced over all processes, which draw the same random numbers."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
         world = self.parts.world
         return supervise(trajectories, self.parts.recipe, generator=generator, gather=world.gather, rank=world.rank)
 
-    def _measured(self, lesson: Lesson, learned: Update) -> Mapping[str, float]:
+    def _measured(self, supervised: SupervisedBatch, learned: Update) -> Mapping[str, float]:
         """What the step says of student and teachers, over all processes."""
-        sums = spread(self.parts.world.gather((lesson.mine, learned.sums)))
+        sums = spread(self.parts.world.gather((supervised.mine, learned.sums)))
         margin = self.parts.recipe.calibration
-        named = describe(lesson.samples, lesson.supervision, sums, statistic=margin.statistic, delta=margin.delta)
+        named = describe(
+            supervised.samples, supervised.supervision, sums, statistic=margin.statistic, delta=margin.delta
+        )
         return {**named, **learned.values}
 
     def _validate(self, number: int) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.option_lists import lettered
 from uniopd_mm.tasks.benchmarks.pictures import picture_in, stated_question
-from uniopd_mm.tasks.choices import format_choices, grade_choice
+from uniopd_mm.tasks.grading.choices import format_choices, grade_choice
 from uniopd_mm.types import Outcome
 
 question = stated_question

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, final
 
-from uniopd_mm.tasks.cores import cores_of_this_rank
+from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
 from uniopd_mm.types import Outcome
 
 Row = Mapping[str, Any]

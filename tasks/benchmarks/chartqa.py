@@ -8,7 +8,7 @@ from typing import Any
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.pictures import picture_in, stated_question
-from uniopd_mm.tasks.chart_answers import grade_relaxed
+from uniopd_mm.tasks.grading.chart_answers import grade_relaxed
 from uniopd_mm.types import Outcome
 
 question = stated_question

@@ -5,11 +5,11 @@ Rows have `problem` and `answer`; HMMT's answers are LaTeX. The prompt is that o
 
 import re
 
-from uniopd_mm.tasks.answers import final_answer
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
-from uniopd_mm.tasks.math_answers import LONGEST_ANSWER, grade_math
-from uniopd_mm.tasks.math_numbers import read_number
-from uniopd_mm.tasks.math_spelling import spelled, squeezed
+from uniopd_mm.tasks.grading.answers import final_answer
+from uniopd_mm.tasks.grading.math_answers import LONGEST_ANSWER, grade_math
+from uniopd_mm.tasks.grading.math_numbers import read_number
+from uniopd_mm.tasks.grading.math_spelling import spelled, squeezed
 from uniopd_mm.types import Outcome
 
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")

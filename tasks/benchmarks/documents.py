@@ -5,7 +5,7 @@ Rows have `question`, `answers` (a list) and `image`, in both.
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.pictures import picture_in, stated_question
-from uniopd_mm.tasks.document_answers import grade_anls
+from uniopd_mm.tasks.grading.document_answers import grade_anls
 from uniopd_mm.types import Outcome
 
 question = stated_question

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from uniopd_mm.tasks.answers import final_answer, grade_open, literal_readings, right
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.closed_forms import LONGEST, closed_value
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
 from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
-from uniopd_mm.tasks.chart_answers import read_quantity
-from uniopd_mm.tasks.math_answers import grade_math
-from uniopd_mm.tasks.math_forms import Form, TooDeep, Value, read_forms
-from uniopd_mm.tasks.math_numbers import read_number
-from uniopd_mm.tasks.math_spelling import is_words, spelled
-from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.tasks.grading.answers import final_answer, grade_open, literal_readings, right
+from uniopd_mm.tasks.grading.chart_answers import read_quantity
+from uniopd_mm.tasks.grading.math_answers import grade_math
+from uniopd_mm.tasks.grading.math_forms import Form, TooDeep, Value, read_forms
+from uniopd_mm.tasks.grading.math_numbers import read_number
+from uniopd_mm.tasks.grading.math_spelling import is_words, spelled
+from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
 TOLERANCE = Fraction(1, 1000)  # absolute, as published: references are rounded to three decimals

@@ -7,8 +7,8 @@ The judge by a language model that exists for it is left out.
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.option_lists import grade_label_or_value, lettered
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_ANSWER, REASONED_CHOICE, picture_in, stated_question
-from uniopd_mm.tasks.choices import format_choices
-from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.grading.choices import format_choices
+from uniopd_mm.tasks.grading.math_answers import grade_math
 from uniopd_mm.types import Outcome
 
 question = stated_question

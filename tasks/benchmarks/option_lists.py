@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
 
-from uniopd_mm.tasks.answers import final_answer, right, unknown, unwrapped, wrong
-from uniopd_mm.tasks.choices import chosen_labels, grade_choice
-from uniopd_mm.tasks.math_answers import grade_math
-from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.tasks.grading.answers import final_answer, right, unknown, unwrapped, wrong
+from uniopd_mm.tasks.grading.choices import chosen_labels, grade_choice
+from uniopd_mm.tasks.grading.math_answers import grade_math
+from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
 _STYLES = (

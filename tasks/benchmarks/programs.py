@@ -4,14 +4,14 @@
 the same, and responses to it are unknown. Programs run in the strongest sandbox that this machine has.
 """
 
-from uniopd_mm.tasks.answers import unknown
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
-from uniopd_mm.tasks.code_answers import grade_code
 from uniopd_mm.tasks.code_gen import FIELDS, INSTRUCTION, asked
-from uniopd_mm.tasks.code_problems import CodeProblem, Mode, read_problem
-from uniopd_mm.tasks.files import RawRow
-from uniopd_mm.tasks.rows import Row as TaskRow
-from uniopd_mm.tasks.rows import row_of
+from uniopd_mm.tasks.grading.answers import unknown
+from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode, read_problem
+from uniopd_mm.tasks.reading.files import RawRow
+from uniopd_mm.tasks.reading.rows import Row as TaskRow
+from uniopd_mm.tasks.reading.rows import row_of
 from uniopd_mm.tasks.sandbox.limits import Limits
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 from uniopd_mm.types import BadSample, Outcome

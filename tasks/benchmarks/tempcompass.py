@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from uniopd_mm.tasks.answers import final_answer, literal_readings, right, unknown, wrong
 from uniopd_mm.tasks.benchmarks.archives import data_set, media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row, video
 from uniopd_mm.tasks.benchmarks.video_choices import INSTRUCTION, detailed, in_turn
-from uniopd_mm.tasks.choices import grade_choice
-from uniopd_mm.tasks.quoting import quote
+from uniopd_mm.tasks.grading.answers import final_answer, literal_readings, right, unknown, wrong
+from uniopd_mm.tasks.grading.choices import grade_choice
+from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
 REPO = "lmms-eval/TempCompass"

@@ -21,7 +21,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, final
 
-from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.types import BadSample, UserError
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error)

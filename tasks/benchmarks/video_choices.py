@@ -12,7 +12,7 @@ from typing import Any
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row, no_group
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped
-from uniopd_mm.tasks.choices import format_choices, grade_choice, read_choices
+from uniopd_mm.tasks.grading.choices import format_choices, grade_choice, read_choices
 from uniopd_mm.types import Outcome
 
 INSTRUCTION = "Answer with the option's letter from the given choices directly."

@@ -26,7 +26,7 @@ from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.benchmarks.metrics import Item, grouped, standard_error
 from uniopd_mm.tasks.benchmarks.option_lists import grade_labels, read_options, shown_options
 from uniopd_mm.tasks.benchmarks.pictures import REASONED_CHOICE, picture_in, stated_question
-from uniopd_mm.tasks.choices import format_choices
+from uniopd_mm.tasks.grading.choices import format_choices
 from uniopd_mm.types import Outcome
 
 question = stated_question

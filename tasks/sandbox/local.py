@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any, final
 
 import uniopd_mm
-from uniopd_mm.tasks.cores import cores_of_this_rank
 from uniopd_mm.tasks.sandbox.channel import Channel
+from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
 from uniopd_mm.tasks.sandbox.probe import check_apart
 from uniopd_mm.types import UserError

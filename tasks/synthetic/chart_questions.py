@@ -14,7 +14,7 @@ from typing import final
 
 import numpy as np
 
-from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.charts import COLORS, TOP, Chart, paint, tell
 from uniopd_mm.tasks.synthetic.levels import check_shares, level_of
 from uniopd_mm.tasks.synthetic.png_files import Problem, rows_of, sample_of

@@ -15,7 +15,7 @@ from typing import final
 
 import numpy as np
 
-from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS
 from uniopd_mm.tasks.synthetic.levels import check_shares, level_of
 from uniopd_mm.tasks.synthetic.pictures import CELLS, LARGE, SMALL, Thing, paint, tell

@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 from filelock import FileLock
 
-from uniopd_mm.cache import made_cache_folder
+from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS, blank, draw, spread, write_mp4
 from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
 from uniopd_mm.types import Corpus, Media, Message, Sample

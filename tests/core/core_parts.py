@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from uniopd_mm.config_parts import RoutingConfig
+from uniopd_mm.config.parts import RoutingConfig
 from uniopd_mm.interfaces import Teacher
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.teachers.routes import build_routes

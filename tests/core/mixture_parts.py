@@ -13,8 +13,8 @@ from torch import Tensor
 
 from uniopd_mm.data.mixture import Mixture, MixtureState
 from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import BadSample, Prompt, Sample, Settings, Vocabulary
-from uniopd_mm.world import World
 
 T = TypeVar("T")
 

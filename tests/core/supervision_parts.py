@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import torch
 from core_parts import prompt, rollout, scored, trajectory
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config import TrainerConfig
+from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
-from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
+from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.learner.learner import Learner, Update
+from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Failure, Prompt, Trajectory
-from uniopd_mm.world import World
 
 OPD = OnPolicyDistillation(policy=PolicyLoss(temperature=1.0))
 SHIFT = Calibration(method=CalibrationMethod.SHIFT, delta=0.625)
@@ -35,28 +35,28 @@ def answer(
     return trajectory(one, scored(one, [reward - 1 for reward in rewards]), correct)
 
 
-def lesson(
+def supervised(
     trajectories: Sequence[Trajectory],
     calibration: Calibration = SHIFT,
     balancing: Balancing = NONE,
     seed: int = 0,
     objective: OnPolicyDistillation = OPD,
-) -> Lesson:
+) -> SupervisedBatch:
     """What one process makes of a step."""
     recipe = Recipe(objective=objective, calibration=calibration, balancing=balancing)
     generator = torch.Generator().manual_seed(seed)
     return supervise(trajectories, recipe, generator=generator, gather=lambda own: [own], rank=0)
 
 
-def advantages(of: Lesson) -> list[list[float]]:
+def advantages(of: SupervisedBatch) -> list[list[float]]:
     return [one.advantages.tolist() for one in of.trajectories if one.advantages is not None]
 
 
-def weights(of: Lesson) -> list[float]:
+def weights(of: SupervisedBatch) -> list[float]:
     return [one.weight for one in of.trajectories]
 
 
-def measured(of: Lesson, calibration: Calibration = SHIFT, update: Update | None = None) -> dict[str, float]:
+def measured(of: SupervisedBatch, calibration: Calibration = SHIFT, update: Update | None = None) -> dict[str, float]:
     sums = spread([(of.mine, update.sums)]) if update else {}
     values = describe(of.samples, of.supervision, sums, statistic=calibration.statistic, delta=calibration.delta)
     assert all(math.isfinite(value) for value in values.values()), values

@@ -15,7 +15,6 @@ import torch
 from core_parts import plain_logits
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded
 from uniopd_mm.learner.checkpoint import (
     Best,
@@ -29,8 +28,9 @@ from uniopd_mm.learner.checkpoint import (
     save_checkpoint,
     write_student,
 )
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.rng import restore_rng_state, rng_state
+from uniopd_mm.runtime.rng import restore_rng_state, rng_state
 from uniopd_mm.types import Prompt, Skip, UserError
 
 STATE = {"step": 3, "moments": torch.arange(100_000.0), "skipped": (Skip(where="a.jsonl:1", reason="empty"),)}

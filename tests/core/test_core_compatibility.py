@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import torch
 from core_parts import sample
-from faculty_parts import TEXT, VL, faculty, pupil
+from roster_parts import TEXT, VL, roster, student_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.compatibility import compare, refuse, rows_of
-from uniopd_mm.config import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
-from uniopd_mm.config_parts import Reads, TeacherConfig
-from uniopd_mm.identity import Identity, identity_of, vocabulary_digest
-from uniopd_mm.loading import load_base
-from uniopd_mm.plan import show_compatibility, show_teachers
-from uniopd_mm.probe import Student
+from uniopd_mm.config.parts import Reads, TeacherConfig
+from uniopd_mm.config.train import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
+from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.models.compatibility import compare, refuse, rows_of
+from uniopd_mm.models.identity import Identity, identity_of, vocabulary_digest
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.self_test import Assignment, assignments
+from uniopd_mm.run.plan import show_compatibility, show_teachers
+from uniopd_mm.teachers.loading import load_base
 from uniopd_mm.teachers.local import LocalTeacher
+from uniopd_mm.teachers.probe import StudentModel
+from uniopd_mm.teachers.self_test import Assignment, assignments
 from uniopd_mm.types import Sample, Settings, UserError, Vocabulary
 
 TOKENS = {"a": 0, "b": 1, "<end>": 2}
@@ -127,14 +127,14 @@ def test_a_teacher_with_prompts_of_its_own_may_be_anything(reads: Reads) -> None
 
 def test_a_table_has_what_differs_and_counts_the_rest() -> None:
     template = "x" * 60
-    rows = rows_of(STUDENT.told, {"a": identity(settings=told(chat_template=template)).told, "b": None})
+    rows = rows_of(STUDENT.described, {"a": identity(settings=told(chat_template=template)).described, "b": None})
     by_name = {row[""]: row for row in rows}
     assert by_name["chat_template"] == {"": "chat_template", "student": "f00", "a": "x" * 39 + "…", "b": "unknown"}
     assert by_name["stop ids"] == {"": "stop ids", "student": "2", "a": "the same", "b": "unknown"}
     assert [*by_name][-1] == "4 more" and "image.mean" not in by_name
     absent = rows_of({}, {"a": {"only": "1"}})
     assert absent[0] == {"": "only", "student": "-", "a": "1"}
-    blind = {row[""]: row["a"] for row in rows_of(STUDENT.told, {"a": identity(settings=told({})).told})}
+    blind = {row[""]: row["a"] for row in rows_of(STUDENT.described, {"a": identity(settings=told({})).told})}
     assert blind["media"] == "none" and "image.mean" not in blind
 
 
@@ -148,8 +148,8 @@ def test_a_digest_is_of_tokens_and_ids_in_any_order(processor: QwenVLProcessor) 
 
 
 @pytest.fixture
-def student(processor: QwenVLProcessor, backbone: Backbone) -> Student:
-    return pupil(processor, backbone)
+def student(processor: QwenVLProcessor, backbone: Backbone) -> StudentModel:
+    return student_model(processor, backbone)
 
 
 def altered(checkpoint: str, folder: Path, file: str, **changes: Any) -> str:
@@ -163,18 +163,18 @@ def altered(checkpoint: str, folder: Path, file: str, **changes: Any) -> str:
 
 
 def test_another_mean_of_videos_is_refused_unless_the_teacher_reads_them_itself(
-    checkpoint: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+    checkpoint: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     path = altered(checkpoint, tmp_path, "processor_config.json", video_processor={"image_mean": [0.4, 0.4, 0.4]})
     with pytest.raises(
         UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, for the student 0.5 0.5 0.5; .*reads=TOKENS"
     ):
-        assignments(faculty(processor, {"t": {"path": path}}), samples, student)
-    own = faculty(processor, {"t": {"path": path, "reads": "TOKENS"}})
+        assignments(roster(processor, {"t": {"path": path}}), samples, student)
+    own = roster(processor, {"t": {"path": path, "reads": "TOKENS"}})
     (taught,) = assignments(own, samples, student)
     assert [(one.name, one.refusal) for one in taught.differences] == [("video.mean", None)]
     assert taught.self_test is not None and taught.probes == ()
-    only_text = assignments(faculty(processor, {"t": {"path": path}}), [sample()], student)
+    only_text = assignments(roster(processor, {"t": {"path": path}}), [sample()], student)
     assert [one.name for one in only_text[0].differences] == ["video.mean"] and len(only_text[0].probes) == 1
 
 
@@ -198,11 +198,11 @@ def test_a_base_model_is_compared_too(checkpoint: str, processor: QwenVLProcesso
 
 
 def test_other_ends_of_a_turn_are_refused(
-    checkpoint: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+    checkpoint: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     path = altered(checkpoint, tmp_path, "generation_config.json", eos_token_id=[2, 30])
     with pytest.raises(UserError, match="teacher=t: stop ids is 0 2 30, for the student 0 2; set eos_token_id alike"):
-        assignments(faculty(processor, {"t": {"path": path}}), samples, student)
+        assignments(roster(processor, {"t": {"path": path}}), samples, student)
 
 
 @pytest.fixture
@@ -230,12 +230,12 @@ def blind_path(checkpoint: str, tmp_path: Path) -> str:
 def test_a_text_only_teacher_of_the_students_ids(
     blind_path: str,
     processor: QwenVLProcessor,
-    student: Student,
+    student: StudentModel,
     samples: tuple[Sample, ...],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It may teach texts; of clips it would read but the places."""
-    of = faculty(processor, {"t": {"path": blind_path, "processor": TEXT}})
+    of = roster(processor, {"t": {"path": blind_path, "processor": TEXT}})
     with pytest.raises(UserError, match=r"it is asked about video; set its reads=TOKENS and media=CAPTION or NOTHING"):
         assignments(of, [sample(), samples[0]], student)
     (taught,) = assignments(of, [sample()], student)
@@ -247,13 +247,13 @@ def test_a_text_only_teacher_of_the_students_ids(
 def test_the_table_and_the_file(
     checkpoint: str,
     processor: QwenVLProcessor,
-    student: Student,
+    student: StudentModel,
     samples: tuple[Sample, ...],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wide = {"_target_": "uniopd_mm.processors.qwen_vl.QwenVLProcessor", "video_fps": 7.5}
-    (taught,) = assignments(faculty(processor, {"t": {"path": checkpoint, "processor": wide}}), samples, student)
+    (taught,) = assignments(roster(processor, {"t": {"path": checkpoint, "processor": wide}}), samples, student)
     show_teachers(tmp_path, [taught], is_main=True)
     (written,) = json.loads((tmp_path / "teachers.json").read_text())
     assert {"name": "video.fps", "student": "2", "teacher": "7.5", "refusal": None} in written["differences"]
@@ -263,7 +263,7 @@ def test_the_table_and_the_file(
     ]
     capsys.readouterr()
     stranger = replace(taught, teacher="stranger", settings=None, self_test=None, probes=())
-    show_compatibility(student.identity.told, [taught, stranger])
+    show_compatibility(student.identity.described, [taught, stranger])
     lines = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
     assert {"video.fps 2 7.5 unknown", "chat_template " + chat_template(taught) + " the same unknown"} <= lines
     assert f"the student's answers - {taught.probes[0].logprob:.3f} -" in lines

@@ -8,23 +8,23 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from faculty_parts import VL, faculty, pupil
+from roster_parts import VL, roster, student_model
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config_parts import TeacherConfig
-from uniopd_mm.probe import Student
+from uniopd_mm.config.parts import TeacherConfig
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.self_test import Assignment, assignments
 from uniopd_mm.serve import load
 from uniopd_mm.serving.server import ServerOptions, run_server
+from uniopd_mm.teachers.probe import StudentModel
+from uniopd_mm.teachers.self_test import Assignment, assignments
 from uniopd_mm.types import Sample, UserError
 from uniopd_mm.wire.codec import Malformed
 from uniopd_mm.wire.info import read_info
 
 
 @pytest.fixture
-def student(processor: QwenVLProcessor, backbone: Backbone) -> Student:
-    return pupil(processor, backbone)
+def student(processor: QwenVLProcessor, backbone: Backbone) -> StudentModel:
+    return student_model(processor, backbone)
 
 
 def served(path: str) -> str:
@@ -48,18 +48,18 @@ def altered(checkpoint: str, folder: Path, **changes: dict[str, Any]) -> str:
     return str(folder)
 
 
-def met(url: str | list[str], student: Student, samples: tuple[Sample, ...], **entry: Any) -> Assignment:
+def met(url: str | list[str], student: StudentModel, samples: tuple[Sample, ...], **entry: Any) -> Assignment:
     urls = [url] if isinstance(url, str) else url
-    of = faculty(student.processor, {"t": {"engine": "remote", "urls": urls, **entry}})  # type: ignore[arg-type]
+    of = roster(student.processor, {"t": {"engine": "remote", "urls": urls, **entry}})  # type: ignore[arg-type]
     (taught,) = assignments(of, samples, student)
     return taught
 
 
 def test_a_server_of_the_same_checkpoint_says_and_scores_the_same(
-    checkpoint: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...]
+    checkpoint: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...]
 ) -> None:
     there = met(served(checkpoint), student, samples)
-    (here,) = assignments(faculty(processor, {"t": {"path": checkpoint}}), samples, student)
+    (here,) = assignments(roster(processor, {"t": {"path": checkpoint}}), samples, student)
     assert there.differences == here.differences == () and there.settings == here.settings
     assert there.probes[0].logprob == pytest.approx(here.probes[0].logprob, abs=1e-6)
     assert there.self_test is not None and here.self_test is not None
@@ -67,7 +67,7 @@ def test_a_server_of_the_same_checkpoint_says_and_scores_the_same(
 
 
 def test_a_server_with_another_mean_is_refused(
-    checkpoint: str, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+    checkpoint: str, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     url = served(altered(checkpoint, tmp_path / "other", video_processor={"image_mean": [0.4, 0.4, 0.4]}))
     with pytest.raises(UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, for the student 0.5 0.5 0.5; "):
@@ -80,7 +80,7 @@ def test_a_server_with_another_mean_is_refused(
 
 
 def test_servers_of_one_teacher_have_one_processor(
-    checkpoint: str, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+    checkpoint: str, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     urls = [served(checkpoint), served(altered(checkpoint, tmp_path / "other", image_processor={"merge_size": 4}))]
     with pytest.raises(UserError, match=r"are not the same teacher: image.merge_size 2 and 4"):
@@ -106,7 +106,7 @@ def test_what_no_server_says_is_no_description(checkpoint: str, change: dict[str
 
 
 def test_a_server_may_know_more_tokens(
-    checkpoint: str, student: Student, samples: tuple[Sample, ...], tmp_path: Path
+    checkpoint: str, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "more"
     shutil.copytree(checkpoint, folder)

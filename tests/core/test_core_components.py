@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from uniopd_mm.components import build, check_component
+from uniopd_mm.config.components import build, check_component
 from uniopd_mm.types import UserError
 
 HERE = __name__

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from uniopd_mm.data.collate import align, collate, collate_rollouts, left_padded
+from uniopd_mm.data.epochs import EpochOrder
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.data.mixture import Mixture, MixtureState
 from uniopd_mm.data.prompts import PromptStream, encode_all
-from uniopd_mm.data.walk import Walk
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Failure, Media, Message, Prompt, Sample, UserError
-from uniopd_mm.world import World
 
 PAD = 99
 
@@ -103,22 +103,22 @@ def numbered(num: int) -> list[Sample]:
     return [sample(str(number)) for number in range(num)]
 
 
-def drawn(walk: Walk, num: int) -> list[str]:
-    return [walk.next().sample_id for _ in range(num)]
+def drawn(order: EpochOrder, num: int) -> list[str]:
+    return [order.next().sample_id for _ in range(num)]
 
 
 def test_every_sample_comes_once_an_epoch_in_another_order() -> None:
-    walk = Walk(numbered(7), seed=3)
-    epochs = [drawn(walk, 7) for _ in range(4)]
+    order = EpochOrder(numbered(7), seed=3)
+    epochs = [drawn(order, 7) for _ in range(4)]
     assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) > 1 and walk.epoch == 4
-    assert drawn(Walk(numbered(7), seed=4), 7) != epochs[0]
+    assert len({tuple(epoch) for epoch in epochs}) > 1 and order.epoch == 4
+    assert drawn(EpochOrder(numbered(7), seed=4), 7) != epochs[0]
 
 
 @given(st.integers(1, 6), st.integers(0, 20), st.integers(0, 5))
 def test_the_position_alone_brings_an_order_back(num: int, position: int, seed: int) -> None:
-    whole = drawn(Walk(numbered(num), seed), position + 8)
-    assert drawn(Walk(numbered(num), seed, position), 8) == whole[position:]
+    whole = drawn(EpochOrder(numbered(num), seed), position + 8)
+    assert drawn(EpochOrder(numbered(num), seed, position), 8) == whole[position:]
 
 
 def broken(sample_id: str) -> Sample:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from core_parts import prompt, rollout, scored, trajectory
 
-from uniopd_mm.progress import Progress
-from uniopd_mm.reasons import counted, merged, unlearnt
+from uniopd_mm.run.progress import Progress
+from uniopd_mm.run.validation import Validation
+from uniopd_mm.runtime.reasons import counted, merged, unlearnt
 from uniopd_mm.types import Failure, Outcome
-from uniopd_mm.validation import Validation
 
 
 def test_unknown_outcomes_and_failed_teachers_are_counted_by_reason() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from uniopd_mm.config import DataConfig, ModelConfig
-from uniopd_mm.loading import load_student
+from uniopd_mm.config.train import DataConfig, ModelConfig
+from uniopd_mm.models.loading import load_student
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.types import UserError

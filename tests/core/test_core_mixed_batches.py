@@ -13,18 +13,18 @@ from core_parts import plain_logits, rollout, sampling, scored, taught, trajecto
 from PIL import Image
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config import TrainerConfig
+from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.distill.gkd import GeneralizedDistillation
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.types import Failure, Media, Message, Prompt, Rollout, Sample, TeacherScores, Trajectory
-from uniopd_mm.world import World
 
 
 def picture(folder: Path, name: str, size: tuple[int, int]) -> Media:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mixture_parts import Picky, corpus, in_step, mixture, stream
 
 from uniopd_mm.data.mixture import Mixture, MixtureState
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Prompt, Sample, UserError
-from uniopd_mm.world import World
 
 QUOTAS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 NAMES = "abcdef"
@@ -156,7 +156,7 @@ def test_a_run_that_goes_on_draws_the_prompts_of_one_that_never_stopped() -> Non
     assert [next_ids(second.next(4)) for _ in range(5)] == wanted[3:]
 
 
-def test_one_domain_is_a_plain_walk() -> None:
+def test_one_domain_is_a_plain_order() -> None:
     of, ids = mixture({"a": 4}, {"a": 7}), Counter[str]()
     ids.update(steps(of, 12))
     assert set(ids.values()) == {3} and of.state.positions == {"a": 12}

@@ -10,7 +10,7 @@ from core_parts import sampling
 from torch import Tensor
 from translation_parts import Expert, answered, described_sample, plain_logprobs, text_expert, vl_expert
 
-from uniopd_mm.config_parts import MediaFor, RoutingConfig
+from uniopd_mm.config.parts import MediaFor, RoutingConfig
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.answers import OwnPromptAnswers, TeacherAnswers

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from uniopd_mm.data.repeats import balanced_rows
-from uniopd_mm.pass_rates import Tallies, Tally, fingerprint
+from uniopd_mm.run.pass_rates import Tallies, Tally, fingerprint
 from uniopd_mm.tracking.histogram import Histogram, histogram, histogram_table
 from uniopd_mm.types import Media, Message, Sample
 

@@ -11,12 +11,12 @@ from typing import Any, final
 import pytest
 from core_parts import sample
 
-from uniopd_mm.checks import validate
-from uniopd_mm.config import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
-from uniopd_mm.config_parts import MixtureConfig, Shares, TeacherConfig
-from uniopd_mm.grading import grade_all
-from uniopd_mm.plan import show_budget, show_plan, show_teachers
-from uniopd_mm.self_test import Assignment, SelfTest
+from uniopd_mm.config.checks import validate
+from uniopd_mm.config.parts import MixtureConfig, Shares, TeacherConfig
+from uniopd_mm.config.train import ModelConfig, RecipeConfig, RolloutConfig, TrainConfig
+from uniopd_mm.data.grading import grade_all
+from uniopd_mm.run.plan import show_budget, show_plan, show_teachers
+from uniopd_mm.teachers.self_test import Assignment, SelfTest
 from uniopd_mm.types import Corpus, Outcome, Sample, UserError
 
 
@@ -25,13 +25,13 @@ def written(folder: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def lesson(teacher: str, test: SelfTest | None, **prompts: float) -> Assignment:
+def assignment(teacher: str, test: SelfTest | None, **prompts: float) -> Assignment:
     return Assignment(teacher=teacher, path="/x", reads="text", media="caption", prompts=prompts, self_test=test)
 
 
 def test_teachers_as_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test = SelfTest(sample_id="7", answer="It moves\n\nup. " + "x" * 99, logprob=-0.25, difference=3e-6)
-    taught = [lesson("a", test, math=2.5, chart=1.0), lesson("idle", None)]
+    taught = [assignment("a", test, math=2.5, chart=1.0), assignment("idle", None)]
     show_teachers(tmp_path, taught, is_main=False)
     assert not list(tmp_path.iterdir())
     show_teachers(tmp_path, taught, is_main=True)
@@ -44,7 +44,7 @@ def test_teachers_as_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_what_a_model_says_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test = SelfTest(sample_id="7", answer="[/INST] [red] :smile:\x1b[2J", logprob=-1.0, difference=0.0)
-    show_teachers(tmp_path, [lesson("a", test, math=1.0)], is_main=True)
+    show_teachers(tmp_path, [assignment("a", test, math=1.0)], is_main=True)
     shown = "".join("".join(capsys.readouterr()).split())
     assert "[/INST][red]:smile:" in shown and "\x1b" not in shown
 

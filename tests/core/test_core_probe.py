@@ -7,27 +7,27 @@ from typing import final
 import pytest
 import torch
 from core_parts import rollout, sample
-from faculty_parts import faculty, pupil
+from roster_parts import roster, student_model
 from translation_parts import described_sample, plain_logprobs
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.faculty import Member
-from uniopd_mm.probe import Student, media_kinds, probes
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.teachers.probe import StudentModel, media_kinds, probes
+from uniopd_mm.teachers.roster import RosterEntry
 from uniopd_mm.types import Failure, Media, Rollout, Sample, Sampling, TeacherScores, UserError
 
 Spoil = Callable[[Rollout, TeacherScores], TeacherScores | Failure]
 
 
 @pytest.fixture
-def student(processor: QwenVLProcessor, backbone: Backbone) -> Student:
-    return pupil(processor, backbone)
+def student(processor: QwenVLProcessor, backbone: Backbone) -> StudentModel:
+    return student_model(processor, backbone)
 
 
 @pytest.fixture
-def member(checkpoint: str, processor: QwenVLProcessor) -> Member:
-    of = faculty(processor, {"t": {"path": checkpoint}}).members["t"]
-    shake(of.expert.scorer.backbone.model)
+def entry(checkpoint: str, processor: QwenVLProcessor) -> RosterEntry:
+    of = roster(processor, {"t": {"path": checkpoint}}).entries["t"]
+    shake(of.model.scorer.backbone.model)
     return of
 
 
@@ -44,25 +44,25 @@ def shake(model: torch.nn.Module) -> None:
 class Spoilt:
     """A teacher whose scores are changed on their way."""
 
-    member: Member
+    entry: RosterEntry
     spoil: Spoil
     name: str = "t"
     overlaps: bool = False
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
-        scores = self.member.scorer.score(rollouts)
+        scores = self.entry.scorer.score(rollouts)
         return [self.spoil(*pair) for pair in zip(rollouts, scores, strict=True)]  # type: ignore[arg-type]
 
 
-def spoilt(member: Member, spoil: Spoil) -> Member:
-    return replace(member, scorer=Spoilt(member, spoil))
+def spoilt(entry: RosterEntry, spoil: Spoil) -> RosterEntry:
+    return replace(entry, scorer=Spoilt(entry, spoil))
 
 
 def test_one_answer_with_media_and_one_without(
-    member: Member, student: Student, samples: tuple[Sample, ...], checkpoint: str
+    entry: RosterEntry, student: StudentModel, samples: tuple[Sample, ...], checkpoint: str
 ) -> None:
     """What the teacher's model says of the student's likeliest answer, by a plain forward pass."""
-    found = probes(member, [sample("a", text="Hi"), *samples[:3], sample("b")], student)
+    found = probes(entry, [sample("a", text="Hi"), *samples[:3], sample("b")], student)
     assert [probe.sample_id for probe in found] == [samples[0].sample_id, "a"]
     model = load_model(checkpoint, "model.path")
     shake(model)
@@ -76,16 +76,16 @@ def test_one_answer_with_media_and_one_without(
 
 
 def test_only_what_there_is_and_can_be_read_is_probed(
-    member: Member, processor: QwenVLProcessor, backbone: Backbone, samples: tuple[Sample, ...]
+    entry: RosterEntry, processor: QwenVLProcessor, backbone: Backbone, samples: tuple[Sample, ...]
 ) -> None:
     torn = described_sample(Media(kind="video", source="/no/such.mp4"))
-    student = pupil(processor, backbone)
-    assert [one.sample_id for one in probes(member, [torn, samples[1]], student)] == [samples[1].sample_id]
-    assert probes(member, [], student) == probes(member, [torn], student) == ()
+    student = student_model(processor, backbone)
+    assert [one.sample_id for one in probes(entry, [torn, samples[1]], student)] == [samples[1].sample_id]
+    assert probes(entry, [], student) == probes(entry, [torn], student) == ()
     longest = len(processor.encode(sample("short")).token_ids)
-    strict = pupil(processor, backbone, max_prompt_tokens=longest)
+    strict = student_model(processor, backbone, max_prompt_tokens=longest)
     wordy = sample("long", text="How many circles are there in all of the clip, and where do they go?")
-    assert [one.sample_id for one in probes(member, [samples[0], wordy, sample("short")], strict)] == ["short"]
+    assert [one.sample_id for one in probes(entry, [samples[0], wordy, sample("short")], strict)] == ["short"]
 
 
 def test_kinds_are_those_of_all_media(samples: tuple[Sample, ...]) -> None:
@@ -109,13 +109,15 @@ def test_kinds_are_those_of_all_media(samples: tuple[Sample, ...]) -> None:
     ],
 )
 def test_a_teacher_that_does_not_score_what_it_is_given_is_named(
-    member: Member, student: Student, samples: tuple[Sample, ...], spoil: Spoil, said: str
+    entry: RosterEntry, student: StudentModel, samples: tuple[Sample, ...], spoil: Spoil, said: str
 ) -> None:
     with pytest.raises(UserError, match=f"^teacher=t: the student's answer to {samples[0].source} {said}"):
-        probes(spoilt(member, spoil), samples, student)
+        probes(spoilt(entry, spoil), samples, student)
 
 
-def test_a_teacher_may_be_sure_of_a_whole_answer(member: Member, student: Student, samples: tuple[Sample, ...]) -> None:
+def test_a_teacher_may_be_sure_of_a_whole_answer(
+    entry: RosterEntry, student: StudentModel, samples: tuple[Sample, ...]
+) -> None:
     """Log-probs of 0 in the order in which it was written, and others in another."""
     first: list[torch.Tensor] = []
 
@@ -123,7 +125,7 @@ def test_a_teacher_may_be_sure_of_a_whole_answer(member: Member, student: Studen
         first.append(of.response_ids)
         return replace(scores, logprobs=torch.zeros(len(of.response_ids))) if len(first) == 1 else scores
 
-    (probe,) = probes(spoilt(member, sure), samples, student)
+    (probe,) = probes(spoilt(entry, sure), samples, student)
     assert probe.logprob == 0.0 and torch.equal(first[0].roll(1), first[1])
 
 
@@ -138,8 +140,8 @@ class Says:
         return [[rollout(prompt, self.ids)] for prompt in prompts]
 
 
-def test_an_answer_of_one_token_has_no_other_order(member: Member, student: Student) -> None:
-    (probe,) = probes(member, [sample()], replace(student, engine=Says([30])))
+def test_an_answer_of_one_token_has_no_other_order(entry: RosterEntry, student: StudentModel) -> None:
+    (probe,) = probes(entry, [sample()], replace(student, engine=Says([30])))
     assert probe.logprob < 0
-    assert len(probes(member, [sample()], replace(student, engine=Says([30, 30, 30])))) == 1
-    assert probes(member, [sample()], replace(student, engine=Says([]))) == ()
+    assert len(probes(entry, [sample()], replace(student, engine=Says([30, 30, 30])))) == 1
+    assert probes(entry, [sample()], replace(student, engine=Says([]))) == ()

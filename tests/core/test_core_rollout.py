@@ -10,8 +10,8 @@ import torch
 from core_parts import sampling
 from transformers import GenerationConfig
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts, left_padded
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout, Sampler, draw
 from uniopd_mm.types import FinishReason, Prompt, Rollout

@@ -9,10 +9,10 @@ from core_parts import sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.checks import teacher_plans
-from uniopd_mm.config import TrainConfig
-from uniopd_mm.config_parts import MediaFor, Reads, RoutingConfig, TeacherConfig
-from uniopd_mm.tasks.columns import matches
+from uniopd_mm.config.checks import teacher_plans
+from uniopd_mm.config.parts import MediaFor, Reads, RoutingConfig, TeacherConfig
+from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.tasks.reading.columns import matches
 from uniopd_mm.teachers.routes import Routes, build_routes, weights_of
 from uniopd_mm.types import Sample, UserError
 

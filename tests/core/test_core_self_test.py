@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 import torch
 from core_parts import plain_logits, rollout, sample
-from faculty_parts import TEXT, faculty, pupil
+from roster_parts import TEXT, roster, student_model
 from translation_parts import described_sample, text_expert
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts
-from uniopd_mm.experts import Asked
-from uniopd_mm.faculty import Faculty
-from uniopd_mm.probe import Student
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.self_test import SelfTest, assignments, self_test
+from uniopd_mm.teachers.loading import ScoreOptions
+from uniopd_mm.teachers.probe import StudentModel
+from uniopd_mm.teachers.roster import Roster
+from uniopd_mm.teachers.self_test import SelfTest, assignments, self_test
 from uniopd_mm.types import Media, Prompt, Rollout, Sample, TeacherScores, TokenBatch, UserError
 
 
 @pytest.fixture
-def student(processor: QwenVLProcessor, backbone: Backbone) -> Student:
-    return pupil(processor, backbone)
+def student(processor: QwenVLProcessor, backbone: Backbone) -> StudentModel:
+    return student_model(processor, backbone)
 
 
 @pytest.fixture
-def alone(checkpoint: str, processor: QwenVLProcessor) -> Faculty:
-    return faculty(processor, {"expert": {"path": checkpoint}})
+def alone(checkpoint: str, processor: QwenVLProcessor) -> Roster:
+    return roster(processor, {"expert": {"path": checkpoint}})
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +38,18 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def checked(of: Faculty, samples: tuple[Sample, ...], student: Student, name: str = "expert") -> SelfTest | None:
-    return self_test(of.members[name], samples, student)
+def checked(of: Roster, samples: tuple[Sample, ...], student: StudentModel, name: str = "expert") -> SelfTest | None:
+    return self_test(of.entries[name], samples, student)
 
 
 def test_a_whole_checkpoint_passes(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: Student
+    alone: Roster, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: StudentModel
 ) -> None:
     """Its answer is the likeliest, token by token, of plain forward passes, but for places of media, which it cannot
     write: by their probability alone writing and scoring differ."""
     found = checked(alone, samples, student)
     prompt, ids, values, lost = processor.encode(samples[0]), list[int](), list[float](), list[float]()
-    model, banned = alone.members["expert"].expert.scorer.backbone.model, list(processor.vocabulary.banned_ids)
+    model, banned = alone.entries["expert"].model.scorer.backbone.model, list(processor.vocabulary.banned_ids)
     for _ in range(12):
         logprobs = last_logits(model, prompt, ids).log_softmax(-1)
         lost.append(-math.log1p(-logprobs[banned].exp().sum().item()))
@@ -77,9 +77,9 @@ def last_logits(model: torch.nn.Module, prompt: Prompt, ids: list[int]) -> torch
     return plain_logits(model, collate_rollouts([one], 0))[0, -1]
 
 
-def broken_when_scoring(of: Faculty, change: Any) -> None:
+def broken_when_scoring(of: Roster, change: Any) -> None:
     """Weights that are others by the time the teacher scores: generation goes around `Backbone.forward`."""
-    backbone = of.members["expert"].expert.scorer.backbone
+    backbone = of.entries["expert"].model.scorer.backbone
     backbone.register_forward_pre_hook(lambda module, arguments: change(module.model))
 
 
@@ -96,36 +96,36 @@ def scatter_nan(model: torch.nn.Module) -> None:
 
 
 def test_weights_that_change_after_writing_are_found(
-    alone: Faculty, samples: tuple[Sample, ...], student: Student
+    alone: Roster, samples: tuple[Sample, ...], student: StudentModel
 ) -> None:
     broken_when_scoring(alone, shake)
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
         checked(alone, samples, student)
 
 
-def test_a_score_of_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
+def test_a_score_of_nan_is_found(alone: Roster, samples: tuple[Sample, ...], student: StudentModel) -> None:
     broken_when_scoring(alone, scatter_nan)
     with pytest.raises(UserError, match="teacher=expert: cannot score its own answer: NaN"):
         checked(alone, samples, student)
 
 
-def test_an_answer_written_with_nan_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
+def test_an_answer_written_with_nan_is_found(alone: Roster, samples: tuple[Sample, ...], student: StudentModel) -> None:
     """Weights that are whole again when it scores: the difference is no number."""
-    backbone = alone.members["expert"].expert.scorer.backbone
+    backbone = alone.entries["expert"].model.scorer.backbone
     head = backbone.model.get_output_embeddings()  # of which scoring reads the weights alone
     head.register_forward_hook(lambda module, inputs, logits: logits * math.nan)
     with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored nan nats otherwise"):
         checked(alone, samples, student)
 
 
-def test_a_head_of_zeros_is_found(alone: Faculty, samples: tuple[Sample, ...], student: Student) -> None:
-    alone.members["expert"].expert.scorer.backbone.model.get_output_embeddings().weight.data.zero_()
+def test_a_head_of_zeros_is_found(alone: Roster, samples: tuple[Sample, ...], student: StudentModel) -> None:
+    alone.entries["expert"].model.scorer.backbone.model.get_output_embeddings().weight.data.zero_()
     with pytest.raises(UserError, match="teacher=expert: finds every token equally likely"):
         checked(alone, samples, student)
 
 
 def test_scores_that_differ_from_one_to_the_next_are_found(
-    alone: Faculty, samples: tuple[Sample, ...], student: Student
+    alone: Roster, samples: tuple[Sample, ...], student: StudentModel
 ) -> None:
     """The answer is there twice: the second is 0.15 nats from the first, which is 0.07 from what was written."""
 
@@ -134,16 +134,16 @@ def test_scores_that_differ_from_one_to_the_next_are_found(
     ) -> tuple[torch.Tensor, ...]:
         return outputs[0] + torch.arange(len(outputs[0])) * 0.3 / len(outputs[0]), *outputs[1:]
 
-    alone.members["expert"].expert.scorer.backbone.register_forward_hook(unequal)
+    alone.entries["expert"].model.scorer.backbone.register_forward_hook(unequal)
     with pytest.raises(UserError, match="teacher=expert: scores one answer in two ways"):
         checked(alone, samples, student)
 
 
 def test_a_teacher_that_would_write_a_place_for_media_is_found(
-    alone: Faculty, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: Student
+    alone: Roster, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: StudentModel
 ) -> None:
     """It is not let, or the model would look for the clip that is missing; it is scored as it would."""
-    backbone, prompt = alone.members["expert"].expert.scorer.backbone, processor.encode(samples[0])
+    backbone, prompt = alone.entries["expert"].model.scorer.backbone, processor.encode(samples[0])
     tokens = collate_rollouts([rollout(prompt, [])], 0)
     with torch.no_grad():
         state = backbone.model.base_model(
@@ -159,7 +159,7 @@ def torn(name: str) -> Sample:
 
 
 def test_samples_that_cannot_be_read_are_passed_over(
-    alone: Faculty, samples: tuple[Sample, ...], student: Student
+    alone: Roster, samples: tuple[Sample, ...], student: StudentModel
 ) -> None:
     found = checked(alone, (torn("a"), torn("b"), samples[1]), student)
     assert found is not None and found.sample_id == samples[1].sample_id
@@ -167,21 +167,21 @@ def test_samples_that_cannot_be_read_are_passed_over(
 
 
 def test_a_teacher_without_eyes_is_tested_on_its_own_prompt(
-    text_folder: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...]
+    text_folder: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...]
 ) -> None:
     entry = {"path": text_folder, "processor": TEXT, "reads": "TEXT"}
-    blind = faculty(processor, {"expert": entry})
+    blind = roster(processor, {"expert": entry})
     with pytest.raises(UserError, match=r"teacher=expert: none.*reads text only.*media=CAPTION or media=NOTHING"):
         checked(blind, samples[:2], student)
-    told = faculty(processor, {"expert": {**entry, "media": "NOTHING"}})
+    told = roster(processor, {"expert": {**entry, "media": "NOTHING"}})
     assert checked(told, samples, student) is not None
 
 
 def test_lessons_count_prompts_by_weight_and_test_who_teaches(
-    checkpoint: str, processor: QwenVLProcessor, student: Student, samples: tuple[Sample, ...]
+    checkpoint: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...]
 ) -> None:
     teachers = {name: {"path": checkpoint} for name in ("a", "b", "idle")}
-    of = faculty(processor, teachers, domains={"video_qa": {"a": 3, "b": 1}, "math": "b"})
+    of = roster(processor, teachers, domains={"video_qa": {"a": 3, "b": 1}, "math": "b"})
     taught = {one.teacher: one for one in assignments(of, [*samples[:4], sample("m", "math")], student)}
     assert taught["a"].prompts == {"video_qa": 3.0} and taught["b"].prompts == {"video_qa": 1.0, "math": 1.0}
     assert taught["idle"].prompts == {} and taught["idle"].self_test is None
@@ -196,14 +196,14 @@ def test_teachers_of_one_checkpoint_share_its_weights(
         "b": {"path": checkpoint, "reads": "TOKENS", "media": "NOTHING"},
         "c": {"path": checkpoint, "dtype": "bfloat16"},
     }
-    members = faculty(processor, teachers, default="a").members
+    entries = roster(processor, teachers, default="a").entries
     assert (
-        members["a"].expert.scorer.backbone
-        is members["b"].expert.scorer.backbone
-        is not members["c"].expert.scorer.backbone
+        entries["a"].model.scorer.backbone
+        is entries["b"].model.scorer.backbone
+        is not entries["c"].model.scorer.backbone
     )
     one = last_rollout(processor.encode(samples[0]))
-    seen, blind = members["a"].scorer.score([one])[0], members["b"].scorer.score([one])[0]
+    seen, blind = entries["a"].scorer.score([one])[0], entries["b"].scorer.score([one])[0]
     assert isinstance(seen, TeacherScores) and isinstance(blind, TeacherScores)
     assert (seen.teacher, blind.teacher) == ("a", "b")
     assert not torch.allclose(seen.logprobs, blind.logprobs, atol=1e-3), "they read different prompts"
@@ -215,22 +215,22 @@ def last_rollout(prompt: Prompt) -> Rollout:
 
 def test_a_teacher_with_other_ids_must_say_how_it_reads(text_folder: str, processor: QwenVLProcessor) -> None:
     with pytest.raises(UserError, match=r"teacher=expert: \d+ tokens differ"):
-        faculty(processor, {"expert": {"path": text_folder, "processor": TEXT}})
+        roster(processor, {"expert": {"path": text_folder, "processor": TEXT}})
 
 
-@pytest.mark.parametrize("asked", [Asked(top_k=4), Asked(keep_hidden=True)])
+@pytest.mark.parametrize("asked", [ScoreOptions(top_k=4), ScoreOptions(keep_hidden=True)])
 def test_distributions_are_refused_where_they_could_not_be_compared(
-    tmp_path: Path, checkpoint: str, processor: QwenVLProcessor, asked: Asked
+    tmp_path: Path, checkpoint: str, processor: QwenVLProcessor, asked: ScoreOptions
 ) -> None:
     two = {"a": {"path": checkpoint}, "b": {"path": checkpoint}}
     translated = {"a": {"path": checkpoint, "reads": "TOKENS"}}
     with pytest.raises(UserError, match=r"teachers.a.reads=TOKENS: .*distributions"):
-        faculty(processor, translated, asked)
+        roster(processor, translated, asked)
     for routing in (
         {"domains": {"math": {"a": 1, "b": 1}}, "default": "a"},
         {"rules": [{"where": {}, "teacher": {"a": 1, "b": 1}}]},
     ):
         with pytest.raises(UserError, match=r"routing: a and b teach the same prompts"):
-            faculty(processor, two, asked, **routing)
-    assert faculty(processor, two, asked, default="a").members.keys() == {"a", "b"}
-    assert faculty(processor, translated).members["a"].prompts is not None
+            roster(processor, two, asked, **routing)
+    assert roster(processor, two, asked, default="a").entries.keys() == {"a", "b"}
+    assert roster(processor, translated).entries["a"].prompts is not None

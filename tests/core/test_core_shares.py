@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.config_parts import MixtureConfig, Shares
+from uniopd_mm.config.parts import MixtureConfig, Shares
 from uniopd_mm.data.shares import domain_weights, quotas
 from uniopd_mm.types import UserError
 

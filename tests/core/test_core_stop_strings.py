@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from uniopd_mm.backbone import Backbone
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling

@@ -9,13 +9,25 @@ from typing import Any
 import pytest
 import torch
 from core_parts import rollout, routed, scored, trajectory
-from supervision_parts import EVEN, MASK, NONE, SHIFT, advantages, answer, finite, learner, lesson, measured, weights
+from supervision_parts import (
+    EVEN,
+    MASK,
+    NONE,
+    SHIFT,
+    advantages,
+    answer,
+    finite,
+    learner,
+    measured,
+    supervised,
+    weights,
+)
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.distill.calibration import Direction, Scope
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores
 
 # Returns 0.125 and 0.5: the margin of -0.375 is 1 short of 0.625.
@@ -32,7 +44,7 @@ DIRECTIONS = {Direction.BOTH: (0.5, -0.5), Direction.CORRECT_UP: (1.0, 0.0), Dir
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_shift_is_added_to_every_token_of_its_class(direction: Direction) -> None:
     up, down = DIRECTIONS[direction]
-    taught = lesson(BY_HAND, replace(SHIFT, direction=direction))
+    taught = supervised(BY_HAND, replace(SHIFT, direction=direction))
     assert taught.supervision.shift.tolist() == [up, down, 0.0, 0.0, 0.0]
     assert advantages(taught) == [[up, 0.25 + up], [0.5 + down], [2.0, -1.0], [0.0], [-3.0]]
     assert weights(taught) == [1.0] * 5
@@ -41,8 +53,8 @@ def test_a_shift_is_added_to_every_token_of_its_class(direction: Direction) -> N
 
 def test_a_shift_over_the_batch_counts_all_groups() -> None:
     """Incorrect ones return 0.5 and -3: their mean of -1.25 is 1.375 below 0.125."""
-    assert not lesson(BY_HAND, replace(SHIFT, scope=Scope.BATCH)).supervision.shift.any()
-    taught = lesson(BY_HAND, replace(SHIFT, scope=Scope.BATCH, delta=2.375))
+    assert not supervised(BY_HAND, replace(SHIFT, scope=Scope.BATCH)).supervision.shift.any()
+    taught = supervised(BY_HAND, replace(SHIFT, scope=Scope.BATCH, delta=2.375))
     assert taught.supervision.shift.tolist() == [0.5, -0.5, 0.0, 0.0, -0.5]
 
 
@@ -51,11 +63,11 @@ def test_failures_and_unknown_outcomes_are_in_no_statistic(method: CalibrationMe
     """What stands in them changes nothing for the others, and they are neither shifted nor dropped."""
     plan = Calibration(method=method, delta=0.625)
     known = [answer([1.0], True), answer([-1.0], True), answer([0.5], False), answer([-2.0], False)]
-    wanted = lesson(known, plan, EVEN)
+    wanted = supervised(known, plan, EVEN)
     for correct in (True, False, None):
         for extreme in (-100.0, 100.0):
             others = [answer([extreme], correct, failed=True), answer([extreme, extreme], None)]
-            taught = lesson([*known, *others], plan, EVEN)
+            taught = supervised([*known, *others], plan, EVEN)
             assert advantages(taught)[:4] == advantages(wanted)
             assert taught.supervision.shift.tolist() == [*wanted.supervision.shift.tolist(), 0.0, 0.0]
             assert taught.supervision.representative.tolist()[4:] == [True, True]
@@ -77,15 +89,15 @@ def test_balancing_uses_no_failure_and_no_unknown_outcome(after: bool) -> None:
     pair = [answer([1.0], True), answer([0.0], False)]
     more = [answer([float(number)], True) for number in range(3)]
     for seed in range(10):
-        assert weights(lesson([*others, *pair], plan, EVEN, seed)) == [1.0] * 5
-        kept = weights(lesson([*others, *pair, *more], plan, EVEN, seed))
+        assert weights(supervised([*others, *pair], plan, EVEN, seed)) == [1.0] * 5
+        kept = weights(supervised([*others, *pair, *more], plan, EVEN, seed))
         assert kept[:3] == [1.0] * 3 and kept[4] == 1.0 and sum(kept) == 5
 
 
 def test_a_token_that_the_teacher_rules_out_is_not_in_the_return(backbone: Backbone, prompts: list[Prompt]) -> None:
     """Returns 0.25 (without the token) and 0.5: 0.875 short of 0.625."""
     rows = [answer([0.25, -math.inf], True, of=prompts[0]), answer([0.5], False, of=prompts[0])]
-    taught = lesson(rows)
+    taught = supervised(rows)
     assert taught.samples.returns.tolist() == [0.25, 0.5]
     assert taught.supervision.shift.tolist() == [0.4375, -0.4375]
     assert advantages(taught) == [[0.6875, -math.inf], [0.0625]]
@@ -101,7 +113,7 @@ def test_a_token_that_is_ruled_out_and_left_out_is_no_nan(backbone: Backbone, pr
     """A weight of 0 times an advantage of -inf."""
     rows = [answer([-4.0, -math.inf], True), answer([0.0], True), answer([-1.0], False)]
     rows = [replace(row, rollout=replace(row.rollout, prompt=prompts[0])) for row in rows]
-    taught = lesson(rows, MASK)
+    taught = supervised(rows, MASK)
     assert weights(taught) == [0.0, 1.0, 1.0]
     update = learner(backbone).update(taught.trajectories)
     assert update.values["skipped_updates"] == 0 and math.isfinite(update.values["loss"]) and finite(backbone)
@@ -112,10 +124,10 @@ def test_a_response_that_is_ruled_out_whole_has_no_return(method: CalibrationMet
     """Its return would be 0, which here is better than every other: it is in no statistic, as an empty one is not."""
     plan = Calibration(method=method, delta=0.5)
     known = [answer([-2.0], True), answer([-1.0], False)]
-    wanted = lesson(known, plan)
+    wanted = supervised(known, plan)
     for other in ([-math.inf, -math.inf], []):
         for correct in (True, False):
-            taught = lesson([*known, answer(other, correct)], plan)
+            taught = supervised([*known, answer(other, correct)], plan)
             assert advantages(taught)[:2] == advantages(wanted) and weights(taught)[:2] == weights(wanted)
             assert taught.supervision.shift.tolist()[2] == 0 and taught.samples.returns.tolist()[2] == 0
             values, fewer = measured(taught, plan), measured(wanted, plan)
@@ -126,7 +138,7 @@ def test_a_response_that_is_ruled_out_whole_has_no_return(method: CalibrationMet
 
 def test_with_a_clip_what_is_ruled_out_counts_with_its_bound() -> None:
     clipped = OnPolicyDistillation(policy=PolicyLoss(temperature=1.0, advantage_clip=2.0))
-    taught = lesson([answer([-math.inf], True), answer([-3.0, 1.0], False)], objective=clipped)
+    taught = supervised([answer([-math.inf], True), answer([-3.0, 1.0], False)], objective=clipped)
     assert taught.samples.returns.tolist() == [-2.0, -0.5]
     assert taught.supervision.shift.tolist() == [1.0625, -1.0625] and taught.samples.scored.all()
     assert advantages(taught) == [[-0.9375], [-3.0625, -0.0625]]
@@ -152,7 +164,7 @@ def test_nan_from_a_teacher_is_a_failure_and_reaches_no_weight(backbone: Backbon
         trajectory(one, entry, correct=number < 1)
         for number, (one, entry) in enumerate(zip(rollouts, scores, strict=True))
     ]
-    taught = lesson(rows, replace(SHIFT, scope=Scope.BATCH), EVEN)
+    taught = supervised(rows, replace(SHIFT, scope=Scope.BATCH), EVEN)
     assert measured(taught)["teacher_failures"] == 2 and measured(taught)["effective_samples"] == 2
     assert advantages(taught)[1] == advantages(taught)[3] == [0.0] * 4
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
@@ -174,10 +186,10 @@ def test_without_both_classes_nothing_is_calibrated_or_balanced(method: Calibrat
     for balancing in (NONE, EVEN, Balancing(ratio=0.0), Balancing(ratio=math.inf, scope=Scope.BATCH)):
         for correct in (None, True, False):
             rows = [answer([1.0, 2.0], correct), answer([-3.0], correct), answer([0.5], correct, group=1)]
-            taught = lesson(rows, plan, balancing)
+            taught = supervised(rows, plan, balancing)
             assert advantages(taught) == [[1.0, 2.0], [-3.0], [0.5]] and weights(taught) == [1.0] * 3
             assert ("accuracy" in measured(taught)) == (correct is not None)
-            failed = lesson(
+            failed = supervised(
                 [answer([1.0, 2.0], correct, failed=True), answer([1.0], True, failed=True)], plan, balancing
             )
             assert advantages(failed) == [[0.0, 0.0], [0.0]] and not failed.supervision.shift.any()
@@ -188,7 +200,7 @@ def test_without_both_classes_nothing_is_calibrated_or_balanced(method: Calibrat
 
 def test_if_all_teachers_failed_there_is_no_update(backbone: Backbone, prompts: list[Prompt]) -> None:
     before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    taught = lesson([answer([1.0], correct, failed=True, of=prompts[0]) for correct in (True, False)], SHIFT, EVEN)
+    taught = supervised([answer([1.0], correct, failed=True, of=prompts[0]) for correct in (True, False)], SHIFT, EVEN)
     update = learner(backbone).update(taught.trajectories)
     assert update.values["skipped_updates"] == 1
     measured(taught, update=update)
@@ -201,7 +213,7 @@ def test_balancing_by_its_ratio() -> None:
     rows = [answer([1.0], correct, group) for correct, group in outcomes]
 
     def kept(**plan: Any) -> list[float]:
-        return weights(lesson(rows, Calibration(), Balancing(**plan)))
+        return weights(supervised(rows, Calibration(), Balancing(**plan)))
 
     assert kept() == kept(ratio=None, scope=Scope.BATCH) == [1.0] * 8
     assert kept(ratio=0.0) == [float(not correct) for correct, _ in outcomes]
@@ -217,9 +229,9 @@ def test_margins_before_and_after_balancing() -> None:
     rows = [answer([0.0], True), answer([0.25], False), answer([1.25], False)]
     seen = set()
     for seed in range(20):
-        published = lesson(rows, replace(SHIFT, delta=0.25), EVEN, seed)
+        published = supervised(rows, replace(SHIFT, delta=0.25), EVEN, seed)
         assert published.supervision.shift.tolist() == [0.5, -0.5, -0.5]
-        after = lesson(rows, replace(SHIFT, delta=0.25, after_balancing=True), EVEN, seed)
+        after = supervised(rows, replace(SHIFT, delta=0.25, after_balancing=True), EVEN, seed)
         assert weights(after) == weights(published)
         wanted = {(1.0, 1.0, 0.0): [0.25, -0.25, 0.0], (1.0, 0.0, 1.0): [0.75, 0.0, -0.75]}
         assert after.supervision.shift.tolist() == wanted[tuple(weights(after))]  # type: ignore[index]
@@ -233,10 +245,10 @@ def test_a_mask_before_and_after_balancing() -> None:
     rows = [answer([-4.0], True), answer([0.0], True), answer([-1.0], False)]
     seen = set()
     for seed in range(20):
-        published = lesson(rows, MASK, EVEN, seed)
+        published = supervised(rows, MASK, EVEN, seed)
         assert weights(published) == [0.0, 1.0, 1.0]
         assert published.supervision.representative.tolist() == [False, True, True]
-        after = lesson(rows, replace(MASK, after_balancing=True), EVEN, seed)
+        after = supervised(rows, replace(MASK, after_balancing=True), EVEN, seed)
         assert after.supervision.representative.all()
         seen.add(tuple(weights(after)))
     assert seen == {(0.0, 1.0, 1.0), (1.0, 0.0, 1.0)}
@@ -244,7 +256,7 @@ def test_a_mask_before_and_after_balancing() -> None:
 
 def test_what_a_mask_dropped_has_no_gradient(backbone: Backbone, prompts: list[Prompt]) -> None:
     rows = [answer([-4.0, -4.0], True, of=prompts[0]), answer([0.0], True), answer([-1.0], False)]
-    taught = lesson(rows, MASK)
+    taught = supervised(rows, MASK)
     assert weights(taught) == [0.0, 1.0, 1.0] and advantages(taught)[0] == [-4.0, -4.0]
     update = learner(backbone).update(taught.trajectories[:1])
     assert update.values["grad_norm"] == 0 and update.values["loss"] == 0
@@ -253,6 +265,6 @@ def test_what_a_mask_dropped_has_no_gradient(backbone: Backbone, prompts: list[P
 
 def test_a_group_mask_drops_whole_groups_by_hand() -> None:
     rows = [*BY_HAND, answer([5.0], True, group=1), answer([5.0], None, group=1)]
-    taught = lesson(rows, Calibration(method=CalibrationMethod.GROUP_MASK, delta=0.625))
+    taught = supervised(rows, Calibration(method=CalibrationMethod.GROUP_MASK, delta=0.625))
     assert weights(taught) == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert measured(taught)["dropped"] == 0.5

@@ -5,14 +5,14 @@ import math
 from dataclasses import replace
 
 import torch
-from supervision_parts import EVEN, answer, learner, lesson, weights
+from supervision_parts import EVEN, answer, learner, supervised, weights
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.distill.evidence import line_up
 from uniopd_mm.distill.grpo import group_relative
 from uniopd_mm.distill.opd_grpo import DistillationAndOutcome
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Calibration
+from uniopd_mm.models.backbone import Backbone
 
 PLAIN = Calibration()
 
@@ -30,14 +30,14 @@ def test_a_failed_teachers_sample_is_in_no_mean_of_outcomes() -> None:
 def test_a_response_ruled_out_whole_fills_no_class() -> None:
     """One of two right answers is impossible for the teacher: one wrong answer is left beside the other."""
     trajectories = [answer([-math.inf], True), answer([0.5], True), answer([0.0], False), answer([0.25], False)]
-    taught = lesson(trajectories, PLAIN, EVEN)
+    taught = supervised(trajectories, PLAIN, EVEN)
     assert weights(taught)[:2] == [1.0, 1.0] and sum(weights(taught)[2:]) == 1.0
 
 
 def test_an_update_of_which_nothing_is_left_is_none(backbone: Backbone) -> None:
     """A step that a mask leaves without a sample must not move weights by decay and momentum."""
     trajectories = [answer([1.0], True), answer([0.5], False)]
-    left_out = lesson(trajectories, PLAIN).trajectories
+    left_out = supervised(trajectories, PLAIN).trajectories
     of = learner(backbone)
     assert of.update(left_out).values["skipped_updates"] == 0
     before = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}

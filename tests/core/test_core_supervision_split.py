@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from supervision_parts import EVEN, NONE, OPD, answer, lesson, measured
+from supervision_parts import EVEN, NONE, OPD, answer, measured, supervised
 from torch import Tensor
 
 from uniopd_mm.distill.calibration import Scope, Statistic
 from uniopd_mm.distill.evidence import StepSamples, merged, spread
 from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
-from uniopd_mm.distill.supervision import Lesson, Recipe, supervise
+from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.types import Trajectory
 
 
@@ -26,11 +26,11 @@ def in_parts(trajectories: Sequence[Trajectory], owners: Sequence[int]) -> list[
     ]
 
 
-def lessons(parts: Sequence[Sequence[Trajectory]], recipe: Recipe, seed: int) -> list[Lesson]:
+def supervised_parts(parts: Sequence[Sequence[Trajectory]], recipe: Recipe, seed: int) -> list[SupervisedBatch]:
     """What each process makes of a step, with what all of them would gather."""
     gathered: list[StepSamples] = []
 
-    def made(rank: int, everybodys: list[StepSamples] | None) -> Lesson:
+    def made(rank: int, everybodys: list[StepSamples] | None) -> SupervisedBatch:
         def gather(own: StepSamples) -> list[StepSamples]:
             gathered.extend([own] if everybodys is None else [])
             return everybodys or [own]
@@ -57,10 +57,10 @@ def assert_independent(
     """The step of several processes is that of one, whose trajectories stand in the order of their groups."""
     recipe = Recipe(objective=OPD, calibration=calibration, balancing=balancing)
     ordered = sorted(trajectories, key=lambda one: one.rollout.group_id)
-    alone = lesson(ordered, calibration, balancing, seed)
+    alone = supervised(ordered, calibration, balancing, seed)
     assert alone.mine.tolist() == list(range(len(ordered)))
     parts = in_parts(trajectories, owners)
-    together = lessons(parts, recipe, seed)
+    together = supervised_parts(parts, recipe, seed)
     for part, ours in zip(parts, together, strict=True):
         same(ours.samples, alone.samples)
         same(ours.supervision, alone.supervision)
@@ -144,13 +144,13 @@ def test_any_split_over_processes_changes_no_bit(
     plan = Calibration(method=method, scope=scopes[0], statistic=statistic, after_balancing=after)
     balancing = Balancing(ratio=ratio, scope=scopes[1])
     assert_independent(trajectories, [rank for _, _, rank in flat], plan, balancing, seed)
-    measured(lesson(trajectories, plan, balancing, seed), plan)
+    measured(supervised(trajectories, plan, balancing, seed), plan)
 
 
 def test_merged_samples_go_back_to_their_parts() -> None:
     """Groups 0 and 2 on one process, 1 on the other, whose two samples stand between those of the first."""
     parts = in_parts(FOUR_GROUPS[:9], [0, 0, 0, 1, 1, 0, 0, 0, 0])
-    samples = [lesson(part).samples for part in parts]
+    samples = [supervised(part).samples for part in parts]
     whole, places = merged(samples)
     assert [place.tolist() for place in places] == [[0, 1, 2, 5, 6, 7, 8], [3, 4]]
     for part, place in zip(samples, places, strict=True):

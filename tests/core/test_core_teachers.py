@@ -9,8 +9,8 @@ import pytest
 import torch
 from core_parts import plain_logits, prompt, rollout, routed, sampling, scored
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.local import LocalTeacher, check_vocabulary

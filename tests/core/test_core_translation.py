@@ -8,7 +8,7 @@ import torch
 from core_parts import rollout
 from translation_parts import Expert, answered, described_sample, text_expert, vl_expert
 
-from uniopd_mm.config_parts import MediaFor
+from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation, Untranslatable, described
 from uniopd_mm.types import FinishReason, Media, Message, Prompt, TeacherScores, UserError

@@ -4,12 +4,12 @@ import pytest
 import torch
 from core_parts import sample
 
-from uniopd_mm.backbone import Backbone
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.run.validation import Validator
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Corpus, Media, Message, Outcome, Sample, UserError
-from uniopd_mm.validation import Validator
-from uniopd_mm.world import World
 
 
 class FixedTask:

@@ -168,7 +168,9 @@ def test_merged_adapters_are_refused(checkpoint: str) -> None:
 
 
 def test_peft_is_not_imported_for_a_student_without_adapters(checkpoint: str) -> None:
-    code = "import sys; from uniopd_mm.backbone import load_model; from uniopd_mm.learner.weights import exported; "
+    code = (
+        "import sys; from uniopd_mm.models.backbone import load_model; from uniopd_mm.learner.weights import exported; "
+    )
     code += "dict(exported(load_model(sys.argv[1], 'model.path'))); assert 'peft' not in sys.modules"
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", code, checkpoint], cwd=root, check=True, timeout=120)

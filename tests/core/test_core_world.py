@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import UserError
-from uniopd_mm.world import World
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
-from uniopd_mm.backbone import load_model
 from uniopd_mm.data.collate import left_padded
+from uniopd_mm.models.backbone import load_model
 from uniopd_mm.types import Prompt
 
 ATTENTION = ["q_proj", "v_proj", "qkv"]  # of the language model and of the vision tower

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from matrix_parts import Asked, Lineup
+    from matrix_parts import EngineUnderTest, Lineup
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +25,16 @@ def lineup(request: pytest.FixtureRequest, lineups: "Callable[[str], Lineup]") -
 
 
 @pytest.fixture(scope="session")
-def servers(lineups: "Callable[[str], Lineup]") -> "Callable[[str, str], Asked]":
+def servers(lineups: "Callable[[str], Lineup]") -> "Callable[[str, str], EngineUnderTest]":
     from remote_parts import over_loopback
 
     return cache(lambda family, how: over_loopback(lineups(family), how))
 
 
 @pytest.fixture
-def asked(request: pytest.FixtureRequest, lineup: "Lineup", servers: "Callable[[str, str], Asked]") -> "Asked":
+def asked(
+    request: pytest.FixtureRequest, lineup: "Lineup", servers: "Callable[[str, str], EngineUnderTest]"
+) -> "EngineUnderTest":
     """The engine that is the parameter: hf, vllm, remote_hf or remote_vllm."""
     from matrix_parts import in_process
 

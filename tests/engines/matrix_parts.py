@@ -8,11 +8,11 @@ import torch
 from families import kinds, processor_of, samples, write_family
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.data.collate import collate_rollouts
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.interfaces import Processor, RolloutEngine, Teacher
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.teachers.local import LocalTeacher
@@ -56,18 +56,18 @@ class Lineup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EngineUnderTest:
     """An engine with the weights of a lineup's student."""
 
     scorer: Teacher
     writer: RolloutEngine
 
 
-def in_process(lineup: Lineup, how: str) -> Asked:
+def in_process(lineup: Lineup, how: str) -> EngineUnderTest:
     if how == "vllm":
-        return Asked(scorer=VLLMTeacher("t", lineup.engine, top_k=4), writer=lineup.writer(how))
+        return EngineUnderTest(scorer=VLLMTeacher("t", lineup.engine, top_k=4), writer=lineup.writer(how))
     scorer = LocalTeacher("t", Backbone(lineup.student.model), lineup.processor.vocabulary, top_k=4)
-    return Asked(scorer=scorer, writer=lineup.writer(how))
+    return EngineUnderTest(scorer=scorer, writer=lineup.writer(how))
 
 
 def line_up(family: str, folder: Path) -> Lineup:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from queue import Queue
 from threading import Thread
 
-from matrix_parts import Asked, Lineup, in_process
+from matrix_parts import EngineUnderTest, Lineup, in_process
 
-from uniopd_mm.config_parts import Engine, TeacherConfig
+from uniopd_mm.config.parts import Engine, TeacherConfig
 from uniopd_mm.serving.server import ServerOptions, run_server
 from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.remote import RemoteTeacher
@@ -14,7 +14,7 @@ from uniopd_mm.wire.info import server_info
 from uniopd_mm.wire.media import Needs
 
 
-def over_loopback(lineup: Lineup, how: str) -> Asked:
+def over_loopback(lineup: Lineup, how: str) -> EngineUnderTest:
     """A server around the "hf" or "vllm" engine, which lives as long as the process, and its client."""
     announced: Queue[str] = Queue()
     Thread(target=_serve, args=(lineup, how, announced.put), daemon=True).start()
@@ -22,7 +22,7 @@ def over_loopback(lineup: Lineup, how: str) -> Asked:
     assert found, url
     plan = TeacherConfig(name="t", processor={}, engine=Engine.remote, urls=[url])
     teacher = RemoteTeacher.connect(plan, "teacher", top_k=4)
-    return Asked(scorer=teacher, writer=teacher)
+    return EngineUnderTest(scorer=teacher, writer=teacher)
 
 
 def _serve(lineup: Lineup, how: str, announce: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from families import FAMILIES, kinds
 from matrix_parts import (
     SAMPLING,
     TOLERANCE,
-    Asked,
+    EngineUnderTest,
     Lineup,
     assert_scored,
     disturb,
@@ -44,7 +44,7 @@ def written(lineup: Lineup, kind: str) -> list[Rollout]:
 
 @cells
 @engines
-def test_scores(lineup: Lineup, kind: str, asked: Asked) -> None:
+def test_scores(lineup: Lineup, kind: str, asked: EngineUnderTest) -> None:
     rollouts = written(lineup, kind)
     assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
 
@@ -55,14 +55,14 @@ def of_all_kinds(lineup: Lineup) -> list[Rollout]:
 
 @families
 @engines
-def test_scores_of_all_kinds_in_one_batch(lineup: Lineup, asked: Asked) -> None:
+def test_scores_of_all_kinds_in_one_batch(lineup: Lineup, asked: EngineUnderTest) -> None:
     rollouts = of_all_kinds(lineup)
     assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
 
 
 @families
 @engines
-def test_likeliest_tokens_are_those_of_transformers(lineup: Lineup, asked: Asked) -> None:
+def test_likeliest_tokens_are_those_of_transformers(lineup: Lineup, asked: EngineUnderTest) -> None:
     rollouts = of_all_kinds(lineup)
     answers = [teacher.score(rollouts) for teacher in (in_process(lineup, "hf").scorer, asked.scorer)]
     for one, other in zip(*answers, strict=True):
@@ -75,7 +75,7 @@ def test_likeliest_tokens_are_those_of_transformers(lineup: Lineup, asked: Asked
 
 @families
 @engines
-def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: Asked) -> None:
+def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: EngineUnderTest) -> None:
     rollouts = of_all_kinds(lineup)
     asked.scorer.score(rollouts)
     disturb(lineup.student, seed=0)
@@ -88,7 +88,7 @@ def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: Asked) -> None:
 @cells
 @engines
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
-def test_rollouts(lineup: Lineup, kind: str, asked: Asked, temperature: float) -> None:
+def test_rollouts(lineup: Lineup, kind: str, asked: EngineUnderTest, temperature: float) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
     (group,) = asked.writer.generate([lineup.prompts[kind]], 3, sampling)
     for rollout in group:
@@ -99,7 +99,7 @@ def test_rollouts(lineup: Lineup, kind: str, asked: Asked, temperature: float) -
 
 @cells
 @engines
-def test_greedy_responses_are_those_of_transformers(lineup: Lineup, kind: str, asked: Asked) -> None:
+def test_greedy_responses_are_those_of_transformers(lineup: Lineup, kind: str, asked: EngineUnderTest) -> None:
     sampling = replace(SAMPLING, temperature=0.0, max_new_tokens=16)
     expected, given = (
         writer.generate([lineup.prompts[kind]], 2, sampling) for writer in (lineup.writer("hf"), asked.writer)

@@ -11,12 +11,12 @@ import torch
 
 pytest.importorskip("vllm")
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference import engine as engine_module
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.inference.weights import load_directly, reload, reload_everywhere
 from uniopd_mm.learner.weights import exported
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.self_check import SelfCheck
 from uniopd_mm.rollout.vllm import VLLMRollout

@@ -11,13 +11,13 @@ import torch
 
 pytest.importorskip("vllm")
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference.engine import VLLMEngine, llm_arguments
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.rng import rng_state
 from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
 from uniopd_mm.rollout.vllm import VLLMRollout
+from uniopd_mm.runtime.rng import rng_state
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.vllm import VLLMTeacher
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, UserError

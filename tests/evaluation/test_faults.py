@@ -17,13 +17,13 @@ import invented_scores
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from model_parts import GREEDY, Recorder, asking, requests_of, serve
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.evaluate import check_complete
 from uniopd_mm.evaluation import library
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.records import Status
 from uniopd_mm.evaluation.tasks import load_task
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.tasks.benchmarks import ai2d, chartqa, competitions, mathvision, wemath
@@ -164,9 +164,9 @@ def test_fault_09_limits_and_stop_strings_are_the_tasks_and_requests_are_made_to
 
 
 FAILED = """
-from uniopd_mm.cli import run_command
+from uniopd_mm.config.cli import run_command
 from uniopd_mm.evaluate import check_complete
-from uniopd_mm.evaluate_config import EvaluateConfig
+from uniopd_mm.config.evaluate import EvaluateConfig
 import invented_scores
 run_command(lambda config, overrides: check_complete([invented_scores.{score}]), EvaluateConfig, "evaluate")
 """

@@ -20,14 +20,14 @@ pytest.importorskip("lmms_eval")
 from lmms_eval.api.task import ConfigurableMessagesTask, ConfigurableTask
 from model_parts import Recorder
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.library import our_tasks, task_metadata
 from uniopd_mm.evaluation.tasks import changed, load_task
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.rng import rng_state
 from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.runtime.rng import rng_state
 from uniopd_mm.types import UserError
 
 ROWS = {"problem": ["What is 1 + 1?", "What is 2 + 3?", "What is 4 + 4?"], "answer": ["2", "5", "8"]}

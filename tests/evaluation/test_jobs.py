@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from uniopd_mm.config.evaluate import check_room
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import (
     RESULTS,
@@ -14,7 +15,6 @@ from uniopd_mm.evaluation.jobs import (
     SCORE,
     Job,
     Limits,
-    check_room,
     job_folder,
     stored,
     write_outcome,

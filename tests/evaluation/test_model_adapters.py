@@ -8,8 +8,8 @@ import peft
 import pytest
 import torch
 
-from uniopd_mm.backbone import load_model
 from uniopd_mm.evaluation.adapters import plain_checkpoint
+from uniopd_mm.models.backbone import load_model
 from uniopd_mm.processors.auto import auto_processor
 from uniopd_mm.types import UserError
 

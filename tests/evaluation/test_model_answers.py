@@ -12,9 +12,9 @@ pytest.importorskip("lmms_eval")
 
 from model_parts import GREEDY, SAMPLED, SPLIT, TASK, Recorder, asking, requests_of, serve, texts, write_text_model
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.evaluation.engine_model import Answered, EngineModel
 from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.types import Media, Sample, UserError

@@ -11,7 +11,7 @@ pytest.importorskip("lmms_eval")
 from model_parts import GREEDY, SAMPLED, asking, requests_of, serve, texts, write_text_model
 from PIL import Image
 
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.lmms_model import UniopdVLLM
 from uniopd_mm.evaluation.opening import open_model

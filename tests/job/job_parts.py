@@ -23,9 +23,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from uniopd_mm import resolvers
-from uniopd_mm.cli import CONFIGS
-from uniopd_mm.config import TrainConfig
+from uniopd_mm.config import resolvers
+from uniopd_mm.config.cli import CONFIGS
+from uniopd_mm.config.train import TrainConfig
 
 TIMEOUT = 120.0
 FORKED = multiprocessing.get_context("forkserver")

@@ -12,7 +12,7 @@ from balance_parts import K, balanced, kept, lay_out, read, row, write
 from job_parts import run, start, summary
 from PIL import Image
 
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Sample
 

@@ -13,8 +13,8 @@ from hydra.core.config_store import ConfigStore
 from job_parts import run
 from omegaconf import OmegaConf
 
-from uniopd_mm.balance_config import BalanceConfig, validate
-from uniopd_mm.cli import CONFIGS, help_text
+from uniopd_mm.config.balance import BalanceConfig, validate
+from uniopd_mm.config.cli import CONFIGS, help_text
 from uniopd_mm.types import Sample
 
 

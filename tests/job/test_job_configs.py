@@ -10,18 +10,18 @@ from job_parts import composed
 from omegaconf import OmegaConf
 
 from uniopd_mm.assembly import check_components
-from uniopd_mm.checks import validate
-from uniopd_mm.cli import CONFIGS, groups
-from uniopd_mm.components import build, check_component
-from uniopd_mm.config import TrainConfig
+from uniopd_mm.config.checks import validate
+from uniopd_mm.config.cli import CONFIGS, groups
+from uniopd_mm.config.components import build, check_component
+from uniopd_mm.config.evaluate import EvaluateConfig
+from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.distill.objective import Reduction
-from uniopd_mm.evaluate_config import EvaluateConfig
 from uniopd_mm.evaluation.library import our_tasks
 from uniopd_mm.evaluation.suites import suite_tasks
+from uniopd_mm.models.zoo import SFTOptions
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import UserError
-from uniopd_mm.zoo import Schooling
 
 TEXT_EXPERTS = ("qwen3_4b_rl_math", "qwen3_4b_rl_code", "qwen3_30b_a3b")
 FITTING = {
@@ -133,7 +133,7 @@ def test_what_needs_no_hub_is_built() -> None:
     assert isinstance(task, VideoQaTask)
     for key, builder in (("model.builder", config.model.builder), ("teacher.builder", config.teacher.builder)):
         assert builder is not None
-        assert isinstance(build(builder["schooling"], f"{key}.schooling"), Schooling)
+        assert isinstance(build(builder["sft"], f"{key}.sft"), SFTOptions)
         assert len(build(builder["generator"], f"{key}.generator").samples("validation"))
     assert config.teacher.builder is not None
     assert isinstance(build(config.teacher.builder["architecture"], "teacher.builder.architecture"), TinyQwen3VL)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from job_parts import Finished, run
 
-from uniopd_mm.cli import documented_keys, help_text
-from uniopd_mm.config import TrainConfig
+from uniopd_mm.config.cli import documented_keys, help_text
+from uniopd_mm.config.train import TrainConfig
 
 MISTAKES = {
     "trainer.stepz=3": ["trainer.stepz=3", "no such key", "did you mean trainer.steps?"],

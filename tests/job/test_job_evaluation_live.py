@@ -9,14 +9,14 @@ import torch
 from benchmark_parts import MEAN, TASK, needs_lmms_eval, own_hub_cache, write_problems
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config import BenchmarksConfig
+from uniopd_mm.config.train import BenchmarksConfig
 from uniopd_mm.interfaces import Finished, Processor
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.rng import rng_state
 from uniopd_mm.rollout.hf import HFRollout
+from uniopd_mm.runtime.rng import rng_state
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, UserError
-from uniopd_mm.world import World
 
 
 @pytest.fixture(scope="module")

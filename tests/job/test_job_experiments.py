@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from job_parts import composed, run, summary
 
-from uniopd_mm.checks import teacher_plans
-from uniopd_mm.config import TrainConfig
-from uniopd_mm.config_parts import MediaFor, Reads
+from uniopd_mm.config.checks import teacher_plans
+from uniopd_mm.config.parts import MediaFor, Reads
+from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.distill.calibration import Direction, Scope, Statistic
 from uniopd_mm.distill.objective import Reduction
 from uniopd_mm.distill.recipe import CalibrationMethod
@@ -29,12 +29,12 @@ SMALL = [
     "zoo.expert.architecture.hidden_size=64",
     "zoo.expert.architecture.num_layers=1",
     *(
-        f"{part}.schooling.{setting}"
+        f"{part}.sft.{setting}"
         for part in ("++zoo.expert", "++model.builder")
         for setting in ("num_checked=4", "batch_size=4")
     ),
-    "zoo.expert.schooling.max_steps=2",
-    "model.builder.schooling.max_steps=1",
+    "zoo.expert.sft.max_steps=2",
+    "model.builder.sft.max_steps=1",
     "rollout.max_new_tokens=8",
     "trainer.prompts_per_step=3",
     "trainer.eval_every=0",

@@ -15,13 +15,14 @@ from job_parts import FORKED, TIMEOUT
 from parallel_parts import environment, free_port
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.config import TrainerConfig
+from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.distill.gkd import GeneralizedDistillation
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import (
     Failure,
     FinishReason,
@@ -33,7 +34,6 @@ from uniopd_mm.types import (
     TeacherScores,
     Trajectory,
 )
-from uniopd_mm.world import World
 
 # What each of two processes holds, by index among `trajectories`, and the budget of a micro-batch.
 HOLDINGS: dict[str, tuple[Sequence[int], Sequence[int], int]] = {

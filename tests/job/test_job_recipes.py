@@ -7,7 +7,7 @@ import pytest
 from job_parts import composed, measured, rollouts, run, summary
 
 from uniopd_mm.distill.recipe import CalibrationMethod
-from uniopd_mm.recipes import build_recipe
+from uniopd_mm.run.recipes import build_recipe
 from uniopd_mm.types import UserError
 
 RECIPES = {

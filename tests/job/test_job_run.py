@@ -14,7 +14,7 @@ import torch
 from job_parts import composed, measured, rollouts, run, start, summary, weights
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from uniopd_mm.config import TrainConfig
+from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.learner.checkpoint import complete_steps
 from uniopd_mm.types import Media, Sample
 

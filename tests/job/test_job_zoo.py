@@ -12,22 +12,22 @@ import pytest
 from job_parts import FORKED, TIMEOUT
 from safetensors.torch import load_file
 
+from uniopd_mm.models.zoo import SFTOptions, make_checkpoint
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.synthetic.problems import WRITTEN
 from uniopd_mm.tasks.synthetic.video_questions import KINDS, SyntheticVideoQuestions
 from uniopd_mm.types import Media, Sample, UserError
-from uniopd_mm.zoo import Schooling, grow
 
 GENERATOR = SyntheticVideoQuestions(num_pretrain=24, num_train=12, num_validation=8)
-SCHOOLING = Schooling(accuracy=0.0, max_steps=2, batch_size=4, check_every=1, num_checked=4, max_new_tokens=4)
+SFT = SFTOptions(accuracy=0.0, max_steps=2, batch_size=4, check_every=1, num_checked=4)
 
 
-def grown(schooling: Schooling = SCHOOLING, frames: int = 6, hidden_size: int = 64, name: str = "seedling") -> str:
-    return grow(
+def made(sft: SFTOptions = SFT, frames: int = 6, hidden_size: int = 64, name: str = "tiny") -> str:
+    return make_checkpoint(
         name=name,
         generator=GENERATOR,
-        schooling=schooling,
+        sft=sft,
         processor=partial(QwenVLProcessor, video_num_frames=frames),
         architecture=TinyQwen3VL(hidden_size=hidden_size, num_layers=1),
     )
@@ -36,7 +36,7 @@ def grown(schooling: Schooling = SCHOOLING, frames: int = 6, hidden_size: int = 
 def grown_in(cache: str, out: str) -> None:
     """In a process of its own: build, and write down where."""
     os.environ["UNIOPD_MM_CACHE"] = cache
-    Path(out).write_text(grown(), encoding="utf-8")
+    Path(out).write_text(made(), encoding="utf-8")
 
 
 @pytest.fixture
@@ -51,59 +51,59 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> P
 
 
 def test_a_low_accuracy_is_reached_on_a_few_clips(cache: Path) -> None:
-    plan = Schooling(accuracy=0.1, max_steps=120, batch_size=12, check_every=10, num_checked=8, max_new_tokens=16)
-    folder = Path(grown(plan))
+    plan = SFTOptions(accuracy=0.1, max_steps=120, batch_size=12, check_every=10, num_checked=8)
+    folder = Path(made(plan))
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
     assert folder.parent == cache / "zoo"
     modified = (folder / "model.safetensors").stat().st_mtime_ns
-    assert grown(plan) == str(folder)
+    assert made(plan) == str(folder)
     assert (folder / "model.safetensors").stat().st_mtime_ns == modified
 
 
 def test_steps_of_cooling_down_follow_the_wanted_accuracy(cache: Path) -> None:
-    plan = {**vars(SCHOOLING), "accuracy": 0.1, "max_steps": 120, "batch_size": 12, "check_every": 10}
-    plan |= {"num_checked": 8, "max_new_tokens": 16}
-    hot, cold = (Path(grown(Schooling(**{**plan, "cooldown_steps": steps}))) for steps in (0, 3))
+    plan = {**vars(SFT), "accuracy": 0.1, "max_steps": 120, "batch_size": 12, "check_every": 10}
+    plan |= {"num_checked": 8}
+    hot, cold = (Path(made(SFTOptions(**{**plan, "cooldown_steps": steps}))) for steps in (0, 3))
     assert (hot / "model.safetensors").read_bytes() != (cold / "model.safetensors").read_bytes()
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_parameter_another_folder(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Path(grown())
+    first = Path(made())
     again = cache.parent / "again"
     again.mkdir()
     (again / "data").symlink_to((cache / "data").resolve())
     monkeypatch.setenv("UNIOPD_MM_CACHE", str(again))
-    second = Path(grown())
+    second = Path(made())
     assert first.name == second.name and first != second
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     assert (first / "tokenizer.json").read_bytes() == (second / "tokenizer.json").read_bytes()
     others = [
-        grown(Schooling(**{**vars(SCHOOLING), "seed": 1})),
-        grown(Schooling(**{**vars(SCHOOLING), "learning_rate": 1e-3})),
-        grown(frames=4),
-        grown(hidden_size=128),
-        grown(name="sapling"),
+        made(SFTOptions(**{**vars(SFT), "seed": 1})),
+        made(SFTOptions(**{**vars(SFT), "learning_rate": 1e-3})),
+        made(frames=4),
+        made(hidden_size=128),
+        made(name="sapling"),
     ]
     assert len({second.name, *(Path(other).name for other in others)}) == 6
     assert load_file(second / "model.safetensors").keys() == load_file(Path(others[0]) / "model.safetensors").keys()
 
 
 def test_what_is_out_of_reach_is_said_and_leaves_nothing(cache: Path) -> None:
-    with pytest.raises(UserError, match=r"builder of seedling: accuracy=0\.\d+ after max_steps=2, wanted 1\.1; raise"):
-        grown(Schooling(**{**vars(SCHOOLING), "accuracy": 1.1}))
+    with pytest.raises(UserError, match=r"builder of tiny: accuracy=0\.\d+ after max_steps=2, wanted 1\.1; raise"):
+        made(SFTOptions(**{**vars(SFT), "accuracy": 1.1}))
     assert [path.suffix for path in (cache / "zoo").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("num_checked", [0, 24, 100])
 def test_an_exam_of_nothing_or_everything_is_refused(cache: Path, num_checked: int) -> None:
     with pytest.raises(UserError, match=f"num_checked={num_checked} of 24"):
-        grown(Schooling(**{**vars(SCHOOLING), "num_checked": num_checked}))
+        made(SFTOptions(**{**vars(SFT), "num_checked": num_checked}))
 
 
 def test_neither_and_both_beginnings_are_refused() -> None:
-    make = partial(grow, name="x", generator=GENERATOR, schooling=SCHOOLING, processor=QwenVLProcessor)
+    make = partial(make_checkpoint, name="x", generator=GENERATOR, sft=SFT, processor=QwenVLProcessor)
     for given in ({}, {"architecture": TinyQwen3VL(), "base": "folder"}):
         with pytest.raises(UserError, match="either `architecture` or `base`"):
             make(**given)
@@ -133,7 +133,7 @@ def test_a_killed_build_leaves_nothing_whole_and_is_made_anew(cache: Path, tmp_p
     assert process.exitcode == -signal.SIGKILL
     (scratch,) = (path for path in (cache / "zoo").iterdir() if path.is_dir())
     assert "." in scratch.name, "a half-built checkpoint must not bear the name of a whole one"
-    folder = Path(grown())
+    folder = Path(made())
     assert (folder / "model.safetensors").exists()
     assert {path for path in (cache / "zoo").iterdir() if path.is_dir()} == {folder}
 

@@ -8,7 +8,7 @@ import serving_parts
 import torch
 from serving_parts import SAMPLING, Served, Watched
 
-from uniopd_mm.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.local import LocalTeacher

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import torch
 
-from uniopd_mm.config_parts import Engine, RemoteOptions, TeacherConfig
+from uniopd_mm.config.parts import Engine, RemoteOptions, TeacherConfig
 from uniopd_mm.interfaces import Finished, RolloutEngine, Teacher
 from uniopd_mm.serving.server import ServerOptions, run_server
 from uniopd_mm.serving.service import Loaded

@@ -11,9 +11,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from serving_parts import start_process
 
-from uniopd_mm import resolvers
-from uniopd_mm.cli import CONFIGS, help_text
-from uniopd_mm.serve_config import ServeConfig, chosen_teacher, validate
+from uniopd_mm.config import resolvers
+from uniopd_mm.config.cli import CONFIGS, help_text
+from uniopd_mm.config.serve import ServeConfig, chosen_teacher, validate
 from uniopd_mm.types import UserError
 
 
@@ -28,7 +28,11 @@ def composed(*overrides: str) -> ServeConfig:
 def test_a_teacher_of_the_zoo_is_made_for_its_task() -> None:
     for task in ("video_qa", "math", "vqa"):
         plan, key = chosen_teacher(composed(f"task={task}", "teacher=tiny_expert"))
-        assert key == "teacher" and plan.name == "tiny_expert" and plan.builder["_target_"] == "uniopd_mm.zoo.grow"
+        assert (
+            key == "teacher"
+            and plan.name == "tiny_expert"
+            and plan.builder["_target_"] == "uniopd_mm.models.zoo.make_checkpoint"
+        )
         assert plan.builder["generator"] == composed(f"task={task}").task["synthetic"]
 
 

@@ -14,13 +14,13 @@ from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores, UserError
 from uniopd_mm.wire import SCORE
-from uniopd_mm.wire.media import Needs, parcel_of
+from uniopd_mm.wire.media import Needs, payload_of
 
 Serve = Callable[..., Served]
 
 
 def media_bytes(prompts: list[Prompt]) -> int:
-    return sum(len(parcel.packed()) for prompt in prompts if (parcel := parcel_of(prompt, Needs.MEDIA)))
+    return sum(len(payload.packed()) for prompt in prompts if (payload := payload_of(prompt, Needs.MEDIA)))
 
 
 def own_prompts(rollouts: list[Rollout]) -> list[Prompt]:

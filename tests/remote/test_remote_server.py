@@ -28,10 +28,10 @@ from uniopd_mm.wire.messages import ScoreRequest, sent, write
 Serve = Callable[..., Served]
 
 
-def request(rollout: Rollout, parcel: str | None = None, **fields: Any) -> bytes:
+def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> bytes:
     """A score request for one response."""
-    given: dict[str, Any] = {"prompt_of": [0], "responses": [rollout.response_ids], "top_k": 0, "parcels": {}}
-    return write(ScoreRequest(prompts=[sent(rollout.prompt, parcel)], **(given | fields)))
+    given: dict[str, Any] = {"prompt_of": [0], "responses": [rollout.response_ids], "top_k": 0, "payloads": {}}
+    return write(ScoreRequest(prompts=[sent(rollout.prompt, payload)], **(given | fields)))
 
 
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
@@ -56,9 +56,9 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         "record": pack({"prompts": 3}),
         "not sent": request(good, prompt_of=[1]),
         "i64": request(good, responses=[torch.tensor([-1])]),
-        "no bytes": request(good, parcels={"name": 3}),
-        "others than their name": request(good, "name", parcels={"name": pack({"pixels": torch.zeros(2)})}),
-        "no tensor": request(good, "name", parcels={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
+        "no bytes": request(good, payloads={"name": 3}),
+        "others than their name": request(good, "name", payloads={"name": pack({"pixels": torch.zeros(2)})}),
+        "no tensor": request(good, "name", payloads={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
         "top_k=9": request(good, top_k=9),
     }
     for reason, content in bad.items():

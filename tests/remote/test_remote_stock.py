@@ -20,9 +20,9 @@ from serving_parts import SAMPLING, assert_same, connected, free_port
 
 pytest.importorskip("vllm")
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config_parts import Api
+from uniopd_mm.config.parts import Api
 from uniopd_mm.data.collate import collate_rollouts
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.teachers.local import LocalTeacher

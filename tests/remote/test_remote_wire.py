@@ -14,7 +14,7 @@ from PIL import Image
 from uniopd_mm.types import FinishReason, Prompt, Sampling
 from uniopd_mm.wire import messages
 from uniopd_mm.wire.codec import DTYPES, Malformed, pack, unpack
-from uniopd_mm.wire.media import Needs, name_of, open_parcel, parcel_of
+from uniopd_mm.wire.media import Needs, name_of, payload_of, read_payload
 from uniopd_mm.wire.png import png
 
 SHAPES = st.lists(st.integers(0, 4), max_size=4)
@@ -85,12 +85,12 @@ def test_any_bytes_are_malformed_and_nothing_worse(content: bytes, read: Any) ->
         read(content)
 
 
-@given(VALUES, st.sampled_from(["prompts", "prompt_of", "responses", "top_k", "parcels"]))
+@given(VALUES, st.sampled_from(["prompts", "prompt_of", "responses", "top_k", "payloads"]))
 @settings(deadline=None)
 def test_any_values_in_the_place_of_others_are_malformed(value: Any, name: str) -> None:
     prompt = {"sample_id": "s", "token_ids": torch.arange(3), "engine_token_ids": torch.arange(3)}
-    prompt |= {"token_features": {}, "parcel": None}
-    good = {"prompts": [prompt], "prompt_of": [0], "responses": [torch.arange(2)], "top_k": 0, "parcels": {}}
+    prompt |= {"token_features": {}, "payload": None}
+    good = {"prompts": [prompt], "prompt_of": [0], "responses": [torch.arange(2)], "top_k": 0, "payloads": {}}
     assert len(messages.read_score_request(pack(good)).responses) == 1
     try:
         request = messages.read_score_request(pack({**good, name: value}))
@@ -108,9 +108,9 @@ def test_what_cannot_be_sent_is_said_before_it_is(value: Any) -> None:
 def test_a_generate_request_comes_back(prompts: list[Prompt]) -> None:
     sampling = Sampling(temperature=0.7, max_new_tokens=5, seed=2**40, policy_step=3, stop_strings=("é", "\n"))
     sent = [messages.sent(prompt, "name") for prompt in prompts[:2]]
-    request = messages.GenerateRequest(prompts=sent, num_samples=2, sampling=sampling, parcels={"name": b"x"})
+    request = messages.GenerateRequest(prompts=sent, num_samples=2, sampling=sampling, payloads={"name": b"x"})
     back = messages.read_generate_request(messages.write(request))
-    assert back.sampling == sampling and back.num_samples == 2 and back.parcels == {"name": b"x"}
+    assert back.sampling == sampling and back.num_samples == 2 and back.payloads == {"name": b"x"}
     for one, prompt in zip(back.prompts, prompts, strict=False):
         again = messages.received(one)
         assert torch.equal(again.token_ids, prompt.token_ids) and again.sample.sample_id == prompt.sample.sample_id
@@ -134,18 +134,18 @@ def test_an_answer_of_another_shape_than_its_tokens_is_malformed() -> None:
 
 @pytest.mark.parametrize("needs", list(Needs))
 def test_media_come_back_and_are_named_by_their_content(needs: Needs, prompts: list[Prompt]) -> None:
-    parcels = [parcel_of(prompt, needs) for prompt in prompts]
-    assert all(parcels)
-    names = [parcel.name for parcel in parcels if parcel]
-    assert parcels[0] is not None and len(set(names)) == len(names)
-    media = open_parcel(names[0], parcels[0].packed(), needs)
+    payloads = [payload_of(prompt, needs) for prompt in prompts]
+    assert all(payloads)
+    names = [payload.name for payload in payloads if payload]
+    assert payloads[0] is not None and len(set(names)) == len(names)
+    media = read_payload(names[0], payloads[0].packed(), needs)
     if needs is Needs.MEDIA:
         assert all(same_bits(media[name], tensor) for name, tensor in prompts[0].media.items())
     else:
         (frames, metadata), (sent_frames, sent_metadata) = media["video"][0], prompts[0].engine_media["video"][0]
         assert np.array_equal(frames, sent_frames) and metadata == sent_metadata
     with pytest.raises(Malformed):
-        open_parcel(names[1], parcels[0].packed(), needs)
+        read_payload(names[1], payloads[0].packed(), needs)
 
 
 def test_pictures_are_sent_as_their_pixels() -> None:
@@ -153,9 +153,9 @@ def test_pictures_are_sent_as_their_pixels() -> None:
     prompt = Prompt.__new__(Prompt)
     object.__setattr__(prompt, "engine_media", {"image": [picture]})
     object.__setattr__(prompt, "media", {})
-    parcel = parcel_of(prompt, Needs.ENGINE_MEDIA)
-    assert parcel is not None
-    (back,) = open_parcel(parcel.name, parcel.packed(), Needs.ENGINE_MEDIA)["image"]
+    payload = payload_of(prompt, Needs.ENGINE_MEDIA)
+    assert payload is not None
+    (back,) = read_payload(payload.name, payload.packed(), Needs.ENGINE_MEDIA)["image"]
     assert np.array_equal(back, np.asarray(picture))
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from uniopd_mm.tasks.chart_qa import ChartTask
 from uniopd_mm.tasks.image_qa import ImageQaTask
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 
 TEXT, NUMBER = datasets.Value("string"), datasets.Value("int64")

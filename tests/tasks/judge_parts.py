@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from uniopd_mm.tasks.answers import wrong
-from uniopd_mm.tasks.judge import Judge
+from uniopd_mm.tasks.grading.answers import wrong
+from uniopd_mm.tasks.grading.judge import Judge
 from uniopd_mm.types import Outcome
 
 WRONG = wrong("boxed: '5' is not 'five cm'")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.answers import Form, final_answer, grade_open, last_boxed, last_tagged, normalise
+from uniopd_mm.tasks.grading.answers import Form, final_answer, grade_open, last_boxed, last_tagged, normalise
 
 RIGHT = [
     # form of the answer

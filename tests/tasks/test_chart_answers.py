@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.chart_answers import grade_relaxed, read_quantity, relaxed_correct, split_items
+from uniopd_mm.tasks.grading.chart_answers import grade_relaxed, read_quantity, relaxed_correct, split_items
 
 # prediction, reference
 SAME: list[tuple[str, str]] = [

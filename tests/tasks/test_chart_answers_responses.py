@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.chart_answers import grade_relaxed, relaxed_correct
+from uniopd_mm.tasks.grading.chart_answers import grade_relaxed, relaxed_correct
 
 RIGHT: list[tuple[str, str]] = [
     (r"\boxed{45}", "45"), (r"\boxed{45\%}", "45"), (r"\boxed{\text{Blue line}}", "blue line"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from uniopd_mm.tasks.chart_qa import ChartTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, Sample, UserError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.choices import chosen_labels, format_choices, grade_choice, read_choices, read_label
+from uniopd_mm.tasks.grading.choices import chosen_labels, format_choices, grade_choice, read_choices, read_label
 from uniopd_mm.types import BadSample
 
 WAYS = {"A": "left", "B": "right", "C": "up", "D": "the red car"}

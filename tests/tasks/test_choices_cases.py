@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from uniopd_mm.tasks.choices import grade_choice
+from uniopd_mm.tasks.grading.choices import grade_choice
 
 COLOURS = {"A": "red", "B": "blue", "C": "green", "D": "dark red"}
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from uniopd_mm.tasks.code_answers import grade_code
-from uniopd_mm.tasks.code_problems import CodeProblem, Mode
+from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 
 FIVE = CodeProblem(mode=Mode.STDIN, tests=(("", "7"),) * 5)

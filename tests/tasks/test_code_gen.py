@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from uniopd_mm.tasks.code_gen import INSTRUCTION, CodeTask
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
-from uniopd_mm.tasks.sources import RowSource
 from uniopd_mm.tasks.synthetic.code_problems import SyntheticCodeProblems
 from uniopd_mm.types import Sample, UserError
 

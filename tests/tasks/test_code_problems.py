@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.code_problems import CodeProblem, Mode, read_problem, read_tests, unpacked
+from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode, read_problem, read_tests, unpacked
 from uniopd_mm.types import BadSample
 
 STDIN = {"inputs": ["3 4\n", "1 1\n"], "outputs": ["7\n", "2\n"]}

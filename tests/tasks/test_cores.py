@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from uniopd_mm.tasks.cores import cores_of_this_rank
-from uniopd_mm.tasks.math_pool import _forget, shared_pool
+from uniopd_mm.tasks.grading.math_pool import _forget, shared_pool
+from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
 from uniopd_mm.tasks.sandbox.limits import Limits
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 

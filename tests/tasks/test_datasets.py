@@ -9,9 +9,9 @@ import pytest
 from dataset_parts import CASES, VERL, Case, verl
 from omegaconf import OmegaConf
 
-from uniopd_mm.tasks.questions import read_question
-from uniopd_mm.tasks.rows import Row, read_samples
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.questions import read_question
+from uniopd_mm.tasks.reading.rows import Row, read_samples
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, Sample
 
 YAMLS = Path(__file__).resolve().parents[2] / "configs" / "data"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.document_answers import anls, grade_anls, levenshtein
+from uniopd_mm.tasks.grading.document_answers import anls, grade_anls, levenshtein
 
 # prediction, references, edits, length of the longer text: the score is 1 - edits / length where edits / length < 0.5
 SCORES: list[tuple[str, list[str], int, int]] = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from uniopd_mm.tasks.image_qa import ImageQaTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Sample, UserError
 
 

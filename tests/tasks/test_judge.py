@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from judge_parts import WRONG, Endpoint, asked, serving
 
-from uniopd_mm.tasks.answers import right, unknown, wrong
-from uniopd_mm.tasks.judge import Judge
+from uniopd_mm.tasks.grading.answers import right, unknown, wrong
+from uniopd_mm.tasks.grading.judge import Judge
 from uniopd_mm.types import Outcome
 
 

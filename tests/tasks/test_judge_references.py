@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from judge_parts import Endpoint, serving
 
+from uniopd_mm.tasks.grading.judge import INSTRUCTION, Judge
 from uniopd_mm.tasks.image_qa import ImageQaTask
-from uniopd_mm.tasks.judge import INSTRUCTION, Judge
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 
 
 @pytest.fixture

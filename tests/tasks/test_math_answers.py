@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from math_cases import RIGHT
 from math_near_misses import UNKNOWN, WRONG
 
-from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.grading.math_answers import grade_math
 
 CASES = [
     *((answer, reference, True) for answer, reference in RIGHT),

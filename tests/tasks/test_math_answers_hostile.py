@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from uniopd_mm.tasks import math_answers
-from uniopd_mm.tasks.math_answers import LONGEST_ANSWER, grade_math
+from uniopd_mm.tasks.grading import math_answers
+from uniopd_mm.tasks.grading.math_answers import LONGEST_ANSWER, grade_math
 
 SECONDS = 1.0
 SLOWEST = r"\sum_{k=1}^{10^{12}} \sin(k^2)"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from uniopd_mm.tasks.math_answers import grade_math
-from uniopd_mm.tasks.math_pool import TimeUp, Verdict, Worker, WorkerLost, WorkerPool
+from uniopd_mm.tasks.grading.math_answers import grade_math
+from uniopd_mm.tasks.grading.math_pool import TimeUp, Verdict, Worker, WorkerLost, WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = r"\sum_{k=1}^{10^{12}} \sin(k^2)"
@@ -111,7 +111,7 @@ def test_closing_ends_the_processes() -> None:
 
 SCRIPT = r"""
 import sys, time
-from uniopd_mm.tasks.math_answers import grade_math
+from uniopd_mm.tasks.grading.math_answers import grade_math
 print(grade_math(r"\boxed{\sqrt{8}}", r"2\sqrt{2}").correct, flush=True)
 if sys.argv[1] == "stay":
     grade_math(r"\boxed{\sum_{k=1}^{10^{12}} \sin(k^2)}", "7")

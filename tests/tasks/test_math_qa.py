@@ -8,14 +8,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from uniopd_mm.cli import CONFIGS
-from uniopd_mm.components import build
-from uniopd_mm.config import DataConfig
+from uniopd_mm.config.cli import CONFIGS
+from uniopd_mm.config.components import build
+from uniopd_mm.config.train import DataConfig
 from uniopd_mm.interfaces import Task
-from uniopd_mm.tasks.answers import right, unknown
+from uniopd_mm.tasks.grading.answers import right, unknown
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.questions import marked
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.questions import marked
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.types import Media, Outcome, Sample, UserError
 

@@ -10,7 +10,7 @@ import pytest
 
 from uniopd_mm.tasks.math_qa import MathTask
 from uniopd_mm.tasks.mixture import TaskMixture
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.synthetic.mixture import SyntheticMixture
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.tasks.video_qa import VideoQaTask

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from uniopd_mm.tasks.remembered import Remembered
+from uniopd_mm.tasks.grading.remembered import Remembered
 
 
 def test_a_value_is_found_out_once_also_by_many_at_a_time() -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.answers import grade_open, normalise
-from uniopd_mm.tasks.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.grading.answers import grade_open, normalise
+from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Sample
 

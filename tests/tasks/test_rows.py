@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.files import RawRow
-from uniopd_mm.tasks.rows import Reading, Row, read_samples
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.files import RawRow
+from uniopd_mm.tasks.reading.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Sample, Skip, UserError
 
 GOOD = {"id": "1", "question": "q", "answer": "x"}

@@ -14,7 +14,7 @@ from uniopd_mm.interfaces import Task
 from uniopd_mm.tasks.chart_qa import ChartTask
 from uniopd_mm.tasks.image_qa import ImageQaTask
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import UserError
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.media import read_media
-from uniopd_mm.tasks.rows import Row
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.media import read_media
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import BadSample, Media, Sample
 
 

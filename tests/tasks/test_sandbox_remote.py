@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from uniopd_mm.tasks.code_answers import grade_code
-from uniopd_mm.tasks.code_problems import CodeProblem, Mode
+from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.sandbox.limits import Limits, SandboxFault, Status
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 from uniopd_mm.tasks.sandbox.remote import RemoteSandbox

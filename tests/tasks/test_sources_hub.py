@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from uniopd_mm.tasks.image_qa import ImageQaTask
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, UserError
 
 FEATURES = datasets.Features(
@@ -137,9 +137,8 @@ def test_damaged_data_sets_are_one_clear_line(root: Path, tmp_path: Path) -> Non
 
 
 def test_without_a_network_the_remedy_is_a_copy() -> None:
-    code = (
-        "from uniopd_mm.tasks.sources import RowSource; list(RowSource(path='hub:some/set/part/*.parquet').raw_rows())"
-    )
+    code = "from uniopd_mm.tasks.reading.sources import RowSource; "
+    code += "list(RowSource(path='hub:some/set/part/*.parquet').raw_rows())"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
     message = run.stderr.strip().splitlines()[-1]

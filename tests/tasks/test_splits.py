@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.rows import Reading
-from uniopd_mm.tasks.splits import assign_splits, check_fraction, corpus_of, read_split
+from uniopd_mm.tasks.reading.rows import Reading
+from uniopd_mm.tasks.reading.splits import assign_splits, check_fraction, corpus_of, read_split
 from uniopd_mm.types import BadSample, Sample, Skip, UserError
 
 IDS = [f"sample-{number}" for number in range(2000)]

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from uniopd_mm.tasks.answers import grade_open, last_boxed
+from uniopd_mm.tasks.grading.answers import grade_open, last_boxed
 from uniopd_mm.tasks.synthetic.levels import LEVELS, level_of
 from uniopd_mm.tasks.synthetic.math_problems import KINDS, SyntheticMathProblems
 from uniopd_mm.types import Sample, UserError

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from uniopd_mm.interfaces import Task
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Media, Message, Sample, UserError
 

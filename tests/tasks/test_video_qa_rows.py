@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from uniopd_mm.tasks.sources import RowSource
+from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.tasks.video_qa import VideoQaTask
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.vqa_answers import agreement, grade_vqa, normalise_vqa, vqa_accuracy
+from uniopd_mm.tasks.grading.vqa_answers import agreement, grade_vqa, normalise_vqa, vqa_accuracy
 
 # matches among n answers: the score, worked out by hand
 BY_HAND: list[tuple[int, int, float]] = [

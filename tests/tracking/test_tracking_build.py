@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from tracking_trajectories import make_trajectory
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.base import CompositeTracker, Tracker
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.jsonl import read_metrics
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.tracking.rollouts import newest_rollouts
-from uniopd_mm.world import World
 
 
 class Recorder(Tracker):

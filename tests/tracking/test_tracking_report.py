@@ -15,15 +15,16 @@ from PIL import Image
 from tracking_trajectories import make_trajectory
 
 import uniopd_mm.tracking
-from uniopd_mm.report import curve_png, main, write_report
+from uniopd_mm.report import main
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.charts import Chart, smooth, svg
 from uniopd_mm.tracking.jsonl import JsonlTracker
 from uniopd_mm.tracking.page import other_charts, part_charts, pick_rollouts, token_views
 from uniopd_mm.tracking.records import StepMetrics
+from uniopd_mm.tracking.report import curve_png, write_report
 from uniopd_mm.tracking.rollouts import RolloutsTracker, rollout_line
 from uniopd_mm.tracking.summary import Summary, write_summary
 from uniopd_mm.types import Skip, UserError
-from uniopd_mm.world import World
 
 EVIL = "</span><script>alert(1)</script>\"'&\ud800"
 

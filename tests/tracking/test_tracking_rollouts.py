@@ -10,9 +10,9 @@ import pytest
 import torch
 from tracking_trajectories import make_trajectory
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.rollouts import RolloutsTracker, newest_rollouts, prompt_text, read_rollouts
 from uniopd_mm.types import Media, Message, Sample, UserError
-from uniopd_mm.world import World
 
 WORLD = World()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.build import TrackingOptions, open_tracker
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.tracking.wandb import WandbTracker
 from uniopd_mm.types import UserError
-from uniopd_mm.world import World
 
 
 def test_importing_the_sinks_does_not_load_it() -> None:

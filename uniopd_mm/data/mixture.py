@@ -2,7 +2,7 @@
 
 Domains take turns by smooth weighted round robin: at each draw every domain's credit grows by its quota, the domain
 with the most credit is drawn and pays the sum of all quotas. From credits of 0, that many draws hold every quota
-exactly, spread evenly, and leave credits of 0. Within a domain samples come as `Walk` has them. The state is a few
+exactly, spread evenly, and leave credits of 0. Within a domain, samples follow their `EpochOrder`. The state is a few
 whole numbers, which is all a resumed run needs.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
-from uniopd_mm.data.walk import Walk
+from uniopd_mm.data.epochs import EpochOrder
 from uniopd_mm.types import Sample
 
 SEED_STRIDE = 7_919  # far enough from the seeds that people count through
@@ -42,18 +42,20 @@ class Mixture:
             by_domain.setdefault(sample.domain, []).append(sample)
         # Domains of one size would otherwise be drawn in step.
         seeds = {name: seed + place * SEED_STRIDE for place, name in enumerate(by_domain)}
-        self._walks = {name: Walk(own, seeds[name], state.positions.get(name, 0)) for name, own in by_domain.items()}
+        self._orders = {
+            name: EpochOrder(own, seeds[name], state.positions.get(name, 0)) for name, own in by_domain.items()
+        }
         self._credits = {name: state.credits.get(name, 0) for name in by_domain}
         self._quotas = dict.fromkeys(by_domain, 1)
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Samples of each domain, in the order of their first ones."""
-        return {name: len(walk.samples) for name, walk in self._walks.items()}
+        return {name: len(order.samples) for name, order in self._orders.items()}
 
     @property
     def state(self) -> MixtureState:
-        positions = {name: walk.position for name, walk in self._walks.items()}
+        positions = {name: order.position for name, order in self._orders.items()}
         return MixtureState(positions=positions, credits=dict(self._credits))
 
     def set_quotas(self, quotas: Mapping[str, int]) -> None:
@@ -71,4 +73,4 @@ class Mixture:
 
     def next_of(self, domain: str) -> Sample:
         """The domain's next sample."""
-        return self._walks[domain].next()
+        return self._orders[domain].next()

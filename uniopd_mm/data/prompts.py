@@ -6,8 +6,8 @@ from typing import final
 
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.interfaces import Processor
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import BadSample, Prompt, Sample, Skip, UserError
-from uniopd_mm.world import World
 
 
 @final

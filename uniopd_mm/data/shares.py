@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from uniopd_mm.config_parts import MixtureConfig, Shares
+from uniopd_mm.config.parts import MixtureConfig, Shares
 from uniopd_mm.distill.watch import History
 from uniopd_mm.types import UserError
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from uniopd_mm.distill.divergence import full_divergence, topk_divergence
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import unshifted
-from uniopd_mm.distill.objective import Needs, Student, reduce, token_rewards
+from uniopd_mm.distill.objective import Needs, StudentForward, reduce, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss, agreement, token_sums
 from uniopd_mm.distill.recipe import Gradient
 from uniopd_mm.types import Batch, TeacherTokens, UserError
@@ -58,7 +58,7 @@ class GeneralizedDistillation:
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         mask = batch.tokens.loss_mask
         read = self._reader(batch.teacher_tokens) if mask.any() else _nothing
         _, entropy, top_ids, divergence = student(batch.tokens, self.policy.temperature, read=read)

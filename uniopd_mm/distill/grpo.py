@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.advantages import outcome_advantages
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.objective import Needs, Student
+from uniopd_mm.distill.objective import Needs, StudentForward
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Batch
 
@@ -38,7 +38,7 @@ class GroupRelativePolicy:
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards + group_relative(evidence, self.normalize)[:, None]
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         return self.policy.loss(student, batch)
 
     def denominator(self, batch: Batch) -> Tensor:

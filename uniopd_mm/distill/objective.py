@@ -18,7 +18,7 @@ from uniopd_mm.distill.segments import Choice
 from uniopd_mm.types import Batch
 
 # A backbone: token batch, temperature and a reader -> what it reads of the M tokens of the loss mask.
-Student = Callable[..., tuple[Tensor, ...]]
+StudentForward = Callable[..., tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ class Objective(Protocol):
         """Advantages f32[N, R] from calibrated token rewards."""
         ...
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""
         ...
 

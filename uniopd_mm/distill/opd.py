@@ -11,7 +11,7 @@ from typing import final
 from torch import Tensor
 
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.objective import Needs, Student, token_rewards
+from uniopd_mm.distill.objective import Needs, StudentForward, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Batch
 
@@ -35,7 +35,7 @@ class OnPolicyDistillation:
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         return self.policy.loss(student, batch)
 
     def denominator(self, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.grpo import group_relative
-from uniopd_mm.distill.objective import Needs, Student, token_rewards
+from uniopd_mm.distill.objective import Needs, StudentForward, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Batch, UserError
 
@@ -47,7 +47,7 @@ class DistillationAndOutcome:
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return self.distillation * rewards + self.outcome * group_relative(evidence, self.normalize)[:, None]
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         return self.policy.loss(student, batch)
 
     def denominator(self, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.advantages import importance_weights, mismatch_kl
 from uniopd_mm.distill.logprobs import unshifted
-from uniopd_mm.distill.objective import Student, clipped_token_losses, denominator, reduce
+from uniopd_mm.distill.objective import StudentForward, clipped_token_losses, denominator, reduce
 from uniopd_mm.types import Batch
 
 
@@ -35,7 +35,7 @@ class PolicyLoss:
         lower one."""
         return rewards if self.advantage_clip is None else rewards.clamp(-self.advantage_clip, self.advantage_clip)
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""
         mask = batch.tokens.loss_mask
         read, entropy, top_ids = student(batch.tokens, self.temperature)

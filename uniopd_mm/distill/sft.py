@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import unshifted
-from uniopd_mm.distill.objective import Needs, Student, reduce
+from uniopd_mm.distill.objective import Needs, StudentForward, reduce
 from uniopd_mm.distill.policy import PolicyLoss, token_sums
 from uniopd_mm.distill.recipe import Gradient
 from uniopd_mm.types import Batch
@@ -37,7 +37,7 @@ class SupervisedFineTuning:
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards
 
-    def loss(self, student: Student, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         mask = batch.tokens.loss_mask
         logprobs, entropy, _ = student(batch.tokens, self.policy.temperature)
         losses = -unshifted(logprobs, mask) * batch.weights[:, None]

@@ -35,7 +35,7 @@ class Recipe:
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
+class SupervisedBatch:
     """This process's trajectories with advantages and weights, and all processes' samples with what was decided about
     them; `mine` i64[n] are the places of the former among the latter."""
 
@@ -47,7 +47,7 @@ class Lesson:
 
 def supervise(
     trajectories: Sequence[Trajectory], recipe: Recipe, *, generator: Generator, gather: Gather, rank: int
-) -> Lesson:
+) -> SupervisedBatch:
     """What the student is taught of a step's trajectories. `generator` must be in the same state on every process."""
     evidence = line_up(trajectories)
     rewards = recipe.objective.token_rewards(evidence)
@@ -55,7 +55,7 @@ def supervise(
     supervision = calibrate_and_balance(samples, recipe.calibration, recipe.balancing, generator)
     mine = places[rank]
     advantages = recipe.objective.advantages(rewards + supervision.shift[mine, None].float(), evidence)
-    return Lesson(
+    return SupervisedBatch(
         trajectories=_taught(trajectories, evidence, advantages, supervision.kept[mine]),
         samples=samples,
         supervision=supervision,

@@ -1,1 +1,1 @@
-"""Benchmarks of finished checkpoints. Validation during training is uniopd_mm/validation.py."""
+"""Benchmarks of finished checkpoints. Validation during training is uniopd_mm/run/validation.py."""

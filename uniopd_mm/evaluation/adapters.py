@@ -11,9 +11,9 @@ import torch
 from filelock import FileLock
 from transformers import AutoConfig
 
-from uniopd_mm.backbone import load_model
-from uniopd_mm.cache import made_cache_folder
-from uniopd_mm.components import build
+from uniopd_mm.config.components import build
+from uniopd_mm.models.backbone import load_model
+from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.types import UserError
 
 ADAPTER, BASE = "adapter_config.json", "base_model_name_or_path"

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from uniopd_mm.evaluation.library import our_tasks
-from uniopd_mm.rng import untouched_rng
+from uniopd_mm.runtime.rng import untouched_rng
 
 if TYPE_CHECKING:
     from lmms_eval.api.task import ConfigurableMessagesTask

@@ -9,7 +9,6 @@ A job counts as done where all of that is there, belongs to the same key, and is
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -21,11 +20,9 @@ from uniopd_mm.evaluation.records import Score, Status, SuiteTask
 from uniopd_mm.evaluation.results import score_from_json, score_to_json
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import json_line, standard
-from uniopd_mm.types import UserError
 
 SCORE, SAMPLES, RESULTS = "score.json", "samples.jsonl", "lmms_eval.json"
 LONGEST_CELL = 20_000  # characters of a row's cell in samples.jsonl
-ROOM = 8_000_000  # bytes, of a small benchmark's files
 FINISHED = (Status.DONE, Status.INAPPLICABLE)
 
 
@@ -75,23 +72,6 @@ def blank_score(job: Job, status: Status, reason: str) -> Score:
         paper=task.paper,
         settings=job.settings,
     )
-
-
-def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    while not path.exists():
-        path = path.parent
-    return path
-
-
-def check_room(folder: Path) -> None:
-    """Raises UserError where a job's files would not fit, before hours of work: a full disk does not free itself."""
-    free = shutil.disk_usage(existing(folder)).free
-    if free < ROOM:
-        raise UserError(
-            f"{folder}: {free / 1e6:,.1f} MB free, and results need {ROOM / 1e6:,.0f}; free some and give the same "
-            "command again"
-        )
 
 
 def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], results: Mapping[str, Any]) -> None:

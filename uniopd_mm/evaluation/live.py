@@ -11,7 +11,7 @@ from typing import Any, final
 
 from datasets import disable_progress_bars
 
-from uniopd_mm.config import BenchmarksConfig
+from uniopd_mm.config.train import BenchmarksConfig
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import TaskRun, run_task
 from uniopd_mm.evaluation.live_tasks import live_tasks
@@ -19,10 +19,10 @@ from uniopd_mm.evaluation.records import Status, SuiteTask
 from uniopd_mm.evaluation.results import score_of
 from uniopd_mm.evaluation.tasks import load_task, require_metric
 from uniopd_mm.interfaces import Processor, RolloutEngine
-from uniopd_mm.rng import untouched_rng
+from uniopd_mm.runtime.rng import untouched_rng
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.console import interactive, progress, terminal
 from uniopd_mm.types import UserError
-from uniopd_mm.world import World
 
 
 @final

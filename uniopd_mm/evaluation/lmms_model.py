@@ -10,10 +10,10 @@ from typing import Any, final
 
 from lmms_eval.api.instance import GenerationResult, Instance
 
-from uniopd_mm.backbone import best_device
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.opening import open_engine, processor_node
+from uniopd_mm.models.backbone import best_device
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import UserError
 

@@ -8,14 +8,14 @@ from typing import Any, final
 import torch
 from omegaconf import OmegaConf
 
-from uniopd_mm.backbone import Backbone, load_model
-from uniopd_mm.components import build
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.components import build
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation.adapters import plain_checkpoint
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.interfaces import Processor, RolloutEngine
+from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.types import UserError

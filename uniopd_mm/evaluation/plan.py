@@ -17,11 +17,12 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from uniopd_mm.config.evaluate import existing
 from uniopd_mm.evaluation.checkpoints import Checkpoint
-from uniopd_mm.evaluation.jobs import Job, Limits, Stored, existing, job_folder, stored
+from uniopd_mm.evaluation.jobs import Job, Limits, Stored, job_folder, stored
 from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several, task_hash, task_metadata, task_yaml
 from uniopd_mm.evaluation.records import SuiteTask
-from uniopd_mm.pass_rates import revision
+from uniopd_mm.models.loading import revision
 
 HERE, CACHED, THERE, UNKNOWN = "here", "cache", "hub", "unknown"
 

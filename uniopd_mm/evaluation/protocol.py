@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

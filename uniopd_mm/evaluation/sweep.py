@@ -21,7 +21,7 @@ from typing import final
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job
 from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
-from uniopd_mm.reasons import in_short
+from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.tracking.console import interactive, progress, terminal, warning
 
 ATTEMPTS = 2

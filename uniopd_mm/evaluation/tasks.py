@@ -11,8 +11,8 @@ from huggingface_hub.constants import HF_HOME
 
 from uniopd_mm.evaluation.available import require_lmms_eval
 from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several
-from uniopd_mm.reasons import in_short
-from uniopd_mm.rng import untouched_rng
+from uniopd_mm.runtime.reasons import in_short
+from uniopd_mm.runtime.rng import untouched_rng
 from uniopd_mm.types import UserError
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
+from uniopd_mm.config.evaluate import check_room
 from uniopd_mm.evaluation.contamination import TrainingPrompts, training_prompts
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import TaskRun, run_task
-from uniopd_mm.evaluation.jobs import Job, blank_score, check_room, write_outcome
+from uniopd_mm.evaluation.jobs import Job, blank_score, write_outcome
 from uniopd_mm.evaluation.library import settings_of
 from uniopd_mm.evaluation.messages import sample_of
 from uniopd_mm.evaluation.opening import open_model
@@ -27,7 +28,7 @@ from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Read
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import departures, score_of
 from uniopd_mm.evaluation.tasks import load_task, require_metric
-from uniopd_mm.reasons import in_short
+from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.types import Media, UserError
 
 

@@ -6,8 +6,8 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
-from uniopd_mm.reasons import in_short
-from uniopd_mm.rng import untouched_rng
+from uniopd_mm.runtime.reasons import in_short
+from uniopd_mm.runtime.rng import untouched_rng
 from uniopd_mm.types import UserError
 
 ENVIRONMENT = {

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from uniopd_mm.checks import check_vllm
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.checks import check_vllm
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.inference.weights import keeps_weights, load_directly, reload, reload_everywhere, unpacked_weights
-from uniopd_mm.reasons import in_short
-from uniopd_mm.rng import untouched_rng
+from uniopd_mm.runtime.reasons import in_short
+from uniopd_mm.runtime.rng import untouched_rng
 from uniopd_mm.types import UserError
 
 CPU_KV_CACHE_MB = 256

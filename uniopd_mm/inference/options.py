@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 
 
 def with_dtype(options: VLLMOptions, dtype: str) -> VLLMOptions:

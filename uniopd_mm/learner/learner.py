@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config import TrainerConfig
+from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.data.collate import collate, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.recipe import Gradient
 from uniopd_mm.learner.weights import exported
+from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Batch, TeacherScores, Trajectory
-from uniopd_mm.world import World
 
 
 @final

@@ -21,10 +21,10 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import left_padded, to_device
 from uniopd_mm.distill.logprobs import log_softmax
 from uniopd_mm.interfaces import Finished, Processor
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, TokenBatch
 
 

@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts, to_device
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Rollout, UserError
 
 

@@ -11,12 +11,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone
-from uniopd_mm.config_parts import VLLMOptions
+from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference.engine import Declined, VLLMEngine
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.inference.requests import engine_prompt
 from uniopd_mm.interfaces import Finished, Processor
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, UserError, Vocabulary
 

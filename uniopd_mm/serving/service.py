@@ -91,29 +91,29 @@ class Service:
         request = read_score_request(content)
         if request.top_k > self.info.top_k:
             raise Malformed(f"top_k={request.top_k}: this server gives {self.info.top_k}; start it with server.top_k")
-        prompts = self._prompts(request.prompts, request.parcels)
+        prompts = self._prompts(request.prompts, request.payloads)
         places = zip(request.prompt_of, request.responses, strict=True)
         rollouts = [_rollout(prompts[place], place, response) for place, response in places]
         return Score(rollouts=rollouts, top_k=request.top_k)
 
     def _generate(self, content: bytes) -> Generate:
         request = read_generate_request(content)
-        prompts = self._prompts(request.prompts, request.parcels)
+        prompts = self._prompts(request.prompts, request.payloads)
         return Generate(prompts=prompts, num_samples=request.num_samples, sampling=request.sampling)
 
-    def _prompts(self, prompts: Sequence[SentPrompt], parcels: Mapping[str, bytes]) -> list[Prompt]:
+    def _prompts(self, prompts: Sequence[SentPrompt], payloads: Mapping[str, bytes]) -> list[Prompt]:
         for prompt in prompts:
             self._check_ids(prompt)
-        fresh = {name: self.store.add(name, content) for name, content in parcels.items()}
-        self.metrics.media_bytes.inc(sum(map(len, parcels.values())))
-        wanted = dict.fromkeys(prompt.parcel for prompt in prompts if prompt.parcel is not None)
+        fresh = {name: self.store.add(name, content) for name, content in payloads.items()}
+        self.metrics.media_bytes.inc(sum(map(len, payloads.values())))
+        wanted = dict.fromkeys(prompt.payload for prompt in prompts if prompt.payload is not None)
         found = {name: fresh[name] if name in fresh else self.store.get(name) for name in wanted}
         missing = [name for name, media in found.items() if media is None]
         self.metrics.media_misses.inc(len(missing))
         self.metrics.media_hits.inc(len(found) - len(missing) - len(fresh.keys() & found.keys()))
         if missing:
             raise MissingMedia(missing)
-        media = [found[prompt.parcel] if prompt.parcel is not None else None for prompt in prompts]
+        media = [found[prompt.payload] if prompt.payload is not None else None for prompt in prompts]
         return [with_media(received(one), of, self.info.needs) for one, of in zip(prompts, media, strict=True)]
 
     def _check_ids(self, prompt: SentPrompt) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any, final
 
-from uniopd_mm.wire.media import Needs, open_parcel
+from uniopd_mm.wire.media import Needs, read_payload
 
 
 @final
@@ -25,12 +25,12 @@ class MediaStore:
         self._lock = Lock()
 
     def add(self, name: str, content: bytes) -> Mapping[str, Any]:
-        """Keep a parcel, and let go of those that were used longest ago. One larger than everything is not kept.
+        """Keep a payload, and let go of those that were used longest ago. One larger than everything is not kept.
 
         Raises:
             Malformed: the content has another name, or is no media that the engine reads.
         """
-        media = open_parcel(name, content, self.needs)
+        media = read_payload(name, content, self.needs)
         with self._lock:
             if name not in self._kept and len(content) <= self.max_bytes:
                 self._kept[name] = (len(content), media)

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, final
 
 from uniopd_mm.interfaces import RolloutEngine, Teacher
-from uniopd_mm.reasons import in_short
+from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.serving.jobs import Generate, Job, Jobs, Score
 from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.types import UserError

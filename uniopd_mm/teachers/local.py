@@ -6,10 +6,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from uniopd_mm.backbone import Backbone
 from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.likeliest import likeliest_tokens
+from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError, Vocabulary
 
 

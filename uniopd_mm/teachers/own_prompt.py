@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import final
 
-from uniopd_mm.config_parts import MediaFor
+from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.interfaces import Processor, Teacher
 from uniopd_mm.teachers.translation import Translation, Untranslatable, described
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores

@@ -1,7 +1,7 @@
 """The servers of one teacher: who is asked, how often, how long, and who is left alone.
 
 All network traffic runs in one event loop in a thread of its own, where a deadline can end anything, a server that
-sends one byte a second included. Leaves out what is said (errands.py).
+sends one byte a second included. Leaves out what is said (requests.py).
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Any, TypeVar, final
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from uniopd_mm.config_parts import RemoteOptions
+from uniopd_mm.config.parts import RemoteOptions
 from uniopd_mm.teachers.breaker import Breaker
-from uniopd_mm.teachers.errands import Busy, Call, Errand, Missing, Refused, Said, Transient
+from uniopd_mm.teachers.requests import Busy, HttpReply, HttpRequest, Missing, Refused, RemoteRequest, Transient
 from uniopd_mm.wire import DEADLINE_HEADER, HEALTH
 
 Answer = TypeVar("Answer")
@@ -60,7 +60,7 @@ class Server:
 
 @final
 class Pool:
-    """Runs errands, several at a time.
+    """Runs requests, several at a time.
 
     Args:
         headers: of every request, as the bearer token.
@@ -81,13 +81,13 @@ class Pool:
         self._thread = Thread(target=self._loop.run_forever, name="teachers", daemon=True)
         self._thread.start()
 
-    def send(self, errand: Errand[Answer], seconds: float | None = None) -> "Future[Answer]":
-        """Start an errand, which may take `seconds`, or the deadline of the options; its future raises Refused where
+    def send(self, request: RemoteRequest[Answer], seconds: float | None = None) -> "Future[Answer]":
+        """Start an request, which may take `seconds`, or the deadline of the options; its future raises Refused where
         it has no answer. From any thread."""
         seconds = self.options.deadline if seconds is None else seconds
-        return asyncio.run_coroutine_threadsafe(self._run(errand, seconds), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._run(request, seconds), self._loop)
 
-    def get(self, server: Server, path: str, seconds: float) -> "Future[Said]":
+    def get(self, server: Server, path: str, seconds: float) -> "Future[HttpReply]":
         """One plain request to one server; its future raises Transient. From any thread."""
         return asyncio.run_coroutine_threadsafe(self._said(server, "GET", path, seconds), self._loop)
 
@@ -102,14 +102,14 @@ class Pool:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PROBE_SECONDS)
 
-    async def _run(self, errand: Errand[Answer], seconds: float) -> Answer:
+    async def _run(self, request: RemoteRequest[Answer], seconds: float) -> Answer:
         """Its time runs from here: one that has to wait for its turn loses nothing by it."""
         tried: list[str] = []
         async with self._slots:
             deadline = monotonic() + seconds
             try:
                 async with asyncio.timeout(seconds):
-                    return await self._tries(errand, deadline, tried)
+                    return await self._tries(request, deadline, tried)
             except TimeoutError:
                 last = f"; {tried[-1]}" if tried else ""
                 raise Refused(f"no answer within {seconds:g} s{last}") from None
@@ -119,7 +119,7 @@ class Pool:
                 reason, alone = str(error), error.alone
             raise Refused(reason, alone=alone, seconds_left=deadline - monotonic())
 
-    async def _tries(self, errand: Errand[Answer], deadline: float, tried: list[str]) -> Answer:
+    async def _tries(self, request: RemoteRequest[Answer], deadline: float, tried: list[str]) -> Answer:
         """Raises Refused, or Transient after the last try."""
         avoided: Server | None = None
         async for attempt in AsyncRetrying(
@@ -130,12 +130,12 @@ class Pool:
         ):
             with attempt:
                 last = attempt.retry_state.attempt_number == self.options.attempts
-                avoided = server = await self._chosen(errand.media, avoided)
-                return await self._patiently(server, errand, deadline, tried, last)
+                avoided = server = await self._chosen(request.media, avoided)
+                return await self._patiently(server, request, deadline, tried, last)
         raise AssertionError("tenacity returns or raises")
 
     async def _patiently(
-        self, server: Server, errand: Errand[Answer], deadline: float, tried: list[str], last: bool
+        self, server: Server, request: RemoteRequest[Answer], deadline: float, tried: list[str], last: bool
     ) -> Answer:
         """One try, for which a server that is busy is asked again and again, or another one. Half of the time that is
         left may be spent on it, so that one that never answers leaves some for another."""
@@ -143,23 +143,23 @@ class Pool:
         while True:
             remaining = deadline - monotonic()
             try:
-                return await self._try(server, errand, remaining if last else remaining / 2)
+                return await self._try(server, request, remaining if last else remaining / 2)
             except Busy as error:
                 tried.append(f"{server.url}: {error}")
                 busy.add(server)
-                server = await self._chosen(errand.media, server)
+                server = await self._chosen(request.media, server)
                 if server in busy:  # and so is everybody else
                     await asyncio.sleep(error.seconds * random.uniform(0.5, 1.0))
             except Transient as error:
                 tried.append(str(error))
                 raise
 
-    async def _try(self, server: Server, errand: Errand[Answer], seconds: float) -> Answer:
+    async def _try(self, server: Server, request: RemoteRequest[Answer], seconds: float) -> Answer:
         server.in_flight += 1
         server.asked += 1
         try:
             async with server.free:
-                answer = await self._answered(server, errand, seconds)
+                answer = await self._answered(server, request, seconds)
         except Transient as error:
             if not error.alone:  # what is wrong with a request is not held against the server
                 server.breaker.failed()
@@ -169,16 +169,16 @@ class Pool:
         finally:
             server.in_flight -= 1
         server.breaker.succeeded()
-        server.learns(errand.media)
+        server.learns(request.media)
         return answer
 
-    async def _answered(self, server: Server, errand: Errand[Answer], seconds: float) -> Answer:
+    async def _answered(self, server: Server, request: RemoteRequest[Answer], seconds: float) -> Answer:
         """With media sent where they are not there, and sent all where they have got lost."""
-        for known in (server.known(errand.media), frozenset[str]()):
-            call = await asyncio.to_thread(errand.write, known)
+        for known in (server.known(request.media), frozenset[str]()):
+            call = await asyncio.to_thread(request.write, known)
             said = await self._said(server, "POST", call.path, seconds, call)
             try:
-                return await asyncio.to_thread(errand.read, said, known)
+                return await asyncio.to_thread(request.read, said, known)
             except Missing as missing:
                 server.forgets(missing.names)
             except (Transient, Busy, Refused):
@@ -187,7 +187,9 @@ class Pool:
                 raise Transient(f"undecodable answer: {type(error).__name__}: {error}") from error
         raise Transient("asks again for media that it was sent")
 
-    async def _said(self, server: Server, method: str, path: str, seconds: float, call: Call | None = None) -> Said:
+    async def _said(
+        self, server: Server, method: str, path: str, seconds: float, call: HttpRequest | None = None
+    ) -> HttpReply:
         """Raises Transient where there is no whole answer in time."""
         headers = {DEADLINE_HEADER: f"{max(seconds, 0.001):.3f}"}
         content = b""
@@ -200,7 +202,7 @@ class Pool:
             raise Transient(f"no answer within {seconds:.1f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        return Said(status=response.status_code, content=response.content, retry_after=_retry_after(response))
+        return HttpReply(status=response.status_code, content=response.content, retry_after=_retry_after(response))
 
     async def _chosen(self, media: Sequence[str], avoided: Server | None) -> Server:
         """Who is asked: of those that are well, best not the one that just failed, the one that has most of the media;
@@ -240,7 +242,7 @@ class Pool:
             try:
                 said = await self._said(server, "GET", HEALTH, PROBE_SECONDS)
             except Transient:
-                said = Said(status=0, content=b"")
+                said = HttpReply(status=0, content=b"")
             (server.breaker.succeeded if said.status == 200 else server.breaker.failed)()
             return said.status == 200
 

@@ -10,12 +10,12 @@ from typing import Protocol, TypeVar, final
 import torch
 from torch import Tensor
 
-from uniopd_mm.config_parts import TeacherConfig
-from uniopd_mm.identity import Identity
+from uniopd_mm.config.parts import TeacherConfig
 from uniopd_mm.interfaces import Finished
-from uniopd_mm.teachers.errands import Errand, Refused
-from uniopd_mm.teachers.meeting import met
+from uniopd_mm.models.identity import Identity
+from uniopd_mm.teachers.handshake import handshake
 from uniopd_mm.teachers.pool import Pool
+from uniopd_mm.teachers.requests import Refused, RemoteRequest
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, UserError, Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ class Dialect(Protocol):
         """Whether a request holds one response only."""
         ...
 
-    def score(self, rollouts: Sequence[Rollout]) -> Errand[list[TeacherScores | Failure]]: ...
+    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]: ...
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling
-    ) -> Errand[list[list[Rollout]]]: ...
+    ) -> RemoteRequest[list[list[Rollout]]]: ...
 
 
 @final
@@ -74,7 +74,7 @@ class RemoteTeacher:
         token = os.environ.get(plan.remote.token_env)
         pool = Pool(plan.urls, plan.remote, {"authorization": f"Bearer {token}".encode()} if token else {})
         try:
-            dialect = met(pool, plan, key, top_k, vocabulary)
+            dialect = handshake(pool, plan, key, top_k, vocabulary)
         except UserError:
             pool.close()
             raise
@@ -137,14 +137,14 @@ class RemoteTeacher:
     def _delivered(
         self,
         parts: Iterable[Part],
-        errand: Callable[[Sequence[int]], Errand[list[Answer]]],
+        request: Callable[[Sequence[int]], RemoteRequest[list[Answer]]],
         failed: Callable[[int, str], Answer],
         seconds: float | None = None,
     ) -> Iterator[tuple[Sequence[int], list[Answer]]]:
         """Answers as they come, with the places they are for. What is refused together is tried apart."""
         sent: dict[Future[list[Answer]], Part] = {}
         for part in parts:
-            future = self._sent(lambda part=part: errand(_places(part)), seconds)  # type: ignore[misc]
+            future = self._sent(lambda part=part: request(_places(part)), seconds)  # type: ignore[misc]
             sent[future] = part
         for future in as_completed(sent):
             part = sent[future]
@@ -152,13 +152,13 @@ class RemoteTeacher:
                 yield _places(part), future.result()
             except Refused as error:
                 if error.alone and len(part) > 1:
-                    yield from self._delivered([[unit] for unit in part], errand, failed, error.seconds_left)
+                    yield from self._delivered([[unit] for unit in part], request, failed, error.seconds_left)
                 else:
                     yield _places(part), [failed(place, str(error)) for place in _places(part)]
 
-    def _sent(self, errand: Callable[[], Errand[list[Answer]]], seconds: float | None) -> Future[list[Answer]]:
+    def _sent(self, request: Callable[[], RemoteRequest[list[Answer]]], seconds: float | None) -> Future[list[Answer]]:
         try:
-            return self.pool.send(errand(), seconds)
+            return self.pool.send(request(), seconds)
         except Refused as error:  # what cannot even be asked
             future: Future[list[Answer]] = Future()
             future.set_exception(error)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from uniopd_mm.config_parts import RoutingConfig
+from uniopd_mm.config.parts import RoutingConfig
 from uniopd_mm.types import Sample, UserError
 
 Weights = Mapping[str, float]  # by teacher; they add up to 1

@@ -13,7 +13,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from uniopd_mm.config_parts import MediaFor
+from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.distill.spans import aligned_logprobs
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.types import FinishReason, Media, Message, Rollout, Sample, TeacherScores, UserError, Vocabulary

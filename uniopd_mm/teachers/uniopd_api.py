@@ -5,13 +5,22 @@ from typing import final
 
 import torch
 
-from uniopd_mm.teachers.errands import Call, Errand, Known, Missing, Refused, Said, Transient, check_status
+from uniopd_mm.teachers.requests import (
+    HttpReply,
+    HttpRequest,
+    Known,
+    Missing,
+    Refused,
+    RemoteRequest,
+    Transient,
+    check_status,
+)
 from uniopd_mm.teachers.router import verified
 from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores
 from uniopd_mm.wire import CONTENT_TYPE, GENERATE, SCORE
 from uniopd_mm.wire.codec import Malformed, unpack
 from uniopd_mm.wire.info import ServerInfo
-from uniopd_mm.wire.media import Parcel, parcel_of
+from uniopd_mm.wire.media import MediaPayload, payload_of
 from uniopd_mm.wire.messages import (
     GenerateAnswer,
     GenerateRequest,
@@ -41,52 +50,54 @@ class UniopdApi:
         self.vocab_size = info.vocab_size
         self.identity = info.compared(tokens)
 
-    def score(self, rollouts: Sequence[Rollout]) -> Errand[list[TeacherScores | Failure]]:
+    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]:
         """One entry per rollout, in order. Rollouts of one prompt share the record."""
         prompts = {id(rollout.prompt): rollout.prompt for rollout in rollouts}
         place = {key: index for index, key in enumerate(prompts)}
-        parcels = self._parcels(list(prompts.values()))
-        contents = {parcel.name: parcel for parcel in parcels if parcel}
+        payloads = self._parcels(list(prompts.values()))
+        contents = {payload.name: payload for payload in payloads if payload}
 
-        def written(known: Known) -> Call:
+        def written(known: Known) -> HttpRequest:
             request = ScoreRequest(
-                prompts=[sent(*pair) for pair in zip(prompts.values(), _names(parcels), strict=True)],
+                prompts=[sent(*pair) for pair in zip(prompts.values(), _names(payloads), strict=True)],
                 prompt_of=[place[id(rollout.prompt)] for rollout in rollouts],
                 responses=[rollout.response_ids for rollout in rollouts],
                 top_k=self.top_k,
-                parcels=_unknown(contents, known),
+                payloads=_unknown(contents, known),
             )
-            return Call(path=SCORE, content=write(request), content_type=CONTENT_TYPE)
+            return HttpRequest(path=SCORE, content=write(request), content_type=CONTENT_TYPE)
 
-        return Errand(media=list(contents), write=written, read=lambda said, _: self._scores(rollouts, said))
+        return RemoteRequest(media=list(contents), write=written, read=lambda said, _: self._scores(rollouts, said))
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> Errand[list[list[Rollout]]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling
+    ) -> RemoteRequest[list[list[Rollout]]]:
         """`num_samples` rollouts of each prompt, in order; group ids count from 0."""
-        parcels = self._parcels(prompts)
-        contents = {parcel.name: parcel for parcel in parcels if parcel}
+        payloads = self._parcels(prompts)
+        contents = {payload.name: payload for payload in payloads if payload}
 
-        def written(known: Known) -> Call:
+        def written(known: Known) -> HttpRequest:
             request = GenerateRequest(
-                prompts=[sent(*pair) for pair in zip(prompts, _names(parcels), strict=True)],
+                prompts=[sent(*pair) for pair in zip(prompts, _names(payloads), strict=True)],
                 num_samples=num_samples,
                 sampling=sampling,
-                parcels=_unknown(contents, known),
+                payloads=_unknown(contents, known),
             )
-            return Call(path=GENERATE, content=write(request), content_type=CONTENT_TYPE)
+            return HttpRequest(path=GENERATE, content=write(request), content_type=CONTENT_TYPE)
 
-        def read(said: Said, known: Known) -> list[list[Rollout]]:
+        def read(said: HttpReply, known: Known) -> list[list[Rollout]]:
             return self._responses(prompts, num_samples, sampling, said)
 
-        return Errand(media=list(contents), write=written, read=read)
+        return RemoteRequest(media=list(contents), write=written, read=read)
 
-    def _parcels(self, prompts: Sequence[Prompt]) -> list[Parcel | None]:
+    def _parcels(self, prompts: Sequence[Prompt]) -> list[MediaPayload | None]:
         """Raises Refused where media cannot be sent."""
         try:
-            return [parcel_of(prompt, self.info.needs) for prompt in prompts]
+            return [payload_of(prompt, self.info.needs) for prompt in prompts]
         except (Malformed, TypeError) as error:
             raise Refused(f"media that cannot be sent: {error}", alone=True) from error
 
-    def _scores(self, rollouts: Sequence[Rollout], said: Said) -> list[TeacherScores | Failure]:
+    def _scores(self, rollouts: Sequence[Rollout], said: HttpReply) -> list[TeacherScores | Failure]:
         reply = self._reply(said, SCORE, len(rollouts))
         return [self._score(rollout, answer) for rollout, answer in zip(rollouts, reply.answers, strict=True)]
 
@@ -113,7 +124,7 @@ class UniopdApi:
         return judged
 
     def _responses(
-        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, said: Said
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, said: HttpReply
     ) -> list[list[Rollout]]:
         reply = self._reply(said, GENERATE, len(prompts) * num_samples)
         answers = iter(reply.answers)
@@ -122,7 +133,7 @@ class UniopdApi:
             for group, prompt in enumerate(prompts)
         ]
 
-    def _reply(self, said: Said, endpoint: str, expected: int) -> Reply:
+    def _reply(self, said: HttpReply, endpoint: str, expected: int) -> Reply:
         """Raises what a status means, or Transient where the content is not a whole answer of this teacher."""
         try:
             if said.status == MEDIA_MISSING:
@@ -138,12 +149,12 @@ class UniopdApi:
         return reply
 
 
-def _names(parcels: Sequence[Parcel | None]) -> list[str | None]:
-    return [parcel.name if parcel else None for parcel in parcels]
+def _names(payloads: Sequence[MediaPayload | None]) -> list[str | None]:
+    return [payload.name if payload else None for payload in payloads]
 
 
-def _unknown(contents: Mapping[str, Parcel], known: Known) -> dict[str, bytes]:
-    return {name: parcel.packed() for name, parcel in contents.items() if name not in known}
+def _unknown(contents: Mapping[str, MediaPayload], known: Known) -> dict[str, bytes]:
+    return {name: payload.packed() for name, payload in contents.items() if name not in known}
 
 
 def _rollout(prompt: Prompt, group: int, answer: GenerateAnswer, sampling: Sampling) -> Rollout:

@@ -16,11 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uniopd_mm.teachers.errands import Call, Errand, Known, Missing, Refused, Said, Transient, check_status
+from uniopd_mm.teachers.requests import (
+    HttpReply,
+    HttpRequest,
+    Known,
+    Missing,
+    Refused,
+    RemoteRequest,
+    Transient,
+    check_status,
+)
 from uniopd_mm.teachers.router import verified
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, Vocabulary
 from uniopd_mm.wire.codec import Malformed
-from uniopd_mm.wire.media import Needs, name_of, parcel_of
+from uniopd_mm.wire.media import Needs, name_of, payload_of
 from uniopd_mm.wire.png import png
 
 GENERATE, MODELS = "/inference/v1/generate", "/v1/models"
@@ -52,25 +61,29 @@ class VLLMApi:
         self.fps = fps
         self.vocabulary = vocabulary
 
-    def score(self, rollouts: Sequence[Rollout]) -> Errand[list[TeacherScores | Failure]]:
+    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]:
         """Of one rollout."""
         (rollout,) = rollouts
         ids = [*rollout.prompt.engine_token_ids.tolist(), *rollout.response_ids.tolist()]
         parameters = {"max_tokens": 1, "temperature": 0, "prompt_logprobs": max(1, self.top_k), "detokenize": False}
         media = self._media(rollout.prompt)
 
-        def read(said: Said, known: Known) -> list[TeacherScores | Failure]:
+        def read(said: HttpReply, known: Known) -> list[TeacherScores | Failure]:
             return [self._scores(rollout, _answer(said, known))]
 
-        return Errand(media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read)
+        return RemoteRequest(
+            media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read
+        )
 
-    def generate(self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling) -> Errand[list[list[Rollout]]]:
+    def generate(
+        self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling
+    ) -> RemoteRequest[list[list[Rollout]]]:
         """For one prompt."""
         (prompt,) = prompts
         ids, media = prompt.engine_token_ids.tolist(), self._media(prompt)
         parameters = self._parameters(prompt, num_samples, sampling)
 
-        def read(said: Said, known: Known) -> list[list[Rollout]]:
+        def read(said: HttpReply, known: Known) -> list[list[Rollout]]:
             answer = _answer(said, known)
             if answer["prompt_token_ids"] != prompt.token_ids.tolist():
                 raise Transient(_reads_otherwise(prompt, len(answer["prompt_token_ids"])))
@@ -80,25 +93,27 @@ class VLLMApi:
             rollouts = [_rollout(prompt, choice, sampling) for choice in choices]
             return [rollouts if len(rollouts) == num_samples else rollouts * num_samples]
 
-        return Errand(media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read)
+        return RemoteRequest(
+            media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read
+        )
 
-    def _call(self, ids: list[int], media: Mapping[str, tuple[str, Any]], known: Known, parameters: Any) -> Call:
+    def _call(self, ids: list[int], media: Mapping[str, tuple[str, Any]], known: Known, parameters: Any) -> HttpRequest:
         parts = [
             {"type": f"{kind}_url", "url": None if name in known else _data_url(item), "uuid": name}
             for name, (kind, item) in media.items()
         ]
         request = {"model": self.model, "token_ids": ids, "sampling_params": parameters, "return_token_ids": True}
         content = request | ({"content_parts": parts} if parts else {})
-        return Call(path=GENERATE, content=json.dumps(content).encode(), content_type="application/json")
+        return HttpRequest(path=GENERATE, content=json.dumps(content).encode(), content_type="application/json")
 
     def _media(self, prompt: Prompt) -> dict[str, tuple[str, Any]]:
         """Kind and plain value of each medium, by the name of its content. Raises Refused for what the server cannot
         be told."""
         try:
-            parcel = parcel_of(prompt, Needs.ENGINE_MEDIA)
+            payload = payload_of(prompt, Needs.ENGINE_MEDIA)
         except (Malformed, TypeError) as error:
             raise Refused(f"media that cannot be sent: {error}") from error
-        media = {} if parcel is None else parcel.media
+        media = {} if payload is None else payload.media
         for item in (item for items in media.values() for item in items):
             self._check(item)
         return {name_of([place, item]): (kind, item) for kind, place, item in _listed(media)}
@@ -179,7 +194,7 @@ def _base64(pixels: np.ndarray) -> str:
     return base64.b64encode(png(pixels)).decode()
 
 
-def _answer(said: Said, known: Known) -> Mapping[str, Any]:
+def _answer(said: HttpReply, known: Known) -> Mapping[str, Any]:
     """Raises what a status means; one that refuses may only lack media that were named."""
     if said.status == 400 and known:
         raise Missing(known)

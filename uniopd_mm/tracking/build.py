@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.base import CompositeTracker, Tracker
 from uniopd_mm.tracking.console import ConsoleTracker
 from uniopd_mm.tracking.jsonl import JsonlTracker
 from uniopd_mm.tracking.rollouts import RolloutsTracker
 from uniopd_mm.tracking.wandb import WandbTracker, require_wandb
-from uniopd_mm.world import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,11 @@ from typing import final
 
 from torch import Tensor
 
+from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import RolloutLine, json_line
 from uniopd_mm.types import Failure, Media, Sample, TeacherScores, Trajectory, UserError
-from uniopd_mm.world import World
 
 _MAX_SOURCE = 200  # a source may be a data: URI with the whole medium in it
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from uniopd_mm.identity import Identity, vocabulary_digest
+from uniopd_mm.models.identity import Identity, vocabulary_digest
 from uniopd_mm.types import Settings, Vocabulary
 from uniopd_mm.wire import PROTOCOL
 from uniopd_mm.wire.codec import Malformed, digest, unpack

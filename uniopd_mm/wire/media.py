@@ -1,4 +1,4 @@
-"""A prompt's media as one parcel, named by its content: it is sent once, and then only named."""
+"""A prompt's media as one payload, named by its content: it is sent once, and then only named."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ class Needs(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parcel:
+class MediaPayload:
     """Media in plain values, and their name. They are packed only where they are sent."""
 
     name: str
@@ -32,7 +32,7 @@ class Parcel:
         return pack(self.media)
 
 
-def parcel_of(prompt: Prompt, needs: Needs) -> Parcel | None:
+def payload_of(prompt: Prompt, needs: Needs) -> MediaPayload | None:
     """The prompt's media in that form; None where it has none.
 
     Raises:
@@ -41,7 +41,7 @@ def parcel_of(prompt: Prompt, needs: Needs) -> Parcel | None:
     media: Mapping[str, Any] = prompt.media
     if needs is Needs.ENGINE_MEDIA:
         media = {kind: [_plain(item) for item in items] for kind, items in prompt.engine_media.items()}
-    return Parcel(name=name_of(media), media=media) if media else None
+    return MediaPayload(name=name_of(media), media=media) if media else None
 
 
 def name_of(value: Any) -> str:
@@ -81,13 +81,13 @@ def _plain(item: Any) -> Any:
 
 
 def with_media(prompt: Prompt, media: Mapping[str, Any] | None, needs: Needs) -> Prompt:
-    """The prompt with what `open_parcel` gave."""
+    """The prompt with what `read_payload` gave."""
     if media is None:
         return prompt
     return replace(prompt, media=media) if needs is Needs.MEDIA else replace(prompt, engine_media=media)
 
 
-def open_parcel(name: str, content: bytes, needs: Needs) -> Mapping[str, Any]:
+def read_payload(name: str, content: bytes, needs: Needs) -> Mapping[str, Any]:
     """Raises Malformed where the content has another name, or is not media in the form that is needed."""
     media = unpack(content)
     if not isinstance(media, dict) or not all(isinstance(key, str) for key in media):

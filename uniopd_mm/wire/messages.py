@@ -18,24 +18,24 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentPrompt:
-    """A prompt whose media are named by `parcel`, None for no media. `sample_id` seeds its responses."""
+    """A prompt whose media are named by `payload`, None for no media. `sample_id` seeds its responses."""
 
     sample_id: str
     token_ids: Tensor
     engine_token_ids: Tensor
     token_features: Mapping[str, Tensor]
-    parcel: str | None
+    payload: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreRequest:
-    """Responses i64[R], each with the place of its prompt; `parcels` are the contents that the server may lack."""
+    """Responses i64[R], each with the place of its prompt; `payloads` are the contents that the server may lack."""
 
     prompts: Sequence[SentPrompt]
     prompt_of: Sequence[int]
     responses: Sequence[Tensor]
     top_k: int
-    parcels: Mapping[str, bytes]
+    payloads: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class GenerateRequest:
     prompts: Sequence[SentPrompt]
     num_samples: int
     sampling: Sampling
-    parcels: Mapping[str, bytes]
+    payloads: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +85,14 @@ def ids_digest(prompt_ids: Tensor) -> str:
     return digest(prompt_ids.to(torch.int64).contiguous().numpy().tobytes())
 
 
-def sent(prompt: Prompt, parcel: str | None) -> SentPrompt:
+def sent(prompt: Prompt, payload: str | None) -> SentPrompt:
     """The prompt as it goes over the network."""
     return SentPrompt(
         sample_id=prompt.sample.sample_id,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
-        parcel=parcel,
+        payload=payload,
     )
 
 
@@ -147,7 +147,7 @@ def _score_request(values: Any) -> ScoreRequest:
         prompt_of=[int(place) for place in values["prompt_of"]],
         responses=[_ids(entry) for entry in values["responses"]],
         top_k=int(values["top_k"]),
-        parcels=_parcels(values["parcels"]),
+        payloads=_parcels(values["payloads"]),
     )
     if len(request.prompt_of) != len(request.responses) or request.top_k < 0:
         raise Malformed("prompt_of, responses and top_k do not fit")
@@ -170,7 +170,7 @@ def _generate_request(values: Any) -> GenerateRequest:
         raise Malformed("num_samples and max_new_tokens must be at least 1, temperature not below 0")
     prompts = [_prompt(entry) for entry in values["prompts"]]
     return GenerateRequest(
-        prompts=prompts, num_samples=num_samples, sampling=sampling, parcels=_parcels(values["parcels"])
+        prompts=prompts, num_samples=num_samples, sampling=sampling, payloads=_parcels(values["payloads"])
     )
 
 
@@ -178,13 +178,13 @@ def _prompt(values: Any) -> SentPrompt:
     ids, features = _ids(values["token_ids"]), dict(values["token_features"])
     if not len(ids) or any(feature.shape != ids.shape for feature in features.values()):
         raise Malformed("a prompt without tokens, or whose features do not fit them")
-    parcel = values["parcel"]
+    payload = values["payload"]
     return SentPrompt(
         sample_id=str(values["sample_id"]),
         token_ids=ids,
         engine_token_ids=_ids(values["engine_token_ids"]),
         token_features=features,
-        parcel=None if parcel is None else str(parcel),
+        payload=None if payload is None else str(payload),
     )
 
 

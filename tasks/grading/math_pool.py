@@ -1,0 +1,165 @@
+"""Worker processes that compare mathematical expressions, each ended and replaced where a comparison takes too long.
+
+One pool for each process of ours, made on first use and again after a fork; a worker is started when all others are
+busy, up to this rank's share of the CPU cores. A calling thread has its worker to itself. Workers end with the process
+that started them, however it ends.
+
+They are plain subprocesses and no `multiprocessing` pool: that would run the user's main script again in each worker,
+is refused in daemonic processes, and with a fork server does not outlive a fork.
+"""
+
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from enum import StrEnum
+from typing import final
+
+from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
+
+START_SECONDS = 60.0
+PROGRAM = "from uniopd_mm.tasks.grading.math_worker import main; main()"
+
+
+class Verdict(StrEnum):
+    """What a worker says of a reference and an answer."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    BAD_REFERENCE = "bad reference"
+    BAD_ANSWER = "bad answer"
+    FAILED = "failed"
+
+
+class TimeUp(Exception):
+    """A comparison took longer than it may; its worker is gone."""
+
+
+class WorkerLost(Exception):
+    """A worker ended by itself: out of memory, or it could not start."""
+
+
+@final
+class Worker:
+    """One process. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        )
+        self._ready = False
+
+    def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
+        """Its verdict and the seconds that took, without its start. Raises TimeUp or WorkerLost, after which the
+        worker is of no further use."""
+        try:
+            if not self._ready:
+                self._read_verdict(time.monotonic() + START_SECONDS)
+                self._ready = True
+            request = json.dumps({"reference": reference, "answer": answer, "seconds": seconds})
+            assert self._process.stdin is not None
+            began = time.monotonic()
+            self._process.stdin.write(request.encode() + b"\n")
+            return self._read_verdict(began + seconds), time.monotonic() - began
+        except OSError as error:
+            raise WorkerLost(str(error)) from error
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+    def _read_verdict(self, deadline: float) -> Verdict:
+        assert self._process.stdout is not None
+        received = b""
+        waiting = select.poll()  # `select.select` refuses the file numbers of a process with many files
+        waiting.register(self._process.stdout, select.POLLIN)
+        while not received.endswith(b"\n"):
+            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeUp
+            piece = os.read(self._process.stdout.fileno(), 4096)
+            if not piece:
+                raise WorkerLost(f"exit status {self._process.wait()}")
+            received += piece
+        return Verdict(received.decode().strip())
+
+
+@final
+class WorkerPool:
+    """At most `size` workers at a time."""
+
+    def __init__(self, size: int) -> None:
+        self._free = threading.Semaphore(size)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._all: set[Worker] = set()
+        self._closed = False
+
+    def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
+        """A worker's verdict and the seconds that took; waiting for a worker does not count. Raises TimeUp or
+        WorkerLost."""
+        with self._free:
+            worker = self._take()
+            try:
+                verdict_and_seconds = worker.compare(reference, answer, seconds)
+            except BaseException:  # also Ctrl-C: a worker with an answer left to read would give it to the next one
+                self._drop(worker)
+                raise
+            with self._lock:
+                self._idle.append(worker)
+            return verdict_and_seconds
+
+    def close(self) -> None:
+        """End all workers, busy ones too."""
+        with self._lock:
+            self._closed = True
+            workers, self._all = self._all, set()
+            self._idle.clear()
+        for worker in workers:
+            worker.end()
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._closed:
+                raise WorkerLost("the pool is closed")
+            if self._idle:
+                return self._idle.pop()
+            worker = Worker()
+            self._all.add(worker)
+            return worker
+
+    def _drop(self, worker: Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
+
+
+class _Shared:
+    """The pool of this process."""
+
+    pool = WorkerPool(cores_of_this_rank())
+
+
+def shared_pool() -> WorkerPool:
+    return _Shared.pool
+
+
+def _forget() -> None:
+    """After a fork: the workers belong to the parent, and a lock may have been held by a thread that is gone."""
+    _Shared.pool = WorkerPool(cores_of_this_rank())
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(lambda: shared_pool().close())

@@ -1,0 +1,201 @@
+r"""What rows of questions have in common, whatever the domain: the prompt they make and the answer they give.
+
+    question   a text, or a chat of {"role", "content"}, whose last user turn is asked
+    choices    a list or an object {label: text}; the answer is then a label, a text or a 0-based index
+    video, images, caption    see `media`; <video> and <image> in the question say where they stand, else they go first
+    answer     a text, a number or a truth value; what is marked by <answer>, \boxed{} or #### is taken out of it
+    id, split, pass_rate, response    optional
+
+Any other column goes to the sample's metadata, except encoded media.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
+from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_choices, read_label
+from uniopd_mm.tasks.grading.values import quote
+from uniopd_mm.tasks.reading.columns import NO_COLUMNS
+from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
+from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.splits import read_split
+from uniopd_mm.types import BadSample, Media, Message, Outcome, Sample
+
+FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
+REFERENCES = "references"  # Sample.metadata[REFERENCES] is the tuple of all right answers, where there may be several
+CONTENT = ("question", CHOICES, "answer", "video", "images")  # what makes two rows without ids the same row
+
+
+class Judge(Protocol):
+    """Somebody who is asked where the rules found no right answer. Never raises."""
+
+    def judge(self, question: str, reference: str, response: str, outcome: Outcome) -> Outcome:
+        """The outcome of the rules, or a better one."""
+        ...
+
+
+def read_sample(
+    row: Row,
+    *,
+    domain: str,
+    instruction: str,
+    answer: str | None,
+    choices: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] = NO_COLUMNS,
+    fields: Collection[str] = FIELDS,
+) -> tuple[Sample, str | None]:
+    """The sample of a row, given its answer (None where tests take its place), and the split that the row declares.
+
+    Raises:
+        BadSample: the row cannot be used.
+    """
+    media = read_media(row)
+    text = _prompt_text(read_question(row), choices, instruction)
+    extras = _plain_cells(row.others)
+    sample_id = row.identity((*CONTENT, *(name for name in fields if name not in FIELDS)))
+    written = _plain_cells({name: cell for name, cell in row.standard(fields).items() if name not in MEDIA_FIELDS})
+    sample = Sample(
+        sample_id=sample_id,
+        domain=domain,
+        messages=(Message(role="user", content=tuple(_in_place(text, media))),),
+        answer=answer,
+        source=row.where,
+        pass_rate=row.share("pass_rate"),
+        demonstration=row.text("response") if "response" in row.fields else None,
+        metadata={**extras, **({CHOICES: dict(choices)} if choices else {}), **metadata},
+        row=extras | written | {"id": sample_id} | written_media(media),
+    )
+    return sample, read_split(row.fields.get("split"))
+
+
+def read_question(row: Row) -> str:
+    """The question as text, media as <image> and <video>. Raises BadSample where there is none."""
+    question = row.need("question")
+    if isinstance(question, list) and all(isinstance(turn, Mapping) and "role" in turn for turn in question):
+        asked = [turn.get("content") for turn in question if turn["role"] == "user"]
+        if not asked:
+            raise BadSample(f"{row.label('question')}: a chat without a turn of the user")
+        return _turn_text(row, asked[-1])
+    return row.text("question")
+
+
+def read_choices_of(row: Row) -> dict[str, str] | None:
+    """The row's choices, None where it has none. Raises BadSample where they are none that can be shown."""
+    return read_choices(row.fields[CHOICES]) if CHOICES in row.fields else None
+
+
+def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
+    """The answer: the label of a choice, or a text. Raises BadSample where there is none."""
+    answer = row.need("answer")
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if choices:
+        return read_label(marked(answer) if isinstance(answer, str) else answer, choices)
+    return answer_text(row, answer)
+
+
+def answer_text(row: Row, answer: Any) -> str:
+    """An open answer as text. Raises BadSample where it is none."""
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    if not isinstance(answer, str | int | float):
+        raise BadSample(f"{row.label('answer')} must be text, got {type(answer).__name__} {quote(answer)}")
+    return marked(str(answer).strip())
+
+
+def marked(text: str) -> str:
+    """What a worked answer marks as its result; the text itself where it marks nothing.
+
+    >>> marked("<answer>B</answer>"), marked("2 + 2 = 4, so 4. #### 4"), marked("left")
+    ('B', '4', 'left')
+    """
+    return last_tagged(text) or last_boxed(text) or text.rpartition("####")[2].strip() or text
+
+
+def judged(judge: Judge | None, sample: Sample, response: str, outcome: Outcome) -> Outcome:
+    """The outcome, or where the rules found no right answer, what the judge makes of it: any of the references, where
+    there are several, is right."""
+    if judge is None or outcome.correct or sample.answer is None:
+        return outcome
+    question = "\n".join(part for message in sample.messages for part in message.content if isinstance(part, str))
+    return judge.judge(question, " / ".join(_references(sample, sample.answer)), response, outcome)
+
+
+def _references(sample: Sample, answer: str) -> tuple[str, ...]:
+    """All right answers, each once. A tuple is a task's own; a user's column of that name is a list or a text."""
+    references = sample.metadata.get(REFERENCES)
+    return tuple(dict.fromkeys(references)) if isinstance(references, tuple) else (answer,)
+
+
+def _turn_text(row: Row, content: Any) -> str:
+    """A turn's content: a text, or a list of {"type": "text", "text": ...}, {"type": "image"} and {"type": "video"}."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [_part_text(part) for part in parts]
+    if not any(texts) or None in texts:
+        raise BadSample(f"{row.label('question')}: a turn must be text and media, got {quote(content)}")
+    return "".join(str(text) for text in texts).strip()
+
+
+def _part_text(part: Any) -> str | None:
+    if isinstance(part, Mapping):
+        kind, text = part.get("type"), part.get("text")
+        part = f"<{kind}>" if kind in ("image", "video") else text
+    return part if isinstance(part, str) else None
+
+
+def _prompt_text(question: str, choices: Mapping[str, str] | None, instruction: str) -> str:
+    """Question, choices and instruction, which is not repeated where the question has it already."""
+    last = "" if instruction.strip() in question else instruction
+    return "\n".join(line for line in (question, format_choices(choices) if choices else "", last) if line)
+
+
+_PLACE = re.compile(r"<(image|video)>")
+
+
+def _in_place(text: str, media: tuple[Media, ...]) -> Iterator[str | Media]:
+    """Text and media in reading order. Raises BadSample where the text has places, but not as many as there are
+    media."""
+    places = _PLACE.findall(text)
+    for kind in ("image", "video"):
+        wanted, given = places.count(kind), sum(medium.kind == kind for medium in media)
+        if wanted and wanted != given:
+            raise BadSample(f"the question has {wanted} places <{kind}> for {given} of these media")
+    waiting = {kind: iter([medium for medium in media if medium.kind == kind]) for kind in ("image", "video")}
+    yield from (medium for medium in media if medium.kind not in places)
+    follows_medium = True
+    for number, piece in enumerate(_PLACE.split(text)):
+        if number % 2:
+            yield next(waiting[piece])
+        elif kept := piece.removeprefix("\n") if follows_medium and number else piece:
+            yield kept
+        follows_medium = True
+
+
+class _EncodedMedia(Exception):
+    """Bytes are inside, which neither JSON nor metadata should carry."""
+
+
+def _plain_cells(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON can hold of the cells: those with bytes inside are left out, dates and the like become text."""
+    plain = {}
+    for name, cell in cells.items():
+        with suppress(_EncodedMedia):
+            plain[name] = _plain(cell)
+    return plain
+
+
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
+
+
+def _plain(cell: Any) -> Any:
+    if type(cell) in _AS_THEY_ARE:
+        return cell
+    if isinstance(cell, dict):
+        return {str(name): _plain(value) for name, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_plain(value) for value in cell]
+    if isinstance(cell, bytes):
+        raise _EncodedMedia
+    return str(cell)

@@ -1,0 +1,100 @@
+"""Where a task's rows are: the one record that every adapter takes, and the rows it stands for.
+
+    rows.jsonl, rows.parquet    one file
+    FOLDER, "FOLDER/*.parquet"  all such files of a folder, or those of a glob
+    FOLDER                      what `save_to_disk` of the `datasets` library wrote
+    hub:OWNER/NAME, hub:FOLDER  a data set of the hub, or a copy of its files
+
+What a row means is said by the adapter.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+from uniopd_mm.tasks.reading.columns import check_columns, flattened
+from uniopd_mm.tasks.reading.files import RawRow, read_files
+from uniopd_mm.tasks.reading.hub import HUB, is_saved, read_hub, read_saved
+from uniopd_mm.types import UserError
+
+SOURCE_SPLIT = "train"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RowSource:
+    """Where rows are and how their columns are called.
+
+    Args:
+        path: see above; None where there are none.
+        columns: from the task's names to the rows' own: a column, a place inside one (`reward_model.ground_truth`),
+            a text around columns (`videos/{video_id}.mp4`), or a list of columns (`[a0, a1]`).
+        where: only rows whose columns have these values; a list stands for one of its values.
+        ignore: columns that are not kept. Every other one is, in the samples' metadata.
+        subset: configuration name of a hub data set; several as "a+b".
+        source_split: which split of a hub or saved data set is read. It is divided further, see `validation_fraction`.
+        streaming: read a hub data set without copying it first.
+        media_root: folder of relative media paths; by default the one that the row's file is in.
+        validation_fraction: share of the rows without a `split` that is held out.
+        max_rows: rows that are read at most.
+    """
+
+    path: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
+    ignore: Sequence[str] = ()
+    subset: str | None = None
+    source_split: str = SOURCE_SPLIT
+    streaming: bool = False
+    media_root: str | None = None
+    validation_fraction: float = 0.1
+    max_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", dict(flattened(self.where)))  # a frozen record sets itself up like this
+        check_columns(self.columns)
+        if self.max_rows is not None and self.max_rows < 1:
+            raise UserError(f"data.max_rows={self.max_rows}: must be at least 1, or null for all rows")
+        if self.path is not None:
+            self._refuse_void(self.path)
+
+    def raw_rows(self) -> Iterator[RawRow]:
+        """The rows under their own column names, in a fixed order, whatever `where` and `max_rows` say.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        if self.path is None:
+            raise UserError("data.path=null: there are no rows; give data.path=FILE.jsonl")
+        root = self._media_folder()
+        if self.path.startswith(HUB):
+            rows = read_hub(self.path, subset=self.subset, split=self.source_split, streaming=self.streaming)
+        elif is_saved(self.path):
+            rows = read_saved(self.path, split=self.source_split)
+        else:
+            rows = read_files(self.path)
+        return (replace(row, content=self._kept(row.content), folder=root or row.folder) for row in rows)
+
+    def _kept(self, content: Mapping[str, Any] | str) -> Mapping[str, Any] | str:
+        if isinstance(content, str):
+            return content
+        return {name: value for name, value in content.items() if name not in self.ignore}
+
+    def _media_folder(self) -> str | None:
+        if self.media_root is None:
+            return None
+        folder = os.path.expanduser(self.media_root)
+        if not os.path.isdir(folder):
+            raise UserError(f"media_root={self.media_root}: there is no such folder; give the one of the media paths")
+        return folder
+
+    def _refuse_void(self, path: str) -> None:
+        """Settings that a file would not notice."""
+        on_hub = path.startswith(HUB)
+        if not on_hub and (self.subset is not None or self.streaming):
+            given = f"data.subset={self.subset}" if self.subset is not None else "data.streaming=true"
+            raise UserError(f"{given}: data.path={path} is read as files; leave it out, or give data.path=hub:{path}")
+        if not on_hub and self.source_split != SOURCE_SPLIT and not is_saved(path):
+            remedy = f"give data.path=hub:{path}, or name the files of that split"
+            raise UserError(f"data.source_split={self.source_split}: data.path={path} is read as files; {remedy}")

@@ -1,0 +1,1 @@
+"""Configuration: schemas, checks, components and the command line."""

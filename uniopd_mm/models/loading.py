@@ -1,0 +1,70 @@
+"""From a configuration to its checkpoints: the student and its processor, and which weights a path stands for."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from uniopd_mm.config.components import build
+from uniopd_mm.config.parts import TeacherConfig
+from uniopd_mm.config.train import DataConfig, ModelConfig
+from uniopd_mm.data.cache import CachedProcessor
+from uniopd_mm.interfaces import Processor
+from uniopd_mm.models.backbone import Backbone, load_model
+from uniopd_mm.types import UserError
+
+
+def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None) -> tuple[Backbone, Processor]:
+    """The student and its processor, which remembers prompts. `folder` is a run's own checkpoint, None for the
+    model's.
+
+    Raises:
+        UserError: there is no such checkpoint, or its processor cannot be built.
+    """
+    path = folder or checkpoint(node, "model")
+    processor = CachedProcessor(load_processor(node, "model", path), data.prompt_cache_mb << 20)
+    model = load_model(path, "model.path")
+    if node.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    backbone = Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype)
+    _check_ids(backbone, processor, path)
+    return backbone, processor
+
+
+def _check_ids(backbone: Backbone, processor: Processor, path: str) -> None:
+    """Raises UserError where ids that end a response, or that must not be drawn, are none of the model's."""
+    highest = max((*processor.vocabulary.stop_ids, *processor.vocabulary.banned_ids))
+    if highest >= backbone.vocab_size:
+        raise UserError(
+            f"model.path={path}: its tokenizer's id {highest} is beyond the {backbone.vocab_size} ids of its model; "
+            "give a checkpoint whose tokenizer is its own"
+        )
+
+
+def load_processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Processor:
+    """Raises UserError where the checkpoint's folder lacks what the processor needs."""
+    try:
+        return build(node.processor, f"{key}.processor", path=path)
+    except UserError as error:
+        raise UserError(f"{key}.path={path}: {error}") from error
+
+
+def checkpoint(node: ModelConfig | TeacherConfig, key: str) -> str:
+    """Where the checkpoint lies, after its builder has made it if there is one."""
+    if node.builder is None:
+        return str(node.path)
+    return build(node.builder, f"{key}.builder")
+
+
+def revision(path: str, offline: bool = False) -> Any:
+    """Which weights these are: a folder's files with their sizes and times, or the commit of a hub name, `offline` of
+    what is in the cache; None where there are none, which is for the one who loads them to say."""
+    folder = Path(path)
+    if folder.is_dir():
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        stats = [(str(file.relative_to(folder)), file.stat()) for file in files]
+        return str(folder.resolve()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=offline)._commit_hash
+    except (OSError, ValueError):
+        return None

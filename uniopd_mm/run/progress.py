@@ -1,0 +1,105 @@
+"""How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, Self, final
+
+from uniopd_mm.data.mixture import MixtureState
+from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.learner.checkpoint import Best, better
+from uniopd_mm.learner.learner import Learner
+from uniopd_mm.run.validation import Validation
+from uniopd_mm.runtime.rng import rng_state
+from uniopd_mm.types import Skip
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent;
+    `left_out` counts unknown outcomes and failed teachers by their reasons; `history` is what the steps measured, of
+    which warnings are made; `best` is the step that measured best, of those trained."""
+
+    before: Validation
+    teacher: Validation | None
+    after: Validation | None = None
+    step: int = 0
+    teacher_failures: int = 0
+    unknown_outcomes: int = 0
+    seconds: float = 0.0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    history: tuple[Mapping[str, float], ...] = ()
+    best: Best | None = None
+
+    def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
+        """With one more step counted, which may be the best by `measure`, one of `values` where it was measured."""
+        measured = Best(step=number, measure=measure, value=values.get(measure, math.nan))
+        return replace(
+            self,
+            step=number,
+            teacher_failures=self.teacher_failures + int(values["teacher_failures"]),
+            unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
+            seconds=self.seconds + seconds,
+            history=(*self.history, values),
+            best=better(self.best, measured),
+        )
+
+    def leaving_out(self, reasons: Mapping[str, int]) -> Self:
+        """With more of them counted."""
+        return replace(self, left_out=dict(Counter(self.left_out) + Counter(reasons)))
+
+    def validated(self, after: Validation) -> Self:
+        """With a newer validation of the student."""
+        return replace(self, after=after)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """All that the next step depends on, beside the student's weights."""
+
+    progress: Progress
+    mixture: MixtureState
+    skipped: tuple[Skip, ...]
+    learner: Mapping[str, Any]
+    rng: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner) -> Self:
+        """The state of a run now."""
+        return cls(
+            progress=progress,
+            mixture=prompts.mixture.state,
+            skipped=tuple(prompts.skipped),
+            learner=learner.state_dict(),
+            rng=rng_state(),
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """Seconds of one step, in all and by phase."""
+
+    started: float = field(default_factory=perf_counter)
+    laps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Count the block as phase `name`."""
+        began = perf_counter()
+        yield
+        self.laps[name] = self.laps.get(name, 0.0) + perf_counter() - began
+
+    def seconds(self) -> float:
+        """Since the start."""
+        return perf_counter() - self.started
+
+    def timing(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """What metrics.jsonl keeps: seconds, phases, and response tokens per second of generation."""
+        per_second = values["response_tokens"] / max(self.laps["generate"], 1e-9)
+        return {"seconds": self.seconds(), **self.laps, "tokens_per_second": per_second}

@@ -1,0 +1,1 @@
+"""What every part may use: processes, random numbers, the cache folder, counted reasons."""
