@@ -27,7 +27,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from uniopd_mm.config import resolvers
 from uniopd_mm.types import UserError
 
-CONFIGS = Path(__file__).parent / "configs"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
