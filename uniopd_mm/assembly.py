@@ -15,7 +15,7 @@ from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
-from uniopd_mm.distill.recipe import Responses
+from uniopd_mm.distill.choices import Responses
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.evaluation.live_tasks import live_tasks
 from uniopd_mm.inference.available import require_vllm

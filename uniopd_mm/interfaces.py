@@ -3,11 +3,11 @@
 An implementation is a final class reached through Hydra's `_target_`; it needs no base class and no registration.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from uniopd_mm.types import (
     Corpus,
@@ -21,6 +21,9 @@ from uniopd_mm.types import (
     TeacherScores,
     Vocabulary,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Finished = Callable[[Sequence[Rollout]], None]
 

@@ -12,13 +12,16 @@ Every per-token tensor is token-aligned: entry t speaks of token t. For a prompt
     loss_mask    = [ 0,  0,  0,  1,  1]
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from torch import Tensor
+if TYPE_CHECKING:  # torch takes seconds to import, which a command that is refused does not need
+    from torch import Tensor
 
 
 class UserError(Exception):

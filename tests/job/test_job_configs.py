@@ -15,7 +15,7 @@ from uniopd_mm.config.cli import CONFIGS, groups
 from uniopd_mm.config.components import build, check_component
 from uniopd_mm.config.evaluate import EvaluateConfig
 from uniopd_mm.config.train import TrainConfig
-from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.distill.choices import Reduction
 from uniopd_mm.evaluation.library import our_tasks
 from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.models.zoo import SFTOptions

@@ -11,10 +11,16 @@ from typing import Any
 from omegaconf import MISSING
 
 from uniopd_mm.config.parts import MixtureConfig, RoutingConfig, TeacherConfig, documented
-from uniopd_mm.distill.advantages import Correction
-from uniopd_mm.distill.calibration import Direction, Scope, Statistic
-from uniopd_mm.distill.objective import Reduction
-from uniopd_mm.distill.recipe import CalibrationMethod, Gradient, Responses
+from uniopd_mm.distill.choices import (
+    CalibrationMethod,
+    Correction,
+    Direction,
+    Gradient,
+    Reduction,
+    Responses,
+    Scope,
+    Statistic,
+)
 
 
 @dataclass
