@@ -36,9 +36,10 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from uniopd_mm.run.announcement import plan_in_words, rows_beside_the_zoo
+    from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
     from uniopd_mm.run.checks import check, check_parts
     from uniopd_mm.run.folder import open_run
+    from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.runtime.world import World
     from uniopd_mm.tracking.console import note, terminal, warning
 
@@ -54,8 +55,9 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
     note(plan_in_words(run.config))
     note(f"run {run.folder}")
-    if mismatch := rows_beside_the_zoo(run.config):
-        warning(mismatch)
+    for text in (rows_beside_the_zoo(run.config), use_cache_without_hub(places(run.config))):
+        if text:
+            warning(text)
     trainer = _assembled(run, world)
     try:
         progress = trainer.train()

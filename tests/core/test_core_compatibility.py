@@ -134,7 +134,7 @@ def test_a_table_has_what_differs_and_counts_the_rest() -> None:
     assert [*by_name][-1] == "4 more" and "image.mean" not in by_name
     absent = rows_of({}, {"a": {"only": "1"}})
     assert absent[0] == {"": "only", "student": "-", "a": "1"}
-    blind = {row[""]: row["a"] for row in rows_of(STUDENT.described, {"a": identity(settings=told({})).told})}
+    blind = {row[""]: row["a"] for row in rows_of(STUDENT.described, {"a": identity(settings=told({})).described})}
     assert blind["media"] == "none" and "image.mean" not in blind
 
 

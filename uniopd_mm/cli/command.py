@@ -77,7 +77,7 @@ def run_command(command: Command) -> None:
         sys.path.insert(0, os.getcwd())  # console scripts find the user's modules, as `python -m` does
     try:
         keys = [key for key, _ in documented_keys(command.schema)] + composed_groups(command.name)
-        arguments = read_arguments(_with_key(sys.argv[1:], command.bare), command.flags, keys)
+        arguments = read_arguments(sys.argv[1:], command.flags, keys, command.bare)
         if "--help" in arguments:
             print(help_text(command.schema, command.name, command.summary, arguments.config_dir))
         elif "--version" in arguments:
@@ -113,11 +113,6 @@ def _prepare(command: Command) -> None:
     """Make schema and resolvers known to Hydra."""
     ConfigStore.instance().store(name=f"{command.name}_schema", node=command.schema)
     resolvers.register()
-
-
-def _with_key(argv: Sequence[str], key: str | None) -> list[str]:
-    """Arguments without a = get the command's `bare` key."""
-    return [a if key is None or "=" in a or a.startswith("-") else f"{key}={a}" for a in argv]
 
 
 def _run(command: Command, arguments: Arguments) -> None:

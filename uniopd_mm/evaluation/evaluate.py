@@ -27,6 +27,7 @@ from uniopd_mm.evaluation.results import write_results
 from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.evaluation.sweep import Sweep
 from uniopd_mm.evaluation.table import markdown, sweep_table, terminal_table
+from uniopd_mm.runtime.hub import use_cache_without_hub
 from uniopd_mm.tracking.console import note, terminal, warning
 from uniopd_mm.tracking.files import write_atomically, writing
 from uniopd_mm.types import UserError
@@ -43,6 +44,8 @@ def evaluate(config: EvaluateConfig, overrides: Sequence[str]) -> None:
     """
     require_installed()
     checkpoints = read_checkpoints(config.checkpoints)
+    if text := use_cache_without_hub(checkpoint.path for checkpoint in checkpoints):
+        warning(text)
     tasks = chosen_tasks(suite_tasks(config.suite.tasks), config.tasks)
     out, data_root = Path(config.out).expanduser(), _folder(config.data_root)
     limits = Limits(limit=config.limit, num_samples=config.num_samples, max_new_tokens=config.max_new_tokens)
