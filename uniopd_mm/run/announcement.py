@@ -14,8 +14,7 @@ BUILT_IN = (
 
 
 def plan_in_words(config: TrainConfig) -> str:
-    """As 'task math: student qwen3_4b, teacher qwen3_4b_rl_math, recipe uni_opd; 50 steps of 64 prompts × 16 rollouts'; for
-    built-in models also how long that takes."""
+    """The task, the models, the recipe and the size of a run; for built-in models also how long it takes."""
     teachers = ", ".join(map(str, config.teachers)) or config.teacher.name
     plan, rollout = config.trainer, config.rollout
     line = (
