@@ -61,7 +61,7 @@ def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
         top_k=top_k,
         settings=model.processor.settings,
     )
-    return Loaded(scorer=model.scorer, writer=model.writer, vocabulary=model.processor.vocabulary, info=info)
+    return Loaded(scorer=model.scorer, engine=model.engine, vocabulary=model.processor.vocabulary, info=info)
 
 
 def _options(config: ServerConfig) -> ServerOptions:
