@@ -26,7 +26,7 @@ from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoin
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.run.progress import Progress, RunState, Stopwatch
 from uniopd_mm.run.validation import Validation
-from uniopd_mm.runtime.reasons import merged, unlearnt
+from uniopd_mm.runtime.reasons import failure_reasons, merged
 from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
@@ -161,7 +161,7 @@ class Trainer:
 
     def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
         """Count by kind of reason, over all processes, what could not be judged or scored; each kind is named once."""
-        named = merged(self.parts.world.gather(unlearnt(trajectories)))
+        named = merged(self.parts.world.gather(failure_reasons(trajectories)))
         for kind in named.keys() - self.progress.left_out.keys():
             warning(f"{named[kind][1]}; left out, as are others of its kind, and counted in summary.json")
         self.progress = self.progress.leaving_out({kind: count for kind, (count, _) in named.items()})

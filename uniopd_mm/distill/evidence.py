@@ -17,8 +17,8 @@ from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 class Evidence:
     """The tensors that a recipe computes with, for N trajectories, aligned to their responses.
 
-    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where needed, are zero outside `mask` bool[N,
-    R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N] is False. `correct` and
+    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where needed, are zero outside `mask`
+    bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N] is False. `correct` and
     `incorrect` bool[N] are both False for an unknown outcome; `outcome_rewards` f32[N]; `group_ids` i64[N].
     """
 
