@@ -81,7 +81,7 @@ def decoding_of(task: str, options: Mapping[str, Any], num_samples: int) -> Deco
 
 
 def _temperature(options: Mapping[str, Any]) -> float:
-    """As lmms-eval's own models read it: greedy without a temperature, or with do_sample=False."""
+    """As lmms-eval's own models read it: greedy without a temperature, with do_sample=False or with top_k=1."""
     greedy = options.get("do_sample") is False or options.get("top_k") == 1
     return 0.0 if greedy else float(options.get("temperature") or 0.0)
 

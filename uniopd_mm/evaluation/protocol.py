@@ -6,7 +6,7 @@ connection ends.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """The model is loaded. `settings` are its settings for display."""
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The model is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
