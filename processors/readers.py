@@ -124,6 +124,11 @@ def _pyav_parts(content: Path | bytes, wanted: Sequence[int]) -> Iterator[Tensor
     raise BadSample(f"frame {min(remaining)} is missing: the video is cut off or broken")
 
 
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """u8[H, W, 3], rotated by the file's display matrix (decord does this by itself)."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+
+
 def _open(content: Path | bytes) -> av.container.InputContainer:
     file = str(content) if isinstance(content, Path) else BytesIO(content)
     return av.open(file, mode="r", options=CONTAINER_OPTIONS, metadata_errors="ignore")
@@ -154,11 +159,6 @@ def _check_complete(
         duration = container.duration / av.time_base
         if end < 0.9 * duration - 0.5:
             raise BadSample(f"the video is cut off: {end:.1f} of {duration:.1f} seconds are present")
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """u8[H, W, 3], rotated by the file's display matrix (decord does this by itself)."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
 
 
 def _reason(error: BaseException) -> str:

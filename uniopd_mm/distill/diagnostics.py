@@ -63,7 +63,7 @@ def describe(
         for prefix, part in parts.items()
         for name, value in {
             **_values(part, statistic, delta),
-            **(_token_share(part, num_tokens) if prefix else {}),
+            **({"token_share": _quotient(part.samples.lengths, num_tokens)} if prefix else {}),
         }.items()
         if value is not None
     }
@@ -110,11 +110,6 @@ def _values(part: _Part, statistic: str, delta: float) -> Values:
         **_selection(part.samples, part.supervision),
         **_per_token(part.sums),
     }
-
-
-def _token_share(part: _Part, num_tokens: int) -> Values:
-    """These samples' share of the step's response tokens."""
-    return {"token_share": _quotient(part.samples.lengths, num_tokens)}
 
 
 def _prompts(samples: StepSamples) -> Values:

@@ -101,6 +101,17 @@ def short_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _distinctive_parts(name: str) -> list[str]:
+    """A path's parts, without those that every run's checkpoint shares."""
+    parts = [part for part in name.split("/") if part]
+    return [part for part in parts if part != "checkpoints"] or [name]
+
+
+def _min_parts(parts: Sequence[str]) -> int:
+    """`step_50` alone is not informative."""
+    return 2 if parts[-1].startswith("step_") else 1
+
+
 def in_common(rows: Sequence[Benchmark]) -> list[Benchmark]:
     """The rows for which every checkpoint has a value."""
     return [row for row in rows if row.scores and all(value is not None for value in row.values)]
@@ -156,17 +167,6 @@ def _mean(values: Sequence[float | None], error: float | None, *, marked: bool =
 
 def _minus(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
-
-
-def _distinctive_parts(name: str) -> list[str]:
-    """A path's parts, without those that every run's checkpoint shares."""
-    parts = [part for part in name.split("/") if part]
-    return [part for part in parts if part != "checkpoints"] or [name]
-
-
-def _min_parts(parts: Sequence[str]) -> int:
-    """`step_50` alone is not informative."""
-    return 2 if parts[-1].startswith("step_") else 1
 
 
 def groups_of(entries: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:

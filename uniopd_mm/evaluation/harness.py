@@ -61,7 +61,7 @@ def run_task(
     if limit is not None and (limit < 1 or limit != int(limit)):
         raise ValueError(f"limit={limit} must be a whole number above 0")
     name = task.config.task
-    ours = name in our_tasks()
+    default_threads = 2 * len(os.sched_getaffinity(0)) if name in our_tasks() else 1
     model.reset()
     model.task_dict[name] = task.dataset
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def run_task(
         for context in (untouched_rng(), _without_launcher(), _quietly()):
             stack.enter_context(context)
         options = _options(stack.enter_context(tempfile.TemporaryDirectory()))
-        output = _evaluate(model, task, options, limit, threads or (2 * _cores() if ours else 1))
+        output = _evaluate(model, task, options, limit, threads or default_threads)
     samples = output["samples"][name]
     original = output["n-samples"][name]["original"]
     return TaskRun(
@@ -143,7 +143,3 @@ def _quietly() -> Iterator[None]:
 
 def _disabled(bar: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     return bar(*arguments, **{**options, "disable": True})
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -101,7 +101,9 @@ def load_engine(
     plain = plain_checkpoint(path, key)
     built = _processor(processor or processor_node(), plain, key)
     if engine == "hf":
-        hf = HFRollout(_backbone(plain, key, dtype, built), built, max_batch_size=max_batch_size)
+        model = load_model(plain, key, DTYPES[dtype])
+        backbone = Backbone(model, banned_ids=built.vocabulary.banned_ids, dtype=dtype)
+        hf = HFRollout(backbone, built, max_batch_size=max_batch_size)
         return LoadedEngine(engine=hf, processor=built, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
     vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), dtype), key=key)
     return LoadedEngine(
@@ -144,8 +146,3 @@ def _processor(node: Mapping[str, Any], path: str, key: str) -> Processor:
         return build(node, "processor", path=path)
     except UserError as error:
         raise UserError(f"{key}={path}: {error}") from error
-
-
-def _backbone(path: str, key: str, dtype: str, processor: Processor) -> Backbone:
-    model = load_model(path, key, DTYPES[dtype])
-    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=dtype)

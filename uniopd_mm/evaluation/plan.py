@@ -95,6 +95,15 @@ def make_jobs(
     )
 
 
+def _fingerprint(weights: Any) -> str:
+    """A short identifier of a checkpoint's weights."""
+    return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
+
+
+def _hash(task: str) -> str:
+    return task_hash(task) if task in our_tasks() else f"lmms-eval {version('lmms-eval')}"
+
+
 def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
     """Look up which jobs are done and where the data are."""
     tasks = dict.fromkeys(job.task.task for job in jobs)
@@ -103,15 +112,6 @@ def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
         found={job.label: stored(job) for job in jobs},
         places={task: _place(task, data_root) for task in tasks},
     )
-
-
-def _fingerprint(weights: Any) -> str:
-    """A short identifier of a checkpoint's weights."""
-    return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
-
-
-def _hash(task: str) -> str:
-    return task_hash(task) if task in our_tasks() else f"lmms-eval {version('lmms-eval')}"
 
 
 def _place(task: str, data_root: Path | None) -> Place:

@@ -42,7 +42,8 @@ def radar(comparison: Comparison) -> Figure:
     if np.isfinite(last).all():
         axes.fill(angles, last, color=lines[-1].get_color(), alpha=0.06)
     _draw_axes(axes, rows, angles, spans)
-    names = [*_paper_names(comparison), *map(checkpoint_name, comparison.labels)]
+    paper_names = [f"paper: {FIGURES[name]}" for name in PAPER_LINES if name in comparison.figures]
+    names = [*paper_names, *map(checkpoint_name, comparison.labels)]
     columns = legend_columns(names)
     figure.legend(
         lines, names, loc="outside lower center", ncols=columns, fontsize=10, frameon=False, labelcolor=PRINT.ink
@@ -124,10 +125,6 @@ def _alignment(angle: float) -> dict[str, Any]:
 
 def _last_value(row: Benchmark) -> str:
     return "-" if row.values[-1] is None else f"{row.values[-1]:.1f}"
-
-
-def _paper_names(comparison: Comparison) -> list[str]:
-    return [f"paper: {FIGURES[name]}" for name in PAPER_LINES if name in comparison.figures]
 
 
 def checkpoint_line(index: int) -> dict[str, Any]:

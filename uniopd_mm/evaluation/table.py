@@ -167,6 +167,15 @@ def _number_columns(comparison: Comparison) -> tuple[_Column, ...]:
     return (*checkpoints, *paper, *_differences(comparison))
 
 
+def _cell_at(index: int, row: Benchmark) -> str:
+    return cell_of(row.scores[index])
+
+
+def _figure(name: str, row: Benchmark) -> str:
+    value = getattr(row.paper, name)
+    return "" if value is None else f"{value:.1f}"
+
+
 def _differences(comparison: Comparison) -> list[_Column]:
     columns = []
     if "uni_opd" in comparison.figures:
@@ -196,15 +205,6 @@ def _mean_cell(column: _Column, rows: Sequence[Benchmark]) -> str:
         return ""
     text = _signed(mean.value) if column.signed else _number(mean.value, mean.standard_error)
     return text + ("*" if mean.marked else "") + (f" ({mean.count})" if mean.count < len(rows) else "")
-
-
-def _cell_at(index: int, row: Benchmark) -> str:
-    return cell_of(row.scores[index])
-
-
-def _figure(name: str, row: Benchmark) -> str:
-    value = getattr(row.paper, name)
-    return "" if value is None else f"{value:.1f}"
 
 
 def _number(value: float, error: float | None) -> str:
