@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from uniopd_mm.config.cli import CONFIGS, groups
+from uniopd_mm.cli.groups import CONFIGS, groups
 
 ROOT = Path(__file__).parent.parent
 PAGES = {

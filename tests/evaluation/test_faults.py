@@ -17,9 +17,9 @@ import invented_scores
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from model_parts import GREEDY, Recorder, asking, requests_of, serve
 
-from uniopd_mm.evaluate import check_complete
 from uniopd_mm.evaluation import library
 from uniopd_mm.evaluation.engine_model import EngineModel
+from uniopd_mm.evaluation.evaluate import check_complete
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.records import Status
 from uniopd_mm.evaluation.tasks import load_task
@@ -164,11 +164,12 @@ def test_fault_09_limits_and_stop_strings_are_the_tasks_and_requests_are_made_to
 
 
 FAILED = """
-from uniopd_mm.config.cli import run_command
-from uniopd_mm.evaluate import check_complete
+from uniopd_mm.cli.command import Command, run_command
+from uniopd_mm.evaluation.evaluate import check_complete
 from uniopd_mm.config.evaluate import EvaluateConfig
 import invented_scores
-run_command(lambda config, overrides: check_complete([invented_scores.{score}]), EvaluateConfig, "evaluate")
+run = lambda config, overrides: check_complete([invented_scores.{score}])
+run_command(Command(name="evaluate", summary="", schema=EvaluateConfig, run=run))
 """
 
 

@@ -22,7 +22,7 @@ from uniopd_mm.types import Prompt, Rollout, Sampling
 
 @pytest.fixture
 def arguments(checkpoint: str) -> list[str]:
-    return [f"teacher.path={checkpoint}", "teacher.builder=null", "teacher.name=t", "threads=1"]
+    return ["teacher=tiny_expert", f"teacher.path={checkpoint}", "teacher.name=t", "threads=1"]
 
 
 def start(folder: Path, arguments: list[str], port: int = 0) -> ServerProcess:
