@@ -70,7 +70,7 @@ def assemble(run: Run, world: World) -> Trainer:
     prompts = _prompts(run, processor, train, skipped, world)
     if roster:
         for sample in asked:
-            roster.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
+            roster.routes.weights(sample)  # a sample without a teacher is an error now, not in the first validation
         student_model = _student_model(config, student, processor, engine)
         taught = world.from_main(lambda: assignments(roster, train.samples, student_model))
         show_teachers(run.folder, taught, is_main=world.is_main)
@@ -175,7 +175,7 @@ def _writer(config: TrainConfig, engine: RolloutEngine, roster: Roster | None, p
     """Who writes the responses that are learnt from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
-    return roster.answers if roster and config.recipe.responses is Responses.TEACHER else engine
+    return roster.engine if roster and config.recipe.responses is Responses.TEACHER else engine
 
 
 def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
@@ -239,7 +239,7 @@ def _beginning(parts: Parts, roster: Roster | None) -> Progress:
     """StudentModel and teachers, if there are any, measured before the first step on the same questions; the student on
     benchmarks too, which metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
-    teacher = parts.validate(roster.answers, "teacher") if roster else None
+    teacher = parts.validate(roster.engine, "teacher") if roster else None
     warn_of_skips(before.skipped, *SKIPPED)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""

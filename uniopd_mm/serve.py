@@ -26,6 +26,7 @@ def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
+    from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.serving.server import is_loopback, run_server
     from uniopd_mm.tracking.console import note, warning
 
@@ -39,6 +40,8 @@ def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
             f"variable {config.server.token_env} to a token, on the server and on its clients"
         )
     plan, key = chosen_teacher(config)
+    if text := use_cache_without_hub([plan.path]):
+        warning(text)
     run_server(options, lambda: load(plan, key, config.server.top_k), note)
 
 
@@ -58,7 +61,7 @@ def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
         top_k=top_k,
         settings=model.processor.settings,
     )
-    return Loaded(scorer=model.scorer, writer=model.writer, vocabulary=model.processor.vocabulary, info=info)
+    return Loaded(scorer=model.scorer, engine=model.engine, vocabulary=model.processor.vocabulary, info=info)
 
 
 def _options(config: ServerConfig) -> ServerOptions:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from uniopd_mm.cli.command import INTERRUPTED, Command, run_command
+from uniopd_mm.cli.command import INTERRUPTED, Command, Job, run_command
 from uniopd_mm.config.checks import validate
 from uniopd_mm.config.train import TrainConfig
 
@@ -36,9 +36,10 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from uniopd_mm.run.announcement import plan_in_words, rows_beside_the_zoo
+    from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
     from uniopd_mm.run.checks import check, check_parts
     from uniopd_mm.run.folder import open_run
+    from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.runtime.world import World
     from uniopd_mm.tracking.console import note, terminal, warning
 
@@ -54,8 +55,9 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
     note(plan_in_words(run.config))
     note(f"run {run.folder}")
-    if mismatch := rows_beside_the_zoo(run.config):
-        warning(mismatch)
+    for text in (rows_beside_the_zoo(run.config), use_cache_without_hub(places(run.config))):
+        if text:
+            warning(text)
     trainer = _assembled(run, world)
     try:
         progress = trainer.train()
@@ -131,11 +133,20 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
     )
 
 
+def report_jobs(jobs: Sequence[Job]) -> None:
+    """The table over the runs of a `--multirun`."""
+    from uniopd_mm.run.multirun import FinishedRun, report_multirun
+
+    runs = [FinishedRun(folder=job.folder, overrides=job.overrides, error=job.error) for job in jobs]
+    report_multirun(Path(jobs[0].config.run.root), runs)
+
+
 COMMAND = Command(
     name="train",
     summary="Distil a student: it answers prompts, teachers score its tokens, it moves toward them.",
     schema=TrainConfig,
     run=train,
+    finish=report_jobs,
 )
 
 

@@ -123,9 +123,9 @@ CHANGED = {
     "uniopd_ai2d.yaml": ("uniopd_ai2d",),
     "_greedy": ("uniopd_ai2d", "uniopd_mathvision"),
     "benchmarks/ai2d.py": ("uniopd_ai2d",),
-    "choices.py": ("uniopd_ai2d", "uniopd_mathvision", "uniopd_mbpp_plus"),  # code_gen uses it
-    "math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision"),  # in a process of its own
-    "code_driver.py": ("uniopd_mbpp_plus",),
+    "grading/choices.py": ("uniopd_ai2d", "uniopd_mathvision", "uniopd_mbpp_plus"),  # code_gen uses it
+    "grading/math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision"),  # in a process of its own
+    "grading/code_driver.py": ("uniopd_mbpp_plus",),
     "video_qa.py": (),
 }
 

@@ -42,9 +42,11 @@ class Arguments:
         return [*self.overrides, *options]
 
 
-def read_arguments(argv: Sequence[str], flags: Mapping[str, str], keys: Collection[str]) -> Arguments:
+def read_arguments(
+    argv: Sequence[str], flags: Mapping[str, str], keys: Collection[str], bare: str | None = None
+) -> Arguments:
     """Sort a command line. `flags` are a command's own switches, with the override that each stands for; `keys` are its
-    keys, for the remedy of an unknown option.
+    keys, for the remedy of an unknown option; an argument without = is the value of `bare`.
 
     Raises:
         UserError: an option that does not exist, lacks its value, or does not go with another one.
@@ -64,7 +66,7 @@ def read_arguments(argv: Sequence[str], flags: Mapping[str, str], keys: Collecti
         elif argument.startswith("-"):
             raise UserError(f"{argument}: no such option; {_remedy(argument, waiting, keys)}")
         else:
-            overrides.append(argument)
+            overrides.append(argument if equals or bare is None else f"{bare}={argument}")
     if {"--multirun", "--cfg"} <= options.keys():
         raise UserError("--multirun --cfg: the configuration of one run can be shown; leave one of the two out")
     return Arguments(overrides=tuple(overrides), options=options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from uniopd_mm.cli.groups import composed_groups, documented_keys, groups, is_list, is_open, sections
@@ -162,9 +162,8 @@ def _value(override: Override, words: Vocabulary, multirun: bool) -> str:
     key, line, value = override.key_or_group, str(override.input_line), override.value()
     text = override.get_value_string()
     if override.is_sweep_override():
-        simple = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
-        if key in words.lists and simple:
-            each = [str(QuotedString.with_quotes(e) if isinstance(e, QuotedString) else e) for e in value.list]
+        if key in words.lists and isinstance(value, ChoiceSweep) and value.simple_form:
+            each = [each.with_quotes() if isinstance(each, QuotedString) else str(each) for each in value.list]
             return ",".join(f"[{item}]" for item in each) if multirun else f"[{text}]"
         if not multirun:
             raise UserError(f"{line}: several values; add --multirun for one run of each, or quote it as one text")

@@ -65,6 +65,7 @@ def validate(config: TrainConfig) -> None:
     for key, plan in teacher_keys(config).items():
         _check_teacher(plan, key)
         _check_room(plan, key, config.data.max_prompt_tokens + config.rollout.max_new_tokens)
+    check_component(config.task, "task")  # a task imports no torch: this takes no time
     _check_mixture(config.mixture)
     _check_losses(config.routing)
     _check_benchmarks(config.benchmarks)

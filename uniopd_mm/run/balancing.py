@@ -23,7 +23,8 @@ from uniopd_mm.distill.balancing import balance_difficulty
 from uniopd_mm.interfaces import Task
 from uniopd_mm.models.loading import checkpoint, load_student, revision
 from uniopd_mm.run.pass_rates import PassRateEstimator, Tallies
-from uniopd_mm.tracking.console import note, terminal, warn_of_skips
+from uniopd_mm.runtime.hub import use_cache_without_hub
+from uniopd_mm.tracking.console import note, terminal, warn_of_skips, warning
 from uniopd_mm.tracking.histogram import histogram, histogram_png, histogram_table
 from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
 
@@ -47,6 +48,9 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    paths = [config.model.path, config.data.path if str(config.data.path).startswith("hub:") else None]
+    if text := use_cache_without_hub(paths):
+        warning(text)
     task: Task = build(config.task, "task")
     splits = read_splits(task)
     check_folders(config)

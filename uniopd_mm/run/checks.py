@@ -41,7 +41,6 @@ def check_components(config: TrainConfig) -> None:
     Raises:
         UserError: a parameter that its target does not take, a missing package, or an unknown benchmark.
     """
-    check_component(config.task, "task")  # the first, since tasks are imported without torch
     if config.model.builder is not None:
         check_zoo(config.zoo)
     live_tasks(config.benchmarks.tasks)
