@@ -77,12 +77,12 @@ def in_comments(path: Path) -> Iterator[Line]:
     *folders, choice = path.relative_to(CONFIGS).with_suffix("").parts
     context = f"{folders[0]}={choice}" if len(folders) == 1 else ""
     comments = re.findall(r"(?:^|\s)#(.*)", path.read_text(encoding="utf-8"))
+    commands = [comment for comment in comments if comment.startswith("   ") and comment.split()[0] in PROGRAMS]
     place = f"configs/{path.relative_to(CONFIGS)}"
-    for comment in comments:
-        if comment.startswith("   ") and comment.split()[0] in PROGRAMS:
-            yield Line(place=place, text=filled(comment.strip()), whole=True)
+    yield from (Line(place=place, text=filled(command.strip()), whole=True) for command in commands)
+    prose = " ".join(comment for comment in comments if comment not in commands)
     together: list[str] = []
-    for word in [*re.findall(r"(?<!\w)'[^']+'\S*|\S+", " ".join(comments)), ""]:
+    for word in [*re.findall(r"(?<!\w)'[^']+'\S*|\S+", prose), ""]:
         setting = re.match(r"[(`]*(\S*?\w+=.*?)([.,;:)`]*)$", word)
         together += [setting[1]] if setting else []
         if together and (not setting or setting[2]):
