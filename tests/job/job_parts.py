@@ -27,7 +27,7 @@ from uniopd_mm.config import resolvers
 from uniopd_mm.config.cli import CONFIGS
 from uniopd_mm.config.train import TrainConfig
 
-TIMEOUT = 120.0
+TIMEOUT = 300.0  # seconds
 FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "uniopd_mm.train",
