@@ -82,13 +82,13 @@ def test_a_server_without_room_for_media_is_sent_them_again(
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
 def test_responses_are_those_of_the_same_engine_token_by_token(
-    serve: Serve, writer: HFRollout, prompts: list[Prompt], temperature: float
+    serve: Serve, engine: HFRollout, prompts: list[Prompt], temperature: float
 ) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
     told: list[list[Rollout]] = []
     with connected(serve().url) as teacher:
         groups = teacher.generate(prompts, 2, sampling, lambda group: told.append(list(group)))
-    expected = writer.generate(prompts, 2, sampling)
+    expected = engine.generate(prompts, 2, sampling)
     assert sorted(group[0].group_id for group in told) == list(range(len(prompts)))
     for place, (mine, theirs) in enumerate(zip(groups, expected, strict=True)):
         for one, other in zip(mine, theirs, strict=True):
@@ -152,7 +152,7 @@ def test_one_bad_response_costs_nobody_else_their_scores(
     poisoned = replace(rollouts[4], response_ids=torch.tensor([7, 8]), prompt=replace(rollouts[4].prompt))
     prompt = replace(rollouts[7].prompt, token_ids=torch.full((4,), 10**5), token_features={})
     malformed = replace(rollouts[7], prompt=prompt)
-    # A server that is left alone for what is wrong with a request has no answer before the deadline.
+    # If a bad request counted against the server, the good ones would miss the deadline.
     with connected(served.url, attempts=3, breaker_failures=1, breaker_seconds=3600, deadline=60) as teacher:
         answers = teacher.score([rollouts[0], unknown, poisoned, malformed, rollouts[11]])
     reasons = [answer.reason for answer in answers if isinstance(answer, Failure)]
@@ -171,11 +171,11 @@ def test_other_teachers_are_refused_at_the_start(
         connected(url, named).__enter__()
     with pytest.raises(UserError, match="not the same teacher: vocabulary"):
         connected(url, larger).__enter__()
-    with pytest.raises(UserError, match=r"gives the 0 likeliest tokens of the 5 .* server\.top_k=5"):
+    with pytest.raises(UserError, match=r"returns the 0 likeliest tokens, the recipe needs 5.* server\.top_k=5"):
         connected(url, top_k=5).__enter__()
     with connected(larger, vocabulary=known) as teacher:  # tokens of its own do no harm
         assert isinstance(teacher.score(rollouts[:1])[0], TeacherScores)
     with pytest.raises(UserError, match="1 tokens differ from the student's vocabulary, first '<new>'"):
         connected(url, vocabulary=more).__enter__()
-    with pytest.raises(UserError, match=r"nobody can be reached: http://127.0.0.1:1: ConnectError.*start python -m"):
+    with pytest.raises(UserError, match=r"no server can be reached: http://127.0.0.1:1: ConnectError.*start python -m"):
         connected("http://127.0.0.1:1").__enter__()
