@@ -1,11 +1,11 @@
-"""Time of margin calibration over one pass through the token rewards, on the CPU.
+"""Time of margin calibration relative to one pass over the token rewards, on the CPU.
 
     python benchmarks/calibration.py
 
-64 groups x 16 samples x 4,096 tokens in float32, responses of random length, one thread. One pass is the least that
-anyone does with token rewards: a mean over the masked tokens, written in its fastest form, and an addition. Shift and
-mask are whole: returns, calibration, and the change of every token reward. Variants take turns, so that a machine that
-slows down does so for all; figures are medians. Leaves out GPUs.
+64 groups x 16 samples x 4,096 tokens in float32, responses of random length, one thread. The baseline "one pass" is the
+least that any method does with token rewards: a mean over the masked tokens, written in its fastest form, and an
+addition. Shift and mask are timed completely: returns, calibration, and the change of every token reward. Variants run
+in turns, so that a slowdown of the machine affects all of them; figures are medians. Not measured: GPUs.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ Outcomes = tuple[Tensor, Tensor, Tensor]  # correct, incorrect, group ids
 
 
 def one_pass(rewards: Tensor, mask: Tensor, outcomes: Outcomes) -> Tensor:
-    """The measure of the others."""
+    """The baseline."""
     return rewards + (torch.where(mask, rewards, 0).sum(-1) / mask.sum(-1, dtype=torch.int32))[:, None]
 
 
@@ -53,7 +53,7 @@ VARIANTS: dict[str, Callable[[Tensor, Tensor, Outcomes], Tensor]] = {
 
 
 def measure() -> dict[str, float]:
-    """Median seconds of each variant; the first round, in which code is loaded, does not count."""
+    """Median seconds of each variant. The first round, which loads code, does not count."""
     torch.set_num_threads(1)
     _keep_freed_memory()
     inputs = _inputs()
@@ -67,8 +67,11 @@ def measure() -> dict[str, float]:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next array. Else it returns some arrays to the system and not others,
-    depending on what lies behind them, and mapping 16 MB anew takes longer than all that is to be timed."""
+    """Make glibc reuse freed memory for the next array.
+
+    Otherwise it returns some arrays to the system, depending on what is allocated after them, and mapping 16 MB again
+    takes longer than everything that is timed.
+    """
     trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of <malloc.h>
     allocator = ctypes.CDLL(None)
     allocator.mallopt(trim_threshold, 2**31 - 1)
@@ -86,7 +89,7 @@ def _inputs() -> tuple[Tensor, Tensor, Outcomes]:
 
 
 def main() -> None:
-    """Print the variants beside each other; exit status 1 where one takes more than the limit."""
+    """Print all variants; exit status 1 if one of them exceeds the limit."""
     figures = measure()
     print(f"{NUM_GROUPS} groups x {GROUP_SIZE} samples x {NUM_TOKENS:,} tokens, float32, one thread, n={REPEATS}")
     print(f"{'variant':12} {'milliseconds':>12} {'over one pass':>14}")

@@ -1,15 +1,15 @@
-r"""What vLLM costs a training on this machine, and whether it stays exact: syncs, drift and memory.
+"""Cost and accuracy of vLLM inside a training process on this machine: weight syncs, drift and memory.
 
     python benchmarks/engines.py
 
-- sync: new weights for vLLM, as a multiple of the time of copying them once; for a model of about 120 M parameters, in
-  float32, the two measured in turns.
-- drift: 50 steps of the tiny model, each with rollouts of clips that come back, new weights and a comparison of every
-  sampled token with the trainer's own forward pass; the largest difference in nats, and the slope of the process's
-  memory over the second half, in KiB a step.
+- sync: the time to load new weights into vLLM, as a multiple of the time to copy them once; for a model of about
+  120 M parameters in float32, measured in turns.
+- drift: 50 steps of the tiny model. Each step generates rollouts for recurring clips, loads new weights, and compares
+  every sampled token with the trainer's own forward pass. Reports the largest difference in nats, and the slope of
+  the process's memory over the second half, in KiB per step.
 
-Exit status 1 where a sync takes more than LIMIT copies, a token differs by more than EXACT, or memory grows by more
-than GROWTH a step.
+Exit status 1 if a sync takes more than LIMIT copies, a token differs by more than EXACT, or memory grows by more than
+GROWTH per step.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ CLIPS = SyntheticVideoQuestions(num_pretrain=4, num_train=32, num_validation=4)
 
 @dataclass(frozen=True, kw_only=True)
 class Student:
-    """A model beside its engine."""
+    """A model with its engine."""
 
     backbone: Backbone
     processor: QwenVLProcessor
@@ -69,7 +69,7 @@ class Student:
 def sync_ratio(student: Student) -> tuple[float, float]:
     """Median milliseconds of a copy, and the median ratio of a sync to the copy before it."""
     copies = {name: tensor.clone() for name, tensor in exported(student.backbone.model)}
-    pairs = list(_timed(student, copies))[1:]  # the first touches memory for the first time
+    pairs = list(_timed(student, copies))[1:]  # the first sync maps its memory
     return statistics.median(copy for copy, _ in pairs) * 1e3, statistics.median(sync / copy for copy, sync in pairs)
 
 
@@ -94,7 +94,7 @@ def drift(student: Student) -> tuple[float, float]:
         logprobs = student.backbone(collate_rollouts(rollouts, 0), 1.0)[0]
         sampled = torch.cat([rollout.logprobs for rollout in rollouts])
         worst = max(worst, (sampled - logprobs).abs().max().item())
-        (logprobs * torch.randn(len(logprobs))).mean().backward()  # anywhere, only on
+        (logprobs * torch.randn(len(logprobs))).mean().backward()  # in any direction
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         writer.load_weights(exported(student.backbone.model))
@@ -110,7 +110,8 @@ def write(writer: VLLMRollout, prompts: list[Prompt], step: int) -> list[Rollout
 
 
 def resident_kib() -> int:
-    """Memory of this process, without what its allocator only holds for later: that goes up and down by megabytes."""
+    """Resident memory of this process, without memory that the allocator holds in reserve, which varies by
+    megabytes."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()

@@ -1,11 +1,12 @@
-r"""Mathematical answers graded per second, on the CPU.
+"""Mathematical answers graded per second, on the CPU.
 
     python benchmarks/grading.py
 
-Three kinds of answers, half of each right: numbers, which are compared in this process; LaTeX that needs algebra, one
-worker process; the same from as many threads as there are cores. "Mixed" is what test sets of school and competition
-mathematics look like: four in five numbers. Every answer is another one, so that no cache of a parser helps; the start
-of the workers does not count. Exit status 1 where mixed answers are graded more slowly than the limit, per core.
+Two kinds of answers, half of them correct: numbers, which are compared in this process, and LaTeX that needs algebra in
+a worker process. Both are graded from one thread and from as many threads as there are cores. "Mixed" resembles test
+sets of school and competition mathematics: four in five answers are numbers. All answers differ, so that no parser
+cache helps; the start of the workers does not count. Exit status 1 if mixed answers are graded more slowly than the
+limit, per core.
 """
 
 import os
@@ -21,9 +22,9 @@ from uniopd_mm.tasks.grading.math_answers import grade_math
 
 NUM_ANSWERS = 500
 REPEATS = 5
-LIMIT = 200.0  # mixed answers a second and core
+LIMIT = 200.0  # mixed answers per second and core
 LAST_DIGIT = re.compile("(.*)([0-9])(.*)")
-Case = tuple[str, str, bool]  # response, reference, whether it is right
+Case = tuple[str, str, bool]  # response, reference, whether it is correct
 ALGEBRA = (
     lambda n, k: (rf"\sqrt{{{n * k * k}}}", rf"{k}\sqrt{{{n}}}"),
     lambda n, k: (rf"\frac{{{n}\pi}}{{{k}}}", rf"\frac{{{n}}}{{{k}}}\pi"),
@@ -36,7 +37,7 @@ ALGEBRA = (
 
 
 def number(draw: random.Random, right: bool) -> Case:
-    """An integer, a decimal, a fraction, a share, a length or a pair."""
+    """An integer, a decimal, a fraction, a percentage, a length or a pair."""
     n, k = draw.randrange(1, 10**6), draw.randrange(2, 99)
     forms = (
         (f"{n:,}", str(n)),
@@ -59,7 +60,7 @@ def mixed(draw: random.Random, right: bool) -> Case:
 
 
 def _case(answer: str, reference: str, right: bool) -> Case:
-    """With the last digit of a wrong answer changed."""
+    """For a wrong answer, the last digit is changed."""
     before, digit, behind = LAST_DIGIT.fullmatch(answer).groups()
     written = answer if right else f"{before}{(int(digit) + 1) % 10}{behind}"
     return rf"We find that the answer is \boxed{{{written}}}.", reference, right
@@ -87,8 +88,8 @@ def main() -> None:
         for kind, threads in variants:
             measured = rate(kind, threads, seed)
             rates.setdefault((kind.__name__, threads), []).extend([measured] if seed else [])
-    print(f"{NUM_ANSWERS} answers, half of them right, medians of {REPEATS}; {num_cores} cores")
-    print(f"{'answers':10} {'threads':>7} {'a second':>10} {'a core':>10}")
+    print(f"{NUM_ANSWERS} answers, half of them correct, medians of {REPEATS}; {num_cores} cores")
+    print(f"{'answers':10} {'threads':>7} {'per second':>10} {'per core':>10}")
     medians = {key: statistics.median(values) for key, values in rates.items()}
     for (name, threads), median in medians.items():
         print(f"{name:10} {threads:7} {median:10,.0f} {median / threads:10,.0f}")

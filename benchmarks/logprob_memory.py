@@ -1,11 +1,11 @@
-"""Peak memory of per-token log-probs over what goes in, forward and backward, on the CPU.
+"""Peak memory of per-token log-probs beyond their inputs, forward and backward, on the CPU.
 
     python benchmarks/logprob_memory.py
 
-B=1, T=4096, H=64, V=151,936 (a Qwen vocabulary) in float32, with the chunk size a `Backbone` chooses, log-probs and
-entropy both back-propagated. Each variant runs in a fresh process and reports the growth of its peak resident memory
-(VmHWM), so it counts all there is: logits, gradients (that of the head weight is 39 MB), the allocator's slack. The
-naive form, a full log_softmax, is measured at T=512; at T=4096 it would need eight times as much. Leaves out GPUs.
+B=1, T=4096, H=64, V=151,936 (a Qwen vocabulary) in float32, with the chunk size of a `Backbone`; log-probs and entropy
+are both back-propagated. Each variant runs in a fresh process and reports the growth of its peak resident memory
+(VmHWM). This counts everything: logits, gradients (39 MB for the head weight), and unused memory of the allocator. The
+naive form, a full log_softmax, is measured at T=512; at T=4096 it would need eight times as much. Not measured: GPUs.
 """
 
 import json
@@ -27,7 +27,8 @@ LIMIT_MB = 400
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one variant: peak over its inputs in MB (10^6 bytes), and seconds of forward and backward on one thread."""
+    """Peak memory of one variant beyond its inputs in MB (10^6 bytes), and seconds of forward and backward on one
+    thread."""
 
     megabytes: float
     seconds: float
@@ -40,7 +41,7 @@ def naive(hidden: Tensor, head_weight: Tensor, ids: Tensor) -> tuple[Tensor, Ten
 
 
 def chunked(hidden: Tensor, head_weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """The form that student and teachers are scored with."""
+    """The form used to score student and teachers."""
     chunk_size = LOGITS_BUDGET // VOCABULARY
     return token_logprobs(hidden, head_weight, ids, chunk_size=chunk_size, temperature=1.0)
 
@@ -49,9 +50,9 @@ VARIANTS: dict[str, Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] =
 
 
 def measure(variant: str, length: int) -> Figures:
-    """Run one variant in this process, which must be fresh: a peak cannot be taken back."""
+    """Run one variant in this process. It must be a fresh one, because a peak cannot be reset."""
     torch.set_num_threads(1)
-    _run(variant, 2)  # code and libraries that are loaded on first use
+    _run(variant, 2)  # load code and libraries
     torch.manual_seed(0)
     inputs = _inputs(length)
     before, began = _status("VmRSS"), time.perf_counter()
@@ -60,7 +61,7 @@ def measure(variant: str, length: int) -> Figures:
 
 
 def measure_apart(variant: str, length: int) -> Figures:
-    """The same in a process of its own."""
+    """The same in a new process."""
     command = [sys.executable, __file__, variant, str(length)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return Figures(**json.loads(output))
@@ -82,13 +83,13 @@ def _forward_and_backward(variant: str, hidden: Tensor, head_weight: Tensor, ids
 
 
 def _status(field: str) -> int:
-    """Bytes that Linux reports of this process: VmRSS, resident now; VmHWM, at most."""
+    """Bytes that Linux reports for this process: VmRSS is the current resident memory, VmHWM its peak."""
     with open("/proc/self/status", encoding="ascii") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def main() -> None:
-    """Print both variants beside each other; exit status 1 where the limit is not kept."""
+    """Print both variants; exit status 1 above the limit."""
     rows = [("chunked", 4096), ("chunked", 512), ("naive", 512)]
     print(f"B=1, H={HIDDEN}, V={VOCABULARY}, float32, chunks of {LOGITS_BUDGET // VOCABULARY} predictions, one thread")
     print(f"{'variant':10} {'T':>6} {'peak over inputs':>18} {'seconds':>9}")

@@ -1,12 +1,12 @@
-r"""What scoring by a server on loopback costs more than scoring in this process.
+"""Extra cost of scoring with a server on loopback, compared with scoring in this process.
 
     python benchmarks/loopback.py
 
-96 rollouts of 24 prompts with clips are scored by the same checkpoint, in transformers on one thread, in this process
-and by `python -m uniopd_mm.serve` in another, in turns. Two sizes: the zoo's, for which a message costs about as much
-as an answer, and one of about 120 M parameters, which takes minutes. Clips are new to the server each time, so their
-pixels cross; how many bytes did is compared with what the clips have. Exit status 1 where the larger takes more than
-LIMIT longer.
+96 rollouts of 24 prompts with clips are scored by the same checkpoint with transformers on one thread, in turns in this
+process and by `python -m uniopd_mm.serve` in another one. There are two model sizes: the zoo's, for which a message
+costs about as much as scoring, and one of about 120 M parameters, which takes minutes. The clips are new to the server
+each time, so their pixels are transferred; the transferred bytes are compared with the size of the clips. Exit status 1
+if the larger model takes more than LIMIT longer.
 """
 
 import re
@@ -38,7 +38,7 @@ LIMIT = 0.15
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The address of a server of the checkpoint."""
+    """The address of a server for the checkpoint."""
     arguments = ["teacher.builder=null", f"teacher.path={folder}", "server.port=0", "threads=1"]
     command = [sys.executable, "-m", "uniopd_mm.serve", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -50,7 +50,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def rollouts(prompts: Sequence[Prompt], turn: int) -> list[Rollout]:
-    """Responses of LENGTH ids to this turn's prompts, which the server has not seen before."""
+    """Responses of LENGTH ids to this turn's prompts, which are new to the server."""
     chosen = prompts[turn * PROMPTS : (turn + 1) * PROMPTS]
     ids = torch.randint(300, 400, (len(chosen), SAMPLES, LENGTH), generator=torch.Generator().manual_seed(turn))
     return [
@@ -68,7 +68,7 @@ def rollouts(prompts: Sequence[Prompt], turn: int) -> list[Rollout]:
 
 
 def seconds(teacher: LocalTeacher | RemoteTeacher, written: Sequence[Rollout]) -> tuple[float, torch.Tensor]:
-    """Of one call, and all the log-probs."""
+    """The seconds of one call, and all log-probs."""
     began = time.perf_counter()
     scores = teacher.score(written)
     took = time.perf_counter() - began
@@ -77,35 +77,35 @@ def seconds(teacher: LocalTeacher | RemoteTeacher, written: Sequence[Rollout]) -
 
 
 def media_bytes(url: str) -> float:
-    """That a server was sent so far."""
+    """Media bytes that the server has received so far."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("uniopd_media_bytes_total "))
 
 
 def measure(folder: Path, hidden_size: int, num_layers: int) -> tuple[float, float, float]:
-    """Median seconds in this process, the median ratio, and the media bytes that crossed for each one there is."""
+    """Median seconds in this process, the median ratio, and the transferred media bytes relative to their size."""
     clips = SyntheticVideoQuestions(num_pretrain=4, num_train=PROMPTS * (REPEATS + 1), num_validation=4).samples(
         "train"
     )
     TinyQwen3VL(hidden_size=hidden_size, num_layers=num_layers).write(folder, [str(c.demonstration) for c in clips], 0)
     processor = QwenVLProcessor(str(folder), video_num_frames=6)
     prompts = [processor.encode(sample) for sample in clips]
-    near = LocalTeacher("near", Backbone(load_model(str(folder), "path")), processor.vocabulary)
+    local = LocalTeacher("local", Backbone(load_model(str(folder), "path")), processor.vocabulary)
     pairs = []
     with serving(folder) as url:
-        plan = TeacherConfig(name="far", engine=Engine.remote, urls=[url], processor={})
-        far = RemoteTeacher.connect(plan, "teacher", vocabulary=processor.vocabulary)
+        plan = TeacherConfig(name="remote", engine=Engine.remote, urls=[url], processor={})
+        remote = RemoteTeacher.connect(plan, "teacher", vocabulary=processor.vocabulary)
         for turn in range(REPEATS + 1):
-            here, mine = seconds(near, rollouts(prompts, turn))
-            there, theirs = seconds(far, rollouts(prompts, turn))
-            torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
-            pairs.append((here, there))
-        crossed = media_bytes(url)
-        far.close()
-    there_are = sum(tensor.nbytes for prompt in prompts for tensor in prompt.media.values())
-    later = pairs[1:]  # the first warms both up
-    ratio = statistics.median(there / here for here, there in later)
-    return statistics.median(here for here, _ in later), ratio, crossed / there_are
+            local_seconds, local_logprobs = seconds(local, rollouts(prompts, turn))
+            remote_seconds, remote_logprobs = seconds(remote, rollouts(prompts, turn))
+            torch.testing.assert_close(local_logprobs, remote_logprobs, atol=1e-4, rtol=0)
+            pairs.append((local_seconds, remote_seconds))
+        transferred = media_bytes(url)
+        remote.close()
+    size = sum(tensor.nbytes for prompt in prompts for tensor in prompt.media.values())
+    later = pairs[1:]  # the first turn warms both up
+    ratio = statistics.median(remote_seconds / local_seconds for local_seconds, remote_seconds in later)
+    return statistics.median(local_seconds for local_seconds, _ in later), ratio, transferred / size
 
 
 def main() -> int:
@@ -113,10 +113,11 @@ def main() -> int:
     over = 0.0
     for name, (hidden_size, num_layers) in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
-            here, ratio, crossed = measure(Path(folder), hidden_size, num_layers)
+            local, ratio, transfers = measure(Path(folder), hidden_size, num_layers)
         over = ratio - 1
         print(
-            f"{name} parameters: {here * 1e3:.0f} ms here, {over:+.0%} over loopback, media crossed {crossed:.2f} times"
+            f"{name} parameters: {local * 1e3:.0f} ms in this process, {over:+.0%} over loopback, "
+            f"media transferred {transfers:.2f} times"
         )
     return int(over > LIMIT)
 

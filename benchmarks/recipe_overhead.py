@@ -1,6 +1,6 @@
-"""What the recipe costs of a training step: calibration, balancing and diagnostics as shares of a run's step time.
+"""Share of the recipe in a training step: calibration, balancing and diagnostics relative to a run's step time.
 
-python benchmarks/recipe_overhead.py runs/<name>
+python benchmarks/recipe_overhead.py runs/NAME
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """The command; exit status 1 where the recipe takes more than 2 % of the median step."""
+    """Exit status 1 if the recipe takes more than 2 % of the median step."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     lines = (parser.parse_args().run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""The recipe in one picture, drawn from a finished run: what its three parts did to real prompts and rollouts.
+"""The recipe in one picture, drawn from a finished run: the effect of its three parts on real prompts and rollouts.
 
 python benchmarks/recipe_picture.py runs/study/uni_opd_0 --rows runs/study/balanced.jsonl --out docs/recipe.png
 """
@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from uniopd_mm.tracking.records import RolloutLine
 from uniopd_mm.tracking.rollouts import read_rollouts
 
-INK, GREY, RIGHT, WRONG = "#3b4252", "#d5dbe6", "#2563eb", "#ea7317"
+INK, GREY, CORRECT, INCORRECT = "#3b4252", "#d5dbe6", "#2563eb", "#ea7317"
 NUM_GROUPS = 12
 CLIP = 3.0  # recipe.advantage_clip of model=tiny
 
 
 def main() -> None:
-    """The command."""
+    """Draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a run with recipe=uni_opd")
-    parser.add_argument("--rows", type=Path, required=True, help="what uniopd_mm.balance wrote")
+    parser.add_argument("--rows", type=Path, required=True, help="file written by uniopd_mm.balance")
     parser.add_argument("--step", type=int, default=12, help="step whose rollouts are drawn")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     options = parser.parse_args()
@@ -44,17 +44,17 @@ def main() -> None:
 
 
 def mixed_groups(lines: Sequence[RolloutLine]) -> list[list[RolloutLine]]:
-    """The rollouts of each prompt that was answered both right and wrong."""
+    """The rollouts of each prompt with both correct and incorrect answers."""
     groups = [list(group) for _, group in groupby(lines, key=lambda line: line.group_id)]
     return [group for group in groups if {line.correct for line in group} >= {True, False}]
 
 
 def draw_difficulty(axes: Axes, rows: Path) -> None:
-    """Train prompts by the student's pass rate, as they are and as often as they are learnt from."""
+    """Train prompts by the student's pass rate, before and after repetition."""
     read = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
     train = [row for row in read if row["split"] == "train" and "pass_rate" in row]
-    rates = {"learnt from": Counter(row["pass_rate"] for row in train)}
-    rates |= {"prompts": Counter(row["pass_rate"] for row in train if "#" not in row["id"])}
+    rates = {"after balancing": Counter(row["pass_rate"] for row in train)}
+    rates |= {"before": Counter(row["pass_rate"] for row in train if "#" not in row["id"])}
     for (name, counts), colour in zip(rates.items(), ("#93b4f5", INK), strict=True):
         places = sorted(counts)
         axes.bar(places, [counts[place] for place in places], width=0.09, color=colour, label=name)
@@ -65,25 +65,25 @@ def draw_difficulty(axes: Axes, rows: Path) -> None:
 
 
 def draw_outcomes(axes: Axes, lines: Sequence[RolloutLine]) -> None:
-    """Rollouts of mixed prompts by outcome; what balancing leaves out is pale."""
-    for place, (name, correct, colour) in enumerate((("right", True, RIGHT), ("wrong", False, WRONG))):
+    """Rollouts of mixed prompts by outcome; those that balancing masks are pale."""
+    for place, (name, correct, colour) in enumerate((("correct", True, CORRECT), ("incorrect", False, INCORRECT))):
         own = [line for line in lines if line.correct is correct]
         axes.bar(place, len(own), color=GREY)
         axes.bar(place, sum(line.weight > 0 for line in own), color=colour)
         axes.text(place, len(own), name, ha="center", va="bottom", fontsize=8, color=INK)
     axes.set_xticks([])
-    axes.set_title("online: as many right\nas wrong rollouts", fontsize=9)
-    axes.set_xlabel("in each group; grey is left out", fontsize=8)
+    axes.set_title("online: as many correct\nas incorrect rollouts", fontsize=9)
+    axes.set_xlabel("in each group; grey is masked", fontsize=8)
 
 
 def draw_returns(axes: Axes, groups: Sequence[Sequence[RolloutLine]], *, calibrated: bool) -> None:
-    """Distillation returns of some prompts' rollouts, a column a prompt."""
+    """Distillation returns of some prompts' rollouts, one column per prompt."""
     for column, group in enumerate(groups[:NUM_GROUPS]):
         for line in group:
             value = calibrated_return(line) if calibrated else distillation_return(line)
-            axes.plot(column, value, "o", color=RIGHT if line.correct else WRONG, markersize=3.6, alpha=0.85)
+            axes.plot(column, value, "o", color=CORRECT if line.correct else INCORRECT, markersize=3.6, alpha=0.85)
     axes.set_xticks([])
-    axes.set_xlabel(f"{min(NUM_GROUPS, len(groups))} prompts, a dot a rollout", fontsize=8)
+    axes.set_xlabel(f"{min(NUM_GROUPS, len(groups))} prompts, one dot per rollout", fontsize=8)
     if calibrated:
         axes.set_title("after the margin shift", fontsize=9)
         return

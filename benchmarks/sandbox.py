@@ -1,10 +1,11 @@
-"""Seconds in which 1,000 short programs are judged.
+"""Seconds to judge 1,000 short programs.
 
     python benchmarks/sandbox.py [LEVEL]
 
-Every program is another one and is judged on three tests by its output, or by what its function returns, in turns; one
-in ten is wrong. All cores of this machine are used, as a trainer's pool of threads would. The median time of one run
-beyond the first is that of a program with more tests. Leaves out programs that compute: theirs is their own time.
+All programs differ. Each is judged on three tests, alternately by its output and by what its function returns; one in
+ten is wrong. All cores of this machine are used, as by a trainer's pool of threads. The median time of one further run
+of a program is the cost of each additional test. Not measured: programs that compute for long, which take their own
+time.
 """
 
 import os
@@ -24,7 +25,7 @@ LIMIT = 60.0  # seconds
 
 
 def judged(number: int, sandbox: LocalSandbox) -> bool:
-    """Judge one program; whether the verdict is the one it deserves."""
+    """Judge one program. Returns whether the verdict is correct."""
     correct = number % 10 != 0
     summed = f"{number} + {'x' if correct else 1}"
     if number % 2:
@@ -38,7 +39,7 @@ def judged(number: int, sandbox: LocalSandbox) -> bool:
 
 
 def seconds_of_a_run(sandbox: LocalSandbox) -> float:
-    """Median wall seconds of one more run of the same program."""
+    """Median wall seconds of one further run of the same program."""
     seconds = []
     runs = sandbox.runs("print(input())", ["7"] * (NUM_RUNS + 1), Limits())
     next(runs)
@@ -51,7 +52,7 @@ def seconds_of_a_run(sandbox: LocalSandbox) -> float:
 
 
 def main() -> None:
-    """Print the figures; exit status 1 where they are over the limit or a verdict is not the right one."""
+    """Print the figures; exit status 1 above the limit, or for a wrong verdict."""
     sandbox = LocalSandbox(level=sys.argv[1] if len(sys.argv) > 1 else None)
     num_cores = len(os.sched_getaffinity(0))
     print(f"level {sandbox.level}, {num_cores} cores")
@@ -59,9 +60,9 @@ def main() -> None:
     with ThreadPoolExecutor(2 * num_cores) as pool:
         verdicts = list(pool.map(lambda number: judged(number, sandbox), range(NUM_PROGRAMS)))
     seconds = time.perf_counter() - began
-    print(f"{NUM_PROGRAMS:,} programs with 3 tests each: {seconds:.1f} s ({NUM_PROGRAMS / seconds:.0f} a second)")
-    print(f"one more run of a program: {seconds_of_a_run(sandbox) * 1e3:.1f} ms")
-    print(f"right verdicts: {sum(verdicts):,}")
+    print(f"{NUM_PROGRAMS:,} programs with 3 tests each: {seconds:.1f} s ({NUM_PROGRAMS / seconds:.0f} per second)")
+    print(f"one further run of a program: {seconds_of_a_run(sandbox) * 1e3:.1f} ms")
+    print(f"correct verdicts: {sum(verdicts):,}")
     sys.exit(seconds > LIMIT or not all(verdicts))
 
 

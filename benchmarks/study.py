@@ -1,13 +1,13 @@
-"""Does the recipe pay where the teacher cannot be trusted? Recipes compared on the built-in zoo, several seeds each.
+"""Does the recipe help if the teacher cannot be trusted? Compares recipes on the built-in zoo, with several seeds each.
 
-The teacher's likelihood rewards a fluent wrong answer about as much as the right one (experiment=unreliable_teacher).
-Every recipe is trained on the same number of rollouts of the same student; offline balancing has asked it before, once
-for all seeds. A run that is there already is not done again.
+The teacher's likelihood rewards a fluent wrong answer about as much as the correct one (experiment=unreliable_teacher).
+Every recipe trains the same student on the same number of rollouts. Offline balancing measures the student's pass rates
+beforehand, once for all seeds. A finished run is not repeated.
 
-    python benchmarks/study.py            # about 30 minutes on two cores, and 5 to make the zoo on first use
-    python benchmarks/study.py --quick    # about 5 minutes, too few seeds to say much
+    python benchmarks/study.py            # about 30 minutes on two cores, plus 5 to build the zoo on the first run
+    python benchmarks/study.py --quick    # about 5 minutes, with too few seeds to be conclusive
 
-prints a Markdown table; `--picture FILE.png` draws it. Leaves out tuning: all recipes share one learning rate.
+Prints a Markdown table; `--picture FILE.png` draws it. There is no tuning: all recipes share one learning rate.
 """
 
 import argparse
@@ -39,13 +39,13 @@ RECIPES = {
 NUM_TRAIN, NUM_VALIDATION = 1000, 960
 COMMON = ["experiment=unreliable_teacher", "tracking.tensorboard=false", "tracking.progress=false", "trainer.threads=1"]
 COMMON += [f"data.max_validation_samples={NUM_VALIDATION}"]
-LAST_STEPS = 5  # over which training measurements are averaged
+LAST_STEPS = 5  # training metrics are averaged over these
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # Student's t
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a finished run measured, as shares."""
+    """The measurements of a finished run, as shares."""
 
     before: float
     teacher: float | None
@@ -58,7 +58,7 @@ Runs = dict[tuple[str, int], Run]
 
 
 def main() -> None:
-    """The command."""
+    """Run the study and print the table."""
     options = parse()
     root = options.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
@@ -81,25 +81,25 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--quick", action="store_true", help="2 seeds of 6 steps, on a third of the prompts and questions"
+        "--quick", action="store_true", help="2 seeds of 6 steps, with a third of the prompts and questions"
     )
     parser.add_argument("--seeds", type=int, help="runs of each recipe, 2 to 10 (default 5)")
     parser.add_argument("--steps", type=int, help="steps of a run (default 20)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one thread")
-    parser.add_argument("--root", type=Path, help="where the runs go (default runs/study)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="parallel runs, each on one thread")
+    parser.add_argument("--root", type=Path, help="folder of the runs (default runs/study)")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the table")
     options = parser.parse_args()
     seeds, steps, root = (2, 6, "runs/study_quick") if options.quick else (5, 20, "runs/study")
     options.seeds, options.steps = options.seeds or seeds, options.steps or steps
     options.root = options.root or Path(root)
     if not 2 <= options.seeds <= 10:
-        parser.error("--seeds must lie between 2 and 10: one has no spread, and ten are enough")
+        parser.error("--seeds must be between 2 and 10: one gives no spread, and ten are enough")
     return options
 
 
 def write_rows(root: Path, share: float) -> None:
-    """The zoo's train clips, and more questions about clips that none of its models has seen: a clip's hash says to
-    which split it belongs, whatever the seed. Of both the first `share`."""
+    """Write the first `share` of the zoo's train clips, and of held-out questions about clips that none of its models
+    has seen. A clip's hash determines its split, whatever the seed."""
     train = SyntheticVideoQuestions(num_pretrain=1600, num_train=NUM_TRAIN).samples("train")
     held_out = SyntheticVideoQuestions(num_validation=NUM_VALIDATION, seed=1).samples("validation")
     splits = {"train": train, "validation": held_out}
@@ -112,7 +112,7 @@ def write_rows(root: Path, share: float) -> None:
 
 
 def balance(root: Path) -> None:
-    """The train prompts by the student's pass rates; also makes the zoo's student."""
+    """Balance the train prompts by the student's pass rates. This also builds the zoo's student."""
     if not (root / "balanced.jsonl").exists():
         words = [sys.executable, "-m", "uniopd_mm.balance", ROWS, "out=balanced.jsonl", "threads=1"]
         subprocess.run(words, cwd=root, check=True)
@@ -123,10 +123,10 @@ def folder(recipe: str, seed: int) -> str:
 
 
 def command(recipe: str, seed: int, steps: int, root: Path) -> list[str]:
-    """Arguments of the training command; none where the run is done."""
+    """Arguments of the training command; empty if the run is done."""
     name = folder(recipe, seed)
     if (root / name).exists() and f"\n  steps: {steps}\n" not in (root / name / "config.yaml").read_text("utf-8"):
-        raise SystemExit(f"{root / name}: has another number of steps; give another --root")
+        raise SystemExit(f"{root / name}: has another number of steps; choose another --root")
     if (root / name / "summary.json").exists():
         return []
     if (root / name).exists():
@@ -136,7 +136,7 @@ def command(recipe: str, seed: int, steps: int, root: Path) -> list[str]:
 
 
 def work(jobs: dict[tuple[str, int], list[str]], root: Path, workers: int) -> None:
-    """One run first, which makes the teacher, then all others side by side."""
+    """Run one job first, which builds the teacher, then all others in parallel."""
     left = [(folder(*name), arguments) for name, arguments in jobs.items() if arguments]
     with Progress() as bar, ThreadPoolExecutor(workers) as pool:
         task = bar.add_task("runs", total=len(left))
@@ -146,7 +146,7 @@ def work(jobs: dict[tuple[str, int], list[str]], root: Path, workers: int) -> No
 
 
 def train(name: str, arguments: list[str], root: Path) -> None:
-    """A run in a process of its own; what it prints goes into a file."""
+    """Start a run in a new process, with its output in a file."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (root / f"{name}.log").open("w", encoding="utf-8") as log:
         words = [sys.executable, "-m", "uniopd_mm.train", *arguments]
@@ -155,7 +155,7 @@ def train(name: str, arguments: list[str], root: Path) -> None:
 
 
 def read(run: Path) -> Run:
-    """What a finished run wrote."""
+    """The measurements of a finished run."""
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     (domain,) = summary["accuracy_after"]
@@ -170,7 +170,8 @@ def read(run: Path) -> Run:
 
 
 def table(runs: Runs, seeds: int, steps: int) -> list[str]:
-    """The Markdown table: means with standard errors, and differences to opd of the same seed with 95 % intervals."""
+    """The Markdown table: means with standard errors, and differences to opd with the same seed, with 95 %
+    intervals."""
     first = runs["opd", 0]
     lines = [
         f"{seeds} seeds of {steps} steps; student before {first.before:.1%}, teacher {first.teacher:.1%} (greedy)",
@@ -188,7 +189,7 @@ def table(runs: Runs, seeds: int, steps: int) -> list[str]:
 
 
 def share(values: Sequence[float]) -> str:
-    """Mean and standard error in percent; "-" where nothing was measured."""
+    """Mean and standard error in percent; "-" without values."""
     if not values:
         return "-"
     error = statistics.stdev(values) / len(values) ** 0.5
@@ -196,7 +197,7 @@ def share(values: Sequence[float]) -> str:
 
 
 def interval(runs: Runs, recipe: str, seeds: int) -> tuple[float, float]:
-    """Mean difference to opd of the same seed, and half the width of its 95 % interval (Student's t)."""
+    """Mean difference to opd with the same seed, and half the width of its 95 % interval (Student's t)."""
     pairs = [runs[recipe, seed].after - runs["opd", seed].after for seed in range(seeds)]
     return statistics.mean(pairs), T_95[seeds - 1] * statistics.stdev(pairs) / seeds**0.5
 
@@ -209,7 +210,7 @@ def difference(runs: Runs, recipe: str, seeds: int) -> tuple[str, str]:
 
 
 def draw(runs: Runs, seeds: int, path: Path) -> None:
-    """Every run as a point, the mean of each recipe as a bar, and the student and the teacher as lines."""
+    """Draw every run as a point, the mean of each recipe as a bar, and student and teacher as lines."""
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for row, recipe in enumerate(RECIPES):
@@ -221,7 +222,7 @@ def draw(runs: Runs, seeds: int, path: Path) -> None:
         axes.text(100 * value, -0.75, name, ha="center", fontsize=8, color="#3b4252")
     axes.set_yticks(range(len(RECIPES)), RECIPES)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("held-out accuracy [%], a point a seed", fontsize=9)
+    axes.set_xlabel("held-out accuracy [%], one point per seed", fontsize=9)
     axes.tick_params(length=0, labelsize=9)
     axes.invert_yaxis()
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,9 +1,9 @@
-"""How long a sweep over all 22 benchmarks takes in one process, and 22 invocations of lmms-eval's own command line.
+"""Time of a sweep over all 22 benchmarks in one process, compared with 22 runs of lmms-eval's own command line.
 
-    python benchmarks/sweep.py CHECKPOINT [--stock N]
+    python benchmarks/sweep.py CHECKPOINT --stock 3
 
-Both ask the same questions of the fixtures (tests/evaluation/hub) with the same model class (uniopd_hf), in the same
-settings. --stock takes that many of the 22 and reckons with their mean, 0 for none. A figure counts on a quiet machine.
+Both evaluate the same questions of the test fixtures (tests/evaluation/hub) with the same model class (uniopd_hf) and
+settings. `--stock N` runs only N of the 22 and extrapolates from their mean; 0 runs none. Use a quiet machine.
 """
 
 import argparse
@@ -33,12 +33,12 @@ def main() -> None:
     if options.stock:
         each = [stock(checkpoint, task, options.engine) for task in TASKS[: options.stock]]
         whole = sum(each) / len(each) * len(TASKS)
-        reckoned = "" if len(each) == len(TASKS) else f" (reckoned from {len(each)})"
-        print(f"{len(TASKS)} invocations of lmms-eval{reckoned}: {whole:.0f} s; {whole / ours:.1f} times as long")
+        estimated = "" if len(each) == len(TASKS) else f" (estimated from {len(each)})"
+        print(f"{len(TASKS)} runs of lmms-eval{estimated}: {whole:.0f} s; {whole / ours:.1f} times as long")
 
 
 def sweep(checkpoint: Path, engine: str) -> float:
-    """Seconds."""
+    """Seconds of the whole sweep."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "uniopd_mm.evaluate", "suite=all", f"checkpoints=[{checkpoint}]"]
         command += [f"data_root={HUB}", f"engine={engine}", f"out={folder}/out"]
@@ -49,7 +49,7 @@ def sweep(checkpoint: Path, engine: str) -> float:
 
 
 def stock(checkpoint: Path, task: str, engine: str) -> float:
-    """Seconds of one invocation, from the folder in which it finds the data."""
+    """Seconds of one run of lmms-eval, started in the folder with its data."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lmms_eval", "--model", f"uniopd_{engine}", "--tasks", task]
         command += ["--model_args", f"pretrained={checkpoint}", "--include_path", str(FOLDER)]

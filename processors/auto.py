@@ -1,10 +1,10 @@
-"""The processor that a checkpoint needs, found from its configuration: with eyes or without."""
+"""Chooses the processor for a checkpoint from its configuration: vision-language or text-only."""
 
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from uniopd_mm.interfaces import Processor
-from uniopd_mm.processors.chat import mendable
+from uniopd_mm.processors.chat import load_error
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.text import TextProcessor
 
@@ -24,15 +24,15 @@ def auto_processor(
     video_min_pixels: int | None = None,
     video_total_pixels: int | None = None,
 ) -> Processor:
-    """A `QwenVLProcessor` of these parameters, or a `TextProcessor`, which has no media to bound.
+    """A `QwenVLProcessor` with these parameters, or a `TextProcessor`, which needs no media limits.
 
     Args:
         path: a checkpoint folder or hub name.
 
     Raises:
-        UserError: there is no checkpoint, or it is of a family that is not known.
+        UserError: the checkpoint does not exist, or its family is unknown.
     """
-    if not _has_eyes(path):
+    if not _is_vision_language(path):
         return TextProcessor(path, enable_thinking=enable_thinking, system_prompt=system_prompt)
     return QwenVLProcessor(
         path,
@@ -50,9 +50,9 @@ def auto_processor(
     )
 
 
-def _has_eyes(path: str) -> bool:
+def _is_vision_language(path: str) -> bool:
     try:
         config = AutoConfig.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:
-        raise mendable(path, error) from error
+        raise load_error(path, error) from error
     return config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES

@@ -1,7 +1,7 @@
-"""How many pixels a picture or a frame may have, and the size that follows for it.
+"""Limits on the pixels of a picture or a video frame, and the size that follows from them.
 
-The size is qwen-vl-utils' smart resize: both sides multiples of the backbone's patch factor, the aspect ratio kept as
-nearly as the grid allows. Leaves out the resizing itself (image.py, video.py).
+The size is qwen-vl-utils' smart resize: both sides are multiples of the backbone's patch factor, and the aspect ratio
+is kept as closely as this grid allows. Not here: the resizing itself (image.py, video.py).
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from uniopd_mm.types import BadSample, UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelBudget:
-    """Bounds on the area of one picture, and on the area of all frames of a clip together.
+    """Limits on the area of one picture, and on the total area of all frames of a clip.
 
-    `factor` is patch_size * merge_size: 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL. The area of a frame is
-    between `min_pixels` (and its share of `min_total_pixels`) and `max_pixels` (and its share of `max_total_pixels`);
-    as in qwen-vl-utils the upper bound never falls below 1.05 times the lower one.
+    `factor` is patch_size * merge_size: 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL. The area of a frame is at
+    least `min_pixels` and its share of `min_total_pixels`, and at most `max_pixels` and its share of
+    `max_total_pixels`. As in qwen-vl-utils, the upper limit is never below 1.05 times the lower one.
     """
 
     factor: int
@@ -31,11 +31,11 @@ class PixelBudget:
             raise UserError(f"min_pixels={self.min_pixels} must be positive and at most max_pixels={self.max_pixels}")
         if self.max_pixels < self.factor**2:
             raise UserError(
-                f"max_pixels={self.max_pixels} is less than one visual token; give {self.factor**2} or more"
+                f"max_pixels={self.max_pixels} is less than one visual token; set it to {self.factor**2} or more"
             )
 
     def fit(self, height: int, width: int, num_frames: int = 1) -> tuple[int, int]:
-        """The (height, width) to resize to; applied to its own answer it changes nothing.
+        """The (height, width) to resize to. Fitting the result again does not change it.
 
             PixelBudget(factor=28, min_pixels=3136, max_pixels=1003520).fit(1, 1) == (56, 56)
 
@@ -54,8 +54,8 @@ class PixelBudget:
         return self._kept_within(resized_height, resized_width, high)
 
     def _kept_within(self, height: int, width: int, high: int) -> tuple[int, int]:
-        """For thin pictures qwen-vl-utils rounds the short side down to 0, or the area up beyond its bound: the short
-        side has one patch at least, the long side what is left."""
+        """For thin pictures, qwen-vl-utils rounds the short side down to 0, or the area up beyond its limit. Here the
+        short side is at least one patch, and the long side gets what is left."""
         height, width = max(height, self.factor), max(width, self.factor)
         if height * width <= high:
             return height, width

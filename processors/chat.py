@@ -1,6 +1,6 @@
-"""What all processors share around a tokenizer: messages as chat templates take them, and the vocabulary.
+"""What all processors share around the tokenizer: messages for chat templates, and the vocabulary.
 
-Leaves out media, of which only the places are named here.
+Not here: media. Only their placeholders appear in this file.
 """
 
 import re
@@ -15,25 +15,25 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from uniopd_mm.types import BadSample, Media, Message, Sample, UserError, Vocabulary
 
-# Where one of these stands, a Qwen-VL model expects a medium; in a text or a response it would find none.
+# A Qwen-VL model expects an image or video at each of these tokens; in text or a response there would be none.
 MEDIA_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_pad|>", "<|vision_start|>", "<|vision_end|>")
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 
 def check_text(text: str) -> None:
-    """Raises BadSample where the text spells a token that stands for a medium."""
+    """Raises BadSample if the text contains a media token."""
     for token in MEDIA_TOKENS:
         if token in text:
-            raise BadSample(f"its text contains {token!r}, which the model reads as the place of a medium")
+            raise BadSample(f"its text contains {token!r}, which the model reads as a media placeholder")
 
 
 def chat_messages(sample: Sample, system_prompt: str | None) -> list[dict[str, Any]]:
-    """The conversation for a chat template: each content a list of {"type": "text" | medium kind, ...}.
+    """The conversation for a chat template. Each content is a list of {"type": "text" | media kind, ...}.
 
-    `system_prompt` comes first, unless the sample begins with a system message of its own.
+    `system_prompt` is put first, unless the sample begins with a system message.
 
     Raises:
-        BadSample: no messages, or a text that spells a media token.
+        BadSample: no messages, or a text that contains a media token.
     """
     if not sample.messages:
         raise BadSample("it has no messages")
@@ -49,10 +49,10 @@ def media_of(sample: Sample) -> list[Media]:
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase, path: str) -> Vocabulary:
-    """Tokens, stop tokens (the tokenizer's, the generation config's and Qwen's), banned and pad tokens.
+    """Tokens, stop tokens (the tokenizer's, the generation config's and Qwen's), banned tokens and the pad token.
 
     Raises:
-        UserError: the tokenizer has no token to end a response with.
+        UserError: the tokenizer has no token that ends a response.
     """
     tokens = tokenizer.get_vocab()
     stops = {tokens[token] for token in STOP_TOKENS if token in tokens} | set(_generation_stops(path))
@@ -69,8 +69,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, path: str) -> Vocabulary:
     )
 
 
-def mendable(path: str, error: Exception) -> UserError:
-    """One line for a checkpoint whose processor cannot be loaded."""
+def load_error(path: str, error: Exception) -> UserError:
+    """A one-line error for a checkpoint whose processor cannot be loaded."""
     reason = str(error).strip().split("\n")[0]
     return UserError(f"processor path {path!r} cannot be loaded ({reason}); give a folder with a saved processor")
 
@@ -78,7 +78,7 @@ def mendable(path: str, error: Exception) -> UserError:
 def _parts(message: Message) -> list[dict[str, Any]]:
     for is_text, items in groupby(message.content, key=lambda item: isinstance(item, str)):
         if is_text:
-            # Joined, as the template joins them: a token may be spelt across two texts.
+            # Check the joined text, as the template joins it: a token may be split over two texts.
             check_text("".join(map(str, items)))
     return [
         {"type": item.kind} if isinstance(item, Media) else {"type": "text", "text": item} for item in message.content
@@ -90,62 +90,64 @@ def _generation_stops(path: str) -> Iterable[int]:
         return ()
     try:
         eos = GenerationConfig.from_pretrained(path).eos_token_id
-    except OSError:  # a hub repository without one
+    except OSError:  # a hub repository without that file
         return ()
     return () if eos is None else (eos,) if isinstance(eos, int) else eos
 
 
 def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
-    """Ids i64[R] of a response, ended by the end-of-turn token."""
+    """Ids i64[R] of a response, with the end-of-turn token at the end."""
     return torch.tensor([*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id])
 
 
 def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[str]:
-    """The text of each id of i64[R] by itself."""
+    """The text of each id of i64[R] on its own."""
     return [tokenizer.decode([index]) for index in ids.tolist()]
 
 
-# GPT-2's writing of bytes as printable letters: printable Latin-1 stands for itself, the rest follows from U+0100 on.
+# GPT-2's representation of bytes as printable characters: printable Latin-1 characters stand for themselves, the rest
+# is mapped to U+0100 and above.
 _PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _BYTES = {chr(byte): byte for byte in _PRINTABLE}
 _BYTES |= {chr(0x100 + place): byte for place, byte in enumerate(b for b in range(256) if chr(b) not in _BYTES)}
-_HEX_BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how sentencepiece falls back on bytes
-_BLANK = "\u2581"  # how sentencepiece writes a blank
+_HEX_BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # sentencepiece's fallback for single bytes
+_SPACE = "\u2581"  # sentencepiece's character for a space
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[bytes]:
-    """The bytes that each id of i64[R] stands for in a response; b"" for special tokens and for ids without a token.
+    """The bytes that each id of i64[R] stands for in a response; b"" for special tokens and unknown ids.
 
-    Byte-level BPE and sentencepiece are known; the blank that sentencepiece puts before
-    a text is no part of it.
+    Supports byte-level BPE and sentencepiece. The space that sentencepiece puts before a text is not part of it.
     """
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     special |= set(tokenizer.all_special_ids)
     tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
-    is_byte_level = not any(_BLANK in token for token in tokenizer.tokenize("a b"))
+    is_byte_level = not any(_SPACE in token for token in tokenizer.tokenize("a b"))
     read = _byte_level if is_byte_level else _sentencepiece
-    spelt = [
+    pieces = [
         b"" if index in special or token is None else read(token)
         for index, token in zip(ids.tolist(), tokens, strict=True)
     ]
-    return spelt if is_byte_level else _without_blank(spelt, tokenizer.decode(ids.tolist(), skip_special_tokens=True))
+    if is_byte_level:
+        return pieces
+    return _without_leading_space(pieces, tokenizer.decode(ids.tolist(), skip_special_tokens=True))
 
 
-def _without_blank(spelt: list[bytes], text: str) -> list[bytes]:
-    """Without the first blank, if the tokenizer leaves it out of the text."""
-    joined = b"".join(spelt)
+def _without_leading_space(pieces: list[bytes], text: str) -> list[bytes]:
+    """Remove the first space if the tokenizer leaves it out of the text."""
+    joined = b"".join(pieces)
     if len(joined) - len(joined.lstrip(b" ")) == len(text) - len(text.lstrip(" ")):
-        return spelt
-    first = next(place for place, piece in enumerate(spelt) if piece)
-    return [*spelt[:first], spelt[first].removeprefix(b" "), *spelt[first + 1 :]]
+        return pieces
+    first = next(place for place, piece in enumerate(pieces) if piece)
+    return [*pieces[:first], pieces[first].removeprefix(b" "), *pieces[first + 1 :]]
 
 
 def _byte_level(token: str) -> bytes:
     known = all(letter in _BYTES for letter in token)
-    return bytes(_BYTES[letter] for letter in token) if known else token.encode()  # an added one stands for itself
+    return bytes(_BYTES[letter] for letter in token) if known else token.encode()  # an added token is plain text
 
 
 def _sentencepiece(token: str) -> bytes:
     if fallback := _HEX_BYTE.fullmatch(token):
         return bytes.fromhex(fallback[1])
-    return token.replace(_BLANK, " ").encode()
+    return token.replace(_SPACE, " ").encode()

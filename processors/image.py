@@ -1,7 +1,7 @@
-"""Images: from a path, encoded bytes, a data URI or PIL to an upright RGB picture within a pixel budget.
+"""Images: from a path, encoded bytes, a data URI or a PIL image to an upright RGB picture within a pixel budget.
 
-Transparency is composited on white, as qwen-vl-utils does. Leaves out patches and normalisation, which are the stock
-image processor's work, and all but the first picture of an animation.
+Transparency is composited on white, as in qwen-vl-utils. Not here: patches and normalisation, which the stock image
+processor does. Of an animation, only the first frame is used.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from uniopd_mm.processors.budget import PixelBudget
 from uniopd_mm.processors.source import locate, naming, reject_unknown
 from uniopd_mm.types import BadSample, UserError
 
-# Pillow warns from here on and refuses at twice as many; a picture this large decodes to 270 MB.
+# Pillow warns above this size and refuses twice as much. A picture this large decodes to 270 MB.
 MAX_DECODED_PIXELS = 89_478_485
 IMAGE_OPTIONS = ("min_pixels", "max_pixels")
 
@@ -44,7 +44,7 @@ def load_image(source: Any, budget: PixelBudget, options: Mapping[str, Any] | No
 
 
 def open_image(source: Any) -> tuple[Image.Image, str]:
-    """An upright RGB picture in its own size, and the name to call it by.
+    """An upright RGB picture in its own size, and its name for messages.
 
     Raises:
         BadSample: "<name>: <reason>".
@@ -60,7 +60,7 @@ def open_image(source: Any) -> tuple[Image.Image, str]:
 
 
 def _decode(file: Path | BytesIO) -> Image.Image:
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # lmms-eval's tasks set it for the process: half a picture would pass
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # lmms-eval's tasks set it globally; half a picture would pass
     try:
         with Image.open(file) as image:
             return _upright_rgb(image)
@@ -75,10 +75,10 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     if image.width * image.height > MAX_DECODED_PIXELS:
         raise BadSample(f"{image.width}x{image.height} pixels are more than the limit of {MAX_DECODED_PIXELS}")
     if image.width == 0 or image.height == 0:
-        raise BadSample("an image without pixels")
+        raise BadSample("the image has no pixels")
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey at 255 on conversion; keep the high byte instead.
+        # Pillow clips 16-bit grey at 255 when converting; keep the high byte instead.
         upright = upright.point(lambda value: value / 256).convert("L")
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")

@@ -1,7 +1,7 @@
-"""The pixel budgets of a Qwen-VL checkpoint: its stock processors' bounds, with the user's in their place.
+"""The pixel budgets of a Qwen-VL checkpoint: the limits of its stock processors, overridden by the user's.
 
-The user's bounds are written into the stock processors, so that a saved checkpoint and an engine that loads it keep
-them. Whatever fits these budgets the stock processors would leave at its size too.
+The user's limits are written into the stock processors, so that a saved checkpoint, and an engine that loads it, keep
+them. The stock processors would not resize anything that fits these budgets.
 """
 
 from typing import Any
@@ -13,17 +13,17 @@ from uniopd_mm.processors.budget import PixelBudget
 
 
 def image_budget(stock: Any, min_pixels: int | None, max_pixels: int | None) -> PixelBudget:
-    """Bounds on one image; None keeps the stock processor's."""
+    """Limits on one image; None keeps the stock processor's."""
     low, high = _write_size(stock, min_pixels, max_pixels)
     return PixelBudget(factor=stock.patch_size * stock.merge_size, min_pixels=low, max_pixels=high)
 
 
 def video_budget(stock: Any, min_pixels: int | None, max_pixels: int | None, total_pixels: int | None) -> PixelBudget:
-    """Bounds on one frame and on a clip; None keeps the stock processor's.
+    """Limits on one frame and on a clip; None keeps the stock processor's.
 
-    `size` of Qwen2-VL's and Qwen2.5-VL's video processor bounds one frame, that of Qwen3-VL's all frames together.
-    A frame never has more than qwen-vl-utils' 768 visual tokens, which both apply with `cap_pixels_per_frame` (it is
-    set here, because its default changes in transformers 5.22).
+    `size` of the video processor limits one frame in Qwen2-VL and Qwen2.5-VL, and all frames together in Qwen3-VL. A
+    frame never has more than qwen-vl-utils' 768 visual tokens. Both apply this limit with `cap_pixels_per_frame`, which
+    is set here because its default changes in transformers 5.22.
     """
     stock.cap_pixels_per_frame = True
     factor = stock.patch_size * stock.merge_size
@@ -36,7 +36,7 @@ def video_budget(stock: Any, min_pixels: int | None, max_pixels: int | None, tot
             factor=factor, min_pixels=low_frame, max_pixels=high, min_total_pixels=low_total, max_total_pixels=total
         )
     low, high = _write_size(stock, min_pixels, max_pixels)
-    # qwen-vl-utils' share of a context that 90 % of may be video; FRAME_FACTOR frames make one group of tokens.
+    # qwen-vl-utils lets video take up to 90 % of the context. FRAME_FACTOR frames make one group of tokens.
     context = int(MODEL_SEQ_LEN * 0.9) * factor**2 * FRAME_FACTOR
     total = context if total_pixels is None else min(total_pixels, context)
     return PixelBudget(factor=factor, min_pixels=low, max_pixels=min(high, frame_limit), max_total_pixels=total)

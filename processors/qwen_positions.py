@@ -1,9 +1,9 @@
-"""Where the tokens of a prompt stand in time, height and width: M-RoPE positions of Qwen2-VL and Qwen2.5-VL.
+"""M-RoPE positions of Qwen2-VL and Qwen2.5-VL: the time, height and width of each token of a prompt.
 
-What follows a medium starts behind the largest of its positions, as Qwen trained these models and as vLLM counts.
-transformers 5 (up to 5.19 at least) starts behind its height and width instead, so that a text after a video that is
-longer than high gets positions of the video's own; and before 5.19 it cuts the seconds between frames to whole ones.
-Qwen3-VL is not concerned: its videos are single frames with texts between them.
+Tokens after an image or video start behind the largest of its positions, as in Qwen's training and in vLLM.
+transformers 5 (up to at least 5.19) starts behind its height and width instead. Then the text after a video that is
+longer than high gets positions of the video's own. Before 5.19 it also truncates the seconds between frames to whole
+numbers. Qwen3-VL is not affected, because its videos are single frames with text between them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ from torch import Tensor
 from transformers import Qwen2_5_VLModel, Qwen2VLModel
 
 IMAGE, VIDEO = 1, 2  # in mm_token_type_ids
-CONCERNED = (Qwen2VLModel, Qwen2_5_VLModel)
+AFFECTED = (Qwen2VLModel, Qwen2_5_VLModel)
 
 
-def mend_positions() -> None:
-    """Have the models of these families, in this process, compute their positions with `rope_index`."""
-    for model in CONCERNED:
+def patch_positions() -> None:
+    """Make the affected models of this process compute their positions with `rope_index`."""
+    for model in AFFECTED:
         model.get_rope_index = rope_index
 
 
@@ -34,8 +34,11 @@ def rope_index(
     attention_mask: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Positions i64[3, N, T] of `input_ids` [N, T], 0 where `attention_mask` is, and the N rows' largest position + 1
-    - length, i64[N, 1]. A method of the models, in the place of `get_rope_index`."""
+    """Replacement for the models' method `get_rope_index`.
+
+    Returns positions i64[3, N, T] of `input_ids` [N, T], 0 where `attention_mask` is 0, and for each of the N rows its
+    largest position + 1 - length, i64[N, 1].
+    """
     vision = self.config.vision_config
     grids = {IMAGE: _merged(image_grid_thw, vision), VIDEO: _merged(video_grid_thw, vision)}
     paces = iter(_paces(second_per_grid_ts, vision, grids[VIDEO]))
@@ -53,7 +56,7 @@ def rope_index(
 def row_positions(
     kinds: list[int], grids: Mapping[int, Iterator[tuple[int, int, int]]], paces: Iterator[float]
 ) -> Tensor:
-    """Positions i64[3, L] of one sequence, given each token's kind.
+    """Positions i64[3, L] of one sequence, from the kind of each token.
 
     Two words, a video of 3 groups of 1 x 2 tokens at pace 2, a word:
 
@@ -67,7 +70,7 @@ def row_positions(
         length = len(list(group))
         if kind in grids:
             part = _grid(*next(grids[kind]), pace=next(paces) if kind == VIDEO else 1.0)
-            assert part.shape[1] == length, "a medium's tokens and its grid disagree"
+            assert part.shape[1] == length, "the tokens of an image or video do not match its grid"
         else:
             part = torch.arange(length).expand(3, -1)
         parts.append(part + start)
@@ -76,15 +79,15 @@ def row_positions(
 
 
 def _grid(time: int, height: int, width: int, *, pace: float) -> Tensor:
-    """i64[3, time * height * width] of one medium, from 0."""
-    # In float64, as vLLM does: in float32 3.9999998 becomes 4.
+    """i64[3, time * height * width] for one image or video, starting at 0."""
+    # In float64, as in vLLM: float32 would round 3.9999998 up to 4.
     moments = (torch.arange(time, dtype=torch.float64) * pace).long()
     axes = torch.meshgrid(moments, torch.arange(height), torch.arange(width), indexing="ij")
     return torch.stack(axes).reshape(3, -1)
 
 
 def _merged(grid_thw: Tensor | None, vision: Any) -> list[tuple[int, int, int]]:
-    """Groups of frames, rows and columns of tokens of each medium."""
+    """Numbers of frame groups, token rows and token columns of each image or video."""
     merge = vision.spatial_merge_size
     return [(time, height // merge, width // merge) for time, height, width in _rows(grid_thw)]
 
@@ -94,7 +97,7 @@ def _rows(grid_thw: Tensor | None) -> list[list[int]]:
 
 
 def _paces(second_per_grid_ts: Tensor | None, vision: Any, videos: list[tuple[int, int, int]]) -> list[float]:
-    """Positions in time between a video's groups of frames; always 1 for Qwen2-VL."""
+    """Time positions between a video's groups of frames; always 1 for Qwen2-VL."""
     if second_per_grid_ts is None:
         return [1.0] * len(videos)
     return [seconds * vision.tokens_per_second for seconds in second_per_grid_ts.tolist()]

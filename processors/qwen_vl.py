@@ -1,8 +1,8 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: a sample's messages and media to token ids and forward arguments.
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: from a sample's messages and media to token ids and forward arguments.
 
-Media is decoded, sampled and resized here (image.py, video.py); patches, grids, placeholder expansion and timestamp
-text are the stock transformers processor's, so what comes out equals what it yields for the same pixels.
-Leaves out caching: a prompt is encoded once and shared by its rollouts.
+Media are decoded, sampled and resized here (image.py, video.py). The stock transformers processor makes patches, grids,
+expanded placeholders and timestamp text, so the result equals what it yields for the same pixels. Not here: caching. A
+prompt is encoded once and shared by its rollouts.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from transformers import AutoProcessor, Qwen2_5_VLProcessor, Qwen2VLProcessor, Q
 
 from uniopd_mm.processors.chat import (
     chat_messages,
+    load_error,
     media_of,
-    mendable,
     response_ids,
     token_bytes,
     token_texts,
@@ -24,7 +24,7 @@ from uniopd_mm.processors.chat import (
 )
 from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
-from uniopd_mm.processors.qwen_positions import mend_positions
+from uniopd_mm.processors.qwen_positions import patch_positions
 from uniopd_mm.processors.sampling import FrameSampling
 from uniopd_mm.processors.settings import budget_settings, prompt_settings, sampling_settings, tensor_settings
 from uniopd_mm.processors.video import Clip, load_video
@@ -40,15 +40,16 @@ class QwenVLProcessor:
 
     Args:
         path: a folder (or hub name) that `AutoProcessor.from_pretrained` loads.
-        max_pixels, min_pixels: area of an image; None keeps what the checkpoint's processor has.
-        video_fps: frames looked at per second of video, between `video_min_frames` and `video_max_frames` of them.
-        video_num_frames: look at this many frames instead, whatever the length.
-        video_max_pixels, video_min_pixels: area of a frame; `video_total_pixels`: of all frames of a clip.
-        enable_thinking: handed to the chat template; templates that do not know it ignore it.
-        system_prompt: put before samples that have no system message of their own.
+        max_pixels, min_pixels: limits on the area of an image; None keeps the checkpoint's own.
+        video_fps: frames to sample per second of video, between `video_min_frames` and `video_max_frames` in total.
+        video_num_frames: sample this many frames instead, whatever the length.
+        video_max_pixels, video_min_pixels: limits on the area of a frame; `video_total_pixels`: of all frames of a
+            clip.
+        enable_thinking: passed to the chat template; templates that do not use it ignore it.
+        system_prompt: added to samples that have no system message.
 
     Raises:
-        UserError: nothing can be loaded from `path`, it is of another family, or the bounds contradict each other.
+        UserError: nothing can be loaded from `path`, it is of another family, or the limits contradict each other.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class QwenVLProcessor:
         system_prompt: str | None = None,
     ) -> None:
         self._stock = _load(path)
-        mend_positions()
+        patch_positions()
         self._image_budget = image_budget(self._stock.image_processor, min_pixels, max_pixels)
         self._video_budget = video_budget(
             self._stock.video_processor, video_min_pixels, video_max_pixels, video_total_pixels
@@ -91,7 +92,7 @@ class QwenVLProcessor:
 
     @property
     def settings(self) -> Settings:
-        """Families that see images alike tell the time of a video's frames each in its own way."""
+        """`video.family` is included because each family encodes the times of video frames in its own way."""
         stock = self._stock
         family = {"video.family": type(stock).__name__}
         tensors = {**tensor_settings("image", stock.image_processor), **tensor_settings("video", stock.video_processor)}
@@ -109,12 +110,13 @@ class QwenVLProcessor:
         """Tokens and media of a sample.
 
         `media` has pixel_values [patches, D] and image_grid_thw [images, 3], pixel_values_videos and video_grid_thw
-        likewise, and for Qwen2.5-VL second_per_grid_ts f32[videos]; absent where there is no such medium.
+        likewise, and for Qwen2.5-VL second_per_grid_ts f32[videos]. Entries are absent if the sample has no such media.
         `token_features` has mm_token_type_ids [L]: 0 text, 1 image, 2 video. `engine_media` has the same pixels:
-        {"image": [PIL, ...], "video": [(uint8 [T, H, W, C], metadata), ...]}, not to be resized or sampled again.
+        {"image": [PIL, ...], "video": [(uint8 [T, H, W, C], metadata), ...]}. They must not be resized or sampled
+        again.
 
         Raises:
-            BadSample: a medium cannot be read or used, or a text spells a media token.
+            BadSample: an image or video cannot be read or used, or a text contains a media token.
         """
         messages = chat_messages(sample, self._system_prompt)
         images, clips = self._read_media(sample)
@@ -149,7 +151,7 @@ class QwenVLProcessor:
         self._stock.save_pretrained(folder)
 
     def _render(self, messages: list[dict[str, Any]]) -> str:
-        # The tokenizer's method: the processor's warns about every variable that a template does not use.
+        # Use the tokenizer's method: the processor's warns about every variable that a template does not use.
         return self._stock.tokenizer.apply_chat_template(
             messages,
             chat_template=self._stock.chat_template,
@@ -160,13 +162,15 @@ class QwenVLProcessor:
 
     def _read_media(self, sample: Sample) -> tuple[list[Image.Image], list[Clip]]:
         images, clips = [], []
-        for medium in media_of(sample):
-            if medium.kind == "image":
-                images.append(load_image(medium.source, self._image_budget, medium.options))
-            elif medium.kind == "video":
-                clips.append(load_video(medium.source, self._sampling, self._video_budget, medium.options))
+        for item in media_of(sample):
+            if item.kind == "image":
+                images.append(load_image(item.source, self._image_budget, item.options))
+            elif item.kind == "video":
+                clips.append(load_video(item.source, self._sampling, self._video_budget, item.options))
             else:
-                raise BadSample(f"a medium of kind {medium.kind!r}; this backbone reads {' and '.join(KINDS)}")
+                raise BadSample(
+                    f"media of kind {item.kind!r} cannot be read; this backbone reads {' and '.join(KINDS)}"
+                )
         return images, clips
 
     def _stock_inputs(self, text: str, images: list[Image.Image], clips: list[Clip]) -> dict[str, Tensor]:
@@ -174,7 +178,7 @@ class QwenVLProcessor:
         if images:
             media["images"] = images
         if clips:
-            # Copies: the stock processor writes into the metadata it is given.
+            # Pass copies: the stock processor writes into the metadata it is given.
             metadata = [{**clip.metadata, "frames_indices": list(clip.metadata["frames_indices"])} for clip in clips]
             media |= {"videos": [clip.frames for clip in clips], "video_metadata": metadata, "do_sample_frames": False}
         if media:
@@ -186,7 +190,8 @@ class QwenVLProcessor:
         text = self._render(chat)
         if (text.count(self._stock.image_token), text.count(self._stock.video_token)) != (1, 1):
             raise UserError(
-                f"chat template of {path!r} does not give each image and video one place; use a Qwen-VL checkpoint's"
+                f"chat template of {path!r} does not insert one placeholder per image and video; use the template of "
+                "a Qwen-VL checkpoint"
             )
 
 
@@ -194,7 +199,7 @@ def _load(path: str) -> Any:
     try:
         stock = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:
-        raise mendable(path, error) from error
+        raise load_error(path, error) from error
     if not isinstance(stock, FAMILIES):
         known = ", ".join(family.__name__ for family in FAMILIES)
         raise UserError(f"processor path {path!r} holds a {type(stock).__name__}; QwenVLProcessor reads {known}")

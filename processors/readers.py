@@ -1,8 +1,8 @@
-"""Read chosen frames of a video file: decord first, PyAV where decord cannot.
+"""Reads chosen frames of a video file: with decord, or with PyAV if decord cannot.
 
-PyAV looks at a file's packets before decord does. decord never returned from some files whose header promises more
-frames than follow, and ended the process on others; both are told from the packets alone, without decoding. Leaves out
-which frames to choose (sampling.py).
+PyAV first inspects the file's packets. decord hung on some files whose header promises more frames than follow, and
+killed the process on others. Both kinds can be detected from the packets, without decoding. Not here: choosing the
+frames (sampling.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,17 +18,18 @@ from torch import Tensor
 
 from uniopd_mm.types import BadSample
 
-# Both report through exceptions; their own lines on stderr would break the progress display.
+# Both libraries raise exceptions; their own output on stderr would break the progress display.
 decord.logging.set_level(decord.logging.QUIET)
 av.logging.set_level(None)
 
 CHUNK = 32
 SMALL_VIDEO_PIXELS = 2**26
-# A playlist could name a server that never answers.
+# A playlist could refer to a server that never answers.
 CONTAINER_OPTIONS = {"protocol_whitelist": "file,pipe"}
-# What broken files made PyAV raise: its own errors, no video stream, metadata or sizes that make no sense.
+# Raised by PyAV for broken files: its own errors, and errors for a missing video stream or for invalid metadata or
+# sizes.
 PYAV_ERRORS = (av.FFmpegError, OSError, IndexError, ValueError, MemoryError, OverflowError)
-# decord's own errors, and the bare ones of its Python wrapper.
+# decord's own errors, and the plain ones of its Python wrapper.
 DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError, IndexError)
 
 Transform = Callable[[Tensor], Tensor]
@@ -36,7 +37,8 @@ Transform = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoInfo:
-    """What a video file holds: frames that are really there, their mean rate (1/s) and size as stored."""
+    """What a video file contains: the number of frames actually present, their mean rate (1/s), and the size as
+    stored."""
 
     num_frames: int
     fps: float
@@ -48,7 +50,7 @@ def probe(content: Path | bytes) -> VideoInfo:
     """Count the frames without decoding them.
 
     Raises:
-        BadSample: not a video, or cut off: fewer frames follow than the header promises.
+        BadSample: not a video, or truncated: fewer frames follow than the header promises.
     """
     try:
         with _open(content) as container:
@@ -73,8 +75,8 @@ def read_frames(
 ) -> tuple[Tensor, str]:
     """Frames `indices` (ascending) as uint8 [T, C, H, W], upright, and the name of the library that read them.
 
-    `transform` is applied to parts of the clip as they are read, so that a long clip of large frames is never held
-    in full size.
+    `transform` is applied to parts of the clip as they are read, so that a long clip of large frames is never held at
+    full size.
 
     Raises:
         BadSample: neither library can decode these frames.
@@ -91,9 +93,9 @@ def read_frames(
 
 def _decord_parts(content: Path | bytes, info: VideoInfo, wanted: Sequence[int]) -> Iterator[Tensor]:
     uri = str(content) if isinstance(content, Path) else BytesIO(content)
-    # Starting decoder threads costs more than a small clip's decoding.
+    # For a small clip, starting decoder threads costs more than decoding.
     small = info.num_frames * info.height * info.width < SMALL_VIDEO_PIXELS
-    # The tiny tolerance makes decord say so where it would otherwise repeat a neighbour for a broken frame.
+    # With this tiny tolerance, decord raises an error instead of repeating a neighbour of a broken frame.
     reader = decord.VideoReader(uri, num_threads=1 if small else 0, fault_tol=1e-9)
     if len(reader) != info.num_frames:
         raise RuntimeError(f"decord counts {len(reader)} frames, PyAV {info.num_frames}")
@@ -122,13 +124,18 @@ def _pyav_parts(content: Path | bytes, wanted: Sequence[int]) -> Iterator[Tensor
     raise BadSample(f"frame {min(remaining)} is missing: the video is cut off or broken")
 
 
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """u8[H, W, 3], rotated by the file's display matrix (decord does this by itself)."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+
+
 def _open(content: Path | bytes) -> av.container.InputContainer:
     file = str(content) if isinstance(content, Path) else BytesIO(content)
     return av.open(file, mode="r", options=CONTAINER_OPTIONS, metadata_errors="ignore")
 
 
 def _count_packets(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, float]:
-    """The number of packets that hold a frame, and the time (s) the last of them ends."""
+    """The number of packets that hold a frame, and the time (s) when the last of them ends."""
     count, end = 0, 0
     for packet in container.demux(stream):
         if packet.size == 0:
@@ -146,17 +153,12 @@ def _check_complete(
     if num_frames == 0:
         raise BadSample("the video holds no frames")
     if stream.frames and num_frames < stream.frames:
-        raise BadSample(f"the video is cut off: {num_frames} of {stream.frames} frames are there")
-    # Matroska and WebM promise a duration instead; with an audio track it may be the audio's.
+        raise BadSample(f"the video is cut off: {num_frames} of {stream.frames} frames are present")
+    # Matroska and WebM store a duration instead of a frame count; with an audio track it may be the audio's.
     if not stream.frames and container.duration and len(container.streams) == 1:
         duration = container.duration / av.time_base
         if end < 0.9 * duration - 0.5:
-            raise BadSample(f"the video is cut off: {end:.1f} of {duration:.1f} seconds are there")
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """u8[H, W, 3], turned as the file's display matrix asks (decord does that by itself)."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+            raise BadSample(f"the video is cut off: {end:.1f} of {duration:.1f} seconds are present")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""Which frames of a video are looked at: by rate or by count, within a stretch of time.
+"""Chooses the frames of a video to use: by rate or by count, within a time range.
 
-The rules are qwen-vl-utils'. Leaves out reading the frames (readers.py).
+The rules are those of qwen-vl-utils. Not here: reading the frames (readers.py).
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from uniopd_mm.types import BadSample, UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSampling:
-    """`num_frames` frames where given, else `fps` frames a second, between `min_frames` and `max_frames` of them.
+    """`num_frames` frames if given, otherwise `fps` frames per second, between `min_frames` and `max_frames` in total.
 
-    `start` and `end` (seconds) bound the stretch. The count is a multiple of `multiple` (the backbone's
-    temporal_patch_size); a video too short for it repeats its last frame.
+    `start` and `end` (seconds) limit the time range. The count is a multiple of `multiple` (the backbone's
+    temporal_patch_size). A video that is too short repeats its last frame.
     """
 
     fps: float | None = 2.0
@@ -35,7 +35,7 @@ class FrameSampling:
 
     def __post_init__(self) -> None:
         if self.num_frames is None and self.fps is None:
-            raise UserError("video_fps and video_num_frames are both null; give one of them")
+            raise UserError("video_fps and video_num_frames are both null; set one of them")
         if self.fps is not None and not self.fps > 0:
             raise UserError(f"video_fps={self.fps} must be positive")
         if self.num_frames is not None and self.num_frames < 1:
@@ -43,16 +43,16 @@ class FrameSampling:
         if not 1 <= self.min_frames <= self.max_frames or self.max_frames < FRAME_FACTOR:
             raise UserError(
                 f"video_min_frames={self.min_frames} must be between 1 and video_max_frames={self.max_frames}, "
-                f"and that at least {FRAME_FACTOR}"
+                f"which must be at least {FRAME_FACTOR}"
             )
 
     def choose(self, total: int, video_fps: float) -> tuple[list[int], int]:
-        """Frame numbers to read, ascending, and how many frames the stretch has.
+        """Frame numbers to read, ascending, and the number of frames in the time range.
 
             FrameSampling(num_frames=4).choose(total=31, video_fps=15.0) == ([0, 10, 20, 30], 31)
 
         Raises:
-            BadSample: the stretch holds no frames.
+            BadSample: the time range contains no frames.
         """
         bounds = {"video_start": self.start, "video_end": self.end}
         try:
@@ -67,7 +67,8 @@ class FrameSampling:
         if total < FRAME_FACTOR:
             return total
         if self.num_frames is not None:
-            # qwen-vl-utils refuses a count beyond the video's length; a short clip is no reason to lose a sample.
+            # qwen-vl-utils refuses a count above the video's length. Use fewer frames of a short clip rather than
+            # losing the sample.
             count = max(round_by_factor(self.num_frames, FRAME_FACTOR), FRAME_FACTOR)
             return min(count, floor_by_factor(total, FRAME_FACTOR))
         assert self.fps is not None

@@ -1,4 +1,4 @@
-"""What a processor says of itself, for a run to compare with another's: names and values in words."""
+"""Describes a processor as names and values in words, so that a run can compare two processors."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 def prompt_settings(
     tokenizer: PreTrainedTokenizerBase, template: Any, *, enable_thinking: bool, system_prompt: str | None
 ) -> dict[str, str]:
-    """Of the chat template, which is named by a digest, and of the tokens with a role."""
+    """Settings of the chat template (identified by a digest) and of the tokenizer's special tokens."""
     special = tokenizer.special_tokens_map
     return {
         "chat_template": hashlib.sha256(str(template).encode()).hexdigest()[:12],
@@ -27,7 +27,7 @@ def prompt_settings(
 
 
 def tensor_settings(kind: str, stock: Any) -> dict[str, str]:
-    """How a stock image or video processor makes a model's argument of pixels."""
+    """How a stock image or video processor computes the model's pixel tensors."""
     settings = {
         "patch_size": _shown(stock.patch_size),
         "merge_size": _shown(stock.merge_size),
@@ -40,12 +40,12 @@ def tensor_settings(kind: str, stock: Any) -> dict[str, str]:
 
 
 def budget_settings(kind: str, budget: PixelBudget) -> dict[str, str]:
-    """The bounds in force, which may be the user's."""
+    """The limits in use, including the user's."""
     return _chosen(kind, budget, ("min_pixels", "max_pixels", "min_total_pixels", "max_total_pixels"))
 
 
 def sampling_settings(kind: str, sampling: FrameSampling) -> dict[str, str]:
-    """How frames are chosen where a sample does not say."""
+    """The default choice of frames, which samples may override."""
     return _chosen(kind, sampling, ("fps", "num_frames", "min_frames", "max_frames"))
 
 
@@ -58,7 +58,7 @@ def _named(kind: str, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
-    """A number, or several; configurations write the same one as int or float, as list or tuple."""
+    """One or several numbers as text. Configurations may write the same value as int or float, as list or tuple."""
     if value is None:
         return NONE
     return " ".join(map(_number, value if isinstance(value, list | tuple) else (value,)))

@@ -1,6 +1,6 @@
-"""Where a medium comes from: a path, a file:// URI, a base64 data URI, or encoded bytes.
+"""Locates a media file: a path, a file:// URI, a base64 data URI, or encoded bytes.
 
-Leaves out fetching over a network: training reads local files, so a slow server cannot stall it.
+Nothing is fetched over a network: training reads local files, so that a slow server cannot stall it.
 """
 
 import base64
@@ -14,29 +14,29 @@ from urllib.parse import unquote
 
 from uniopd_mm.types import BadSample
 
-LONGEST_NAME = 300
+MAX_NAME_LENGTH = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """A medium as it is stored; `name` is what a message calls it."""
+    """An encoded image or video; `name` identifies it in messages."""
 
     name: str
     content: Path | bytes
 
 
 def locate(source: Any) -> Encoded:
-    """Find what `source` refers to and check that it is there and not empty.
+    """Find what `source` refers to, and check that it exists and is not empty.
 
     Raises:
-        BadSample: "<name>: <reason>"; nothing can be read there, or the kind of reference is not known.
+        BadSample: "<name>: <reason>"; it cannot be read, or the kind of reference is unknown.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return _not_empty(Encoded(name=f"<{len(source)} bytes>", content=bytes(source)))
     if isinstance(source, str) and source.startswith("data:"):
         return _not_empty(_from_data_uri(source))
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        raise BadSample(f"{source}: remote media are not fetched; download it and give its path")
+        raise BadSample(f"{source}: remote media are not fetched; download the file and give its path")
     if isinstance(source, str | Path):
         text = str(source)
         return _not_empty(_from_path(Path(unquote(text[len("file://") :]) if text.startswith("file://") else text)))
@@ -44,14 +44,14 @@ def locate(source: Any) -> Encoded:
 
 
 def reject_unknown(options: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    """Raises BadSample that lists the choices where an option is not one of `known`."""
+    """Raises BadSample listing the choices if an option is not in `known`."""
     if unknown := sorted(set(options) - set(known)):
         raise BadSample(f"unknown option {unknown[0]!r}; choose from {', '.join(known)}")
 
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Put the medium's name before the reason of a BadSample raised inside."""
+    """Prefix the reason of a BadSample raised inside with the name."""
     try:
         yield
     except BadSample as reason:
@@ -71,7 +71,7 @@ def _from_data_uri(uri: str) -> Encoded:
 
 def _from_path(path: Path) -> Encoded:
     name = str(path)
-    name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    name = name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}..."
     try:
         if not path.exists():
             raise BadSample(f"{name}: no such file")

@@ -1,4 +1,4 @@
-"""Text-only prompts through a checkpoint's tokenizer and chat template. A sample with media is refused."""
+"""Text-only prompts through a checkpoint's tokenizer and chat template. Samples with media are refused."""
 
 from pathlib import Path
 from typing import final
@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from uniopd_mm.processors.chat import (
     chat_messages,
+    load_error,
     media_of,
-    mendable,
     response_ids,
     token_bytes,
     token_texts,
@@ -26,8 +26,8 @@ class TextProcessor:
 
     Args:
         path: a folder (or hub name) that `AutoTokenizer.from_pretrained` loads.
-        enable_thinking: handed to the chat template; templates that do not know it ignore it.
-        system_prompt: put before samples that have no system message of their own.
+        enable_thinking: passed to the chat template; templates that do not use it ignore it.
+        system_prompt: added to samples that have no system message.
 
     Raises:
         UserError: nothing can be loaded from `path`, or the tokenizer has no chat template.
@@ -37,7 +37,7 @@ class TextProcessor:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError, KeyError) as error:
-            raise mendable(path, error) from error
+            raise load_error(path, error) from error
         if self._tokenizer.chat_template is None:
             raise UserError(f"tokenizer of {path!r} has no chat template; add chat_template.jinja to that folder")
         self._vocabulary = vocabulary_of(self._tokenizer, path)
@@ -50,7 +50,7 @@ class TextProcessor:
 
     @property
     def settings(self) -> Settings:
-        """No medium can be read."""
+        """`binding` is empty, because no media can be read."""
         tokenizer = self._tokenizer
         chat = prompt_settings(
             tokenizer,
@@ -61,17 +61,17 @@ class TextProcessor:
         return Settings(binding={}, informative=chat)
 
     def encode(self, sample: Sample) -> Prompt:
-        """Raises BadSample where the sample has media, or a text that spells a media token."""
+        """Raises BadSample if the sample has media, or a text that contains a media token."""
         if media := media_of(sample):
-            raise BadSample(f"it has a medium of kind {media[0].kind!r}, and this backbone reads text only")
+            raise BadSample(f"it contains media of kind {media[0].kind!r}, but this backbone reads text only")
         messages = chat_messages(sample, self._system_prompt)
         for message in messages:
-            # Templates of text-only models take plain strings.
+            # Chat templates of text-only models take plain strings.
             message["content"] = "".join(part["text"] for part in message["content"])
         text = self._tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, enable_thinking=self._enable_thinking
         )
-        # The template has written every special token there is to be.
+        # The template has already written all special tokens.
         ids = torch.tensor(self._tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Prompt(sample=sample, token_ids=ids, engine_token_ids=ids)
 

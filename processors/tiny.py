@@ -1,8 +1,8 @@
-"""A complete Qwen3-VL checkpoint of about a million parameters, untrained: the architecture of the built-in zoo.
+"""A complete, untrained Qwen3-VL checkpoint of about a million parameters: the architecture of the built-in zoo.
 
-Everything is of the kind real checkpoints are made of (vision tower with deepstack, merger, M-RoPE, timestamped videos,
-byte-level BPE with Qwen's special tokens, chat template, image and video processors), only small. Training it is the
-zoo's business, not this file's.
+It has all parts of a real checkpoint (vision tower with deepstack, merger, M-RoPE, timestamped videos, byte-level BPE
+with Qwen's special tokens, chat template, image and video processors), only smaller. Not here: its training, which the
+zoo does.
 """
 
 from collections.abc import Iterable
@@ -42,11 +42,11 @@ CHAT_TEMPLATE = """\
 {% endfor -%}
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif -%}"""
-# GPT-2's split into words, with a video's timestamps kept in one piece: they are a third of a short clip's prompt.
+# GPT-2's split into words, but with a video's timestamps in one piece: they are a third of a short clip's prompt.
 PIECES = r"<\d+\.\d seconds>|'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 TIMESTAMPS = [f"<{tenths / 10:.1f} seconds>" for tenths in range(50)] * 20
 PATCH, MERGE, TEMPORAL = 16, 2, 2
-MAX_FRAMES = 32  # a video's pixel budget is one for all its frames
+MAX_FRAMES = 32  # a video has one pixel budget for all its frames
 
 
 @final
@@ -55,10 +55,10 @@ class TinyQwen3VL:
     """Writes an untrained checkpoint that `AutoModelForImageTextToText` and `AutoProcessor` load.
 
     Args:
-        hidden_size: width of the text model; the vision tower is as wide.
+        hidden_size: width of the text model and of the vision tower's output.
         num_layers: depth of the text model.
-        vocab_size: of the byte-level BPE, special tokens included.
-        max_pixels: per image and per frame.
+        vocab_size: size of the byte-level BPE vocabulary, including special tokens.
+        max_pixels: limit per image and per frame.
     """
 
     hidden_size: int = 128
@@ -67,7 +67,7 @@ class TinyQwen3VL:
     max_pixels: int = 128 * 128
 
     def write(self, folder: Path, texts: Iterable[str], seed: int) -> None:
-        """Train the tokenizer on `texts` and write it, the processors and a model initialised from `seed`."""
+        """Train the tokenizer on `texts`. Write it, the processors, and a model initialised from `seed`."""
         processor = self._processor([*texts, *TIMESTAMPS])
         torch.manual_seed(seed)
         model = Qwen3VLForConditionalGeneration(self._config(processor.tokenizer))
@@ -108,7 +108,8 @@ class TinyQwen3VL:
                 "mrope_section": [8, 4, 4],
                 "mrope_interleaved": True,
             },
-            # The stock 0.02 is made for hidden sizes in the thousands; a model this narrow stays on a plateau with it.
+            # The stock value 0.02 is meant for hidden sizes in the thousands; with it, a model this narrow stays on a
+            # plateau.
             "initializer_range": hidden**-0.5,
             "pad_token_id": ids["<|endoftext|>"],
         }
@@ -137,7 +138,7 @@ class TinyQwen3VL:
 
 
 def byte_level_bpe(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (it can spell any text) with Qwen's special tokens; `<|im_end|>` ends a turn."""
+    """A byte-level BPE, which can encode any text, with Qwen's special tokens. `<|im_end|>` ends a turn."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

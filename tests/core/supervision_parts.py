@@ -9,7 +9,7 @@ from core_parts import prompt, rollout, scored, trajectory
 from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.distill.choices import CalibrationMethod
 from uniopd_mm.distill.diagnostics import describe
-from uniopd_mm.distill.evidence import spread
+from uniopd_mm.distill.evidence import merge_values
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration
@@ -58,7 +58,7 @@ def weights(of: SupervisedBatch) -> list[float]:
 
 
 def measured(of: SupervisedBatch, calibration: Calibration = SHIFT, update: Update | None = None) -> dict[str, float]:
-    sums = spread([(of.mine, update.sums)]) if update else {}
+    sums = merge_values([(of.local_indices, update.sums)]) if update else {}
     values = describe(of.samples, of.supervision, sums, statistic=calibration.statistic, delta=calibration.delta)
     assert all(math.isfinite(value) for value in values.values()), values
     return values

@@ -6,7 +6,7 @@ from core_parts import prompt, rollout, scored, trajectory
 
 from uniopd_mm.run.progress import Progress
 from uniopd_mm.run.validation import Validation
-from uniopd_mm.runtime.reasons import counted, merged, unlearnt
+from uniopd_mm.runtime.reasons import counted, failure_reasons, merged
 from uniopd_mm.types import Failure, Outcome
 
 
@@ -16,9 +16,9 @@ def test_unknown_outcomes_and_failed_teachers_are_counted_by_reason() -> None:
     late = replace(good, outcome=Outcome(correct=None, reward=0.0, reason="time limit"))
     failed = trajectory(one, Failure(teacher="t", reason="down"), correct=None)
     base = replace(good, base=Failure(teacher="base", reason="NaN log-probs"))
-    counts = {kind: count for kind, (count, _) in unlearnt([good, late, late, base]).items()}
+    counts = {kind: count for kind, (count, _) in failure_reasons([good, late, late, base]).items()}
     assert counts == {"outcome unknown: time limit": 2, "teacher base: NaN log-probs": 1}
-    assert unlearnt([failed]).keys() == {"outcome unknown: ", "teacher t: down"}
+    assert failure_reasons([failed]).keys() == {"outcome unknown: ", "teacher t: down"}
 
 
 def test_what_differs_in_quotes_and_numbers_is_of_one_kind() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from supervision_parts import EVEN, answer, learner, supervised, weights
 
-from uniopd_mm.distill.evidence import line_up
+from uniopd_mm.distill.evidence import collect_evidence
 from uniopd_mm.distill.grpo import group_relative
 from uniopd_mm.distill.opd_grpo import DistillationAndOutcome
 from uniopd_mm.distill.policy import PolicyLoss
@@ -20,9 +20,9 @@ PLAIN = Calibration()
 def test_a_failed_teachers_sample_is_in_no_mean_of_outcomes() -> None:
     """Right three times, and wrong where the teacher failed: the three are all alike."""
     trajectories = [answer([0.0], True), answer([0.0], True), answer([0.0], True), answer([0.0], False, failed=True)]
-    assert group_relative(line_up(trajectories), normalize=True).tolist() == [0.0] * 4
+    assert group_relative(collect_evidence(trajectories), normalize=True).tolist() == [0.0] * 4
     objective = DistillationAndOutcome(policy=PolicyLoss(temperature=1.0))
-    evidence = line_up([*trajectories, answer([0.0], False)])
+    evidence = collect_evidence([*trajectories, answer([0.0], False)])
     both = objective.advantages(objective.token_rewards(evidence), evidence)[:, 0].tolist()
     assert both[0] > 0 > both[4] and both[3] == 0
 

@@ -1,4 +1,4 @@
-"""However a step's trajectories are spread over processes, they are taught alike, bit for bit."""
+"""Advantages and weights do not depend on how a step's trajectories are split over processes, bit for bit."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from supervision_parts import EVEN, NONE, OPD, answer, measured, supervised
 from torch import Tensor
 
 from uniopd_mm.distill.choices import CalibrationMethod, Scope, Statistic
-from uniopd_mm.distill.evidence import StepSamples, merged, spread
+from uniopd_mm.distill.evidence import StepSamples, merge_samples, merge_values
 from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.types import Trajectory
@@ -30,18 +30,18 @@ def supervised_parts(parts: Sequence[Sequence[Trajectory]], recipe: Recipe, seed
     """What each process makes of a step, with what all of them would gather."""
     gathered: list[StepSamples] = []
 
-    def made(rank: int, everybodys: list[StepSamples] | None) -> SupervisedBatch:
+    def made(rank: int, all_samples: list[StepSamples] | None) -> SupervisedBatch:
         def gather(own: StepSamples) -> list[StepSamples]:
-            gathered.extend([own] if everybodys is None else [])
-            return everybodys or [own]
+            gathered.extend([own] if all_samples is None else [])
+            return all_samples or [own]
 
         generator = torch.Generator().manual_seed(seed)
-        return supervise(parts[rank], recipe, generator=generator, gather=gather, rank=rank if everybodys else 0)
+        return supervise(parts[rank], recipe, generator=generator, gather=gather, rank=rank if all_samples else 0)
 
     for rank in range(len(parts)):
         made(rank, None)
-    everybodys = list(gathered)
-    return [made(rank, everybodys) for rank in range(len(parts))]
+    all_samples = list(gathered)
+    return [made(rank, all_samples) for rank in range(len(parts))]
 
 
 def same(left: object, right: object) -> None:
@@ -58,18 +58,18 @@ def assert_independent(
     recipe = Recipe(objective=OPD, calibration=calibration, balancing=balancing)
     ordered = sorted(trajectories, key=lambda one: one.rollout.group_id)
     alone = supervised(ordered, calibration, balancing, seed)
-    assert alone.mine.tolist() == list(range(len(ordered)))
+    assert alone.local_indices.tolist() == list(range(len(ordered)))
     parts = in_parts(trajectories, owners)
     together = supervised_parts(parts, recipe, seed)
     for part, ours in zip(parts, together, strict=True):
         same(ours.samples, alone.samples)
         same(ours.supervision, alone.supervision)
-        for own, one, place in zip(part, ours.trajectories, ours.mine.tolist(), strict=True):
+        for own, one, place in zip(part, ours.trajectories, ours.local_indices.tolist(), strict=True):
             assert own.rollout is one.rollout is ordered[place].rollout
             assert one.weight == alone.trajectories[place].weight
             assert torch.equal(one.advantages, alone.trajectories[place].advantages)  # type: ignore[arg-type]
-    marked = [(ours.mine, {"tokens": ours.mine.double()}) for ours in together]
-    assert spread(marked)["tokens"].tolist() == list(range(len(ordered)))
+    marked = [(ours.local_indices, {"tokens": ours.local_indices.double()}) for ours in together]
+    assert merge_values(marked)["tokens"].tolist() == list(range(len(ordered)))
 
 
 FOUR_GROUPS = [
@@ -151,7 +151,7 @@ def test_merged_samples_go_back_to_their_parts() -> None:
     """Groups 0 and 2 on one process, 1 on the other, whose two samples stand between those of the first."""
     parts = in_parts(FOUR_GROUPS[:9], [0, 0, 0, 1, 1, 0, 0, 0, 0])
     samples = [supervised(part).samples for part in parts]
-    whole, places = merged(samples)
+    whole, places = merge_samples(samples)
     assert [place.tolist() for place in places] == [[0, 1, 2, 5, 6, 7, 8], [3, 4]]
     for part, place in zip(samples, places, strict=True):
         for field in fields(StepSamples):
@@ -159,13 +159,13 @@ def test_merged_samples_go_back_to_their_parts() -> None:
             picked = column[place] if isinstance(column, Tensor) else tuple(column[index] for index in place.tolist())
             assert torch.equal(picked, own) if isinstance(own, Tensor) else picked == own, field.name
     values = [{"tokens": part.lengths.double()} for part in samples]
-    assert torch.equal(spread(list(zip(places, values, strict=True)))["tokens"], whole.lengths.double())
+    assert torch.equal(merge_values(list(zip(places, values, strict=True)))["tokens"], whole.lengths.double())
 
 
-def test_spread_by_hand() -> None:
+def test_merged_values_by_hand() -> None:
     first = (torch.tensor([2, 0]), {"a": torch.tensor([20.0, 0.0]), "b": torch.tensor([1, 2])})
     second = (torch.tensor([1]), {"a": torch.tensor([10.0]), "b": torch.tensor([3])})
-    assert {name: column.tolist() for name, column in spread([first, second]).items()} == {
+    assert {name: column.tolist() for name, column in merge_values([first, second]).items()} == {
         "a": [0.0, 10.0, 20.0],
         "b": [2, 3, 1],
     }

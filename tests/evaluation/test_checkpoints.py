@@ -91,7 +91,7 @@ def test_a_run_without_a_checkpoint_is_refused_by_its_own_key(tmp_path: Path) ->
         (["./nowhere"], r"\./nowhere: no such folder"),
         (["runs/nowhere"], "runs/nowhere: no such folder"),
         (["nowhere/"], "nowhere/: no such folder"),
-        (["EMPTY"], r"holds no config\.json"),
+        (["EMPTY"], r"no config\.json there"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, given: list[str], message: str) -> None:

@@ -29,7 +29,7 @@ def test_a_task_of_lmms_eval_says_which_metric_counts() -> None:
     [
         (["uniopd_aime42"], "uniopd_aime42: no such task; did you mean uniopd_aime2"),
         (["uniopd_aime24", "uniopd_aime24"], "given twice"),
-        (["chartqa:relaxed_overall:7"], "is 1 or 100, not 7"),
+        (["chartqa:relaxed_overall:7"], "must be 1 or 100, not 7"),
     ],
 )
 def test_what_is_no_task_is_refused(names: list[str], message: str) -> None:

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from uniopd_mm.evaluation.comparison import compare
 from uniopd_mm.evaluation.pictures import pictures, write_pictures
-from uniopd_mm.evaluation.radar import checkpoint_name, names_in_a_row, radar, radii
+from uniopd_mm.evaluation.radar import checkpoint_name, legend_columns, radar, radii
 from uniopd_mm.evaluation.records import Paper, Score
 from uniopd_mm.types import UserError
 
@@ -100,7 +100,7 @@ def test_radii_by_hand() -> None:
 def test_long_names_keep_their_end_and_their_legend_its_room() -> None:
     name = checkpoint_name("runs/a_name_of_forty_letters_or_even_more/step_50")
     assert len(name) == 32 and name.startswith("…") and name.endswith("/step_50")
-    assert names_in_a_row([name, "b"]) == 2 and names_in_a_row(["a", "b"]) == 3
+    assert legend_columns([name, "b"]) == 2 and legend_columns(["a", "b"]) == 3
 
 
 def test_names_are_no_formulas_and_any_letter_may_be_in_them() -> None:

@@ -100,8 +100,8 @@ def test_one_task_and_what_came_of_it(model: EngineModel, recorder: Recorder, ro
     ((prompts, num_samples, sampling),) = recorder.calls
     assert (len(prompts), num_samples, sampling.max_new_tokens, sampling.temperature) == (3, 2, 7, 1.0)
     assert (run.num_questions, run.num_expected, run.num_samples) == (3, 3, 2)
-    assert run.answered.num_responses == 6 and run.answered.unreadable == ()
-    assert run.answered.response_tokens <= 6 * 7
+    assert run.stats.num_responses == 6 and run.stats.unreadable == ()
+    assert run.stats.response_tokens <= 6 * 7
     assert run.results["score,none"] == 0.0 and run.results["unknown,none"] == 0
     assert [sample["target"] for sample in run.samples] == ROWS["answer"]
     assert [len(sample["resps"][0]) for sample in run.samples] == [2, 2, 2]
@@ -115,9 +115,9 @@ def test_the_same_task_again_and_another_after_it(
     aime = load_task("uniopd_aime24", data_root=root, num_samples=2, max_new_tokens=5)
     first, again = run_task(model, aime), run_task(model, aime)
     assert [sample["resps"] for sample in first.samples] == [sample["resps"] for sample in again.samples]
-    assert first.answered == again.answered
+    assert first.stats == again.stats
     run = run_task(model, picture_task(tmp_path))
-    assert (run.num_questions, run.answered.num_responses, run.num_samples) == (2, 2, 1)
+    assert (run.num_questions, run.stats.num_responses, run.num_samples) == (2, 2, 1)
     assert recorder.calls[-1][2].stop_strings == ()  # lmms-eval has put in "\n\n"
     lengths = [len(sample["filtered_resps"][0]) for sample in run.samples]
     assert run.results["length,none"] == sum(lengths) / 2
@@ -126,7 +126,7 @@ def test_the_same_task_again_and_another_after_it(
 def test_fault_6_a_limit_holds_for_one_task_alone(model: EngineModel, root: Path, tmp_path: Path) -> None:
     aime = load_task("uniopd_aime24", data_root=root, num_samples=1, max_new_tokens=2)
     limited = run_task(model, aime, limit=1)
-    assert (limited.num_questions, limited.num_expected, limited.answered.num_responses) == (1, 1, 1)
+    assert (limited.num_questions, limited.num_expected, limited.stats.num_responses) == (1, 1, 1)
     assert run_task(model, picture_task(tmp_path)).num_questions == 2
     whole = run_task(model, aime)
     assert (whole.num_questions, whole.num_expected) == (3, 3)
@@ -188,7 +188,7 @@ def test_unreadable_questions_are_told_and_the_task_is_finished(
     task = picture_task(tmp_path)
     model.max_prompt_tokens = 1
     run = run_task(model, task)
-    assert [skip.where for skip in run.answered.unreadable] == ["pictures/0", "pictures/1"]
+    assert [skip.where for skip in run.stats.unreadable] == ["pictures/0", "pictures/1"]
     assert run.num_questions == 2 and run.results["length,none"] == 0.0
 
 
@@ -236,7 +236,7 @@ def test_a_task_that_is_not_there_is_named_with_those_like_it() -> None:
 
 
 def test_a_group_of_upstream_is_refused() -> None:
-    with pytest.raises(UserError, match=r"task mmmu: it is a (group|tag) of several tasks; name each of them"):
+    with pytest.raises(UserError, match=r"task mmmu: it is a (group|tag) of several tasks; name its tasks instead"):
         load_task("mmmu")
 
 
@@ -262,7 +262,7 @@ def test_an_upstream_task_reads_from_the_root_too(tmp_path: Path, model: EngineM
     datasets.Dataset.from_dict(rows, features=features).to_parquet(file)
     run = run_task(model, load_task("ai2d", data_root=tmp_path))
     assert run.num_questions == run.num_expected == 1
-    assert run.answered.response_tokens <= 16  # what upstream's YAML allows
+    assert run.stats.response_tokens <= 16  # what upstream's YAML allows
 
 
 def test_data_that_cannot_be_loaded_are_named_with_the_remedy(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_samples_that_are_cut_off_or_gone_are_noticed(tmp_path: Path) -> None:
     done = write(tmp_path)
     whole = (tmp_path / SAMPLES).read_bytes()
     (tmp_path / SAMPLES).write_bytes(whole[:-3])
-    assert "not what was written" in str(stored(done).problem)
+    assert "changed since it was written" in str(stored(done).problem)
     (tmp_path / SAMPLES).unlink()
     assert "damaged" in str(stored(done).problem)
 
@@ -93,11 +93,11 @@ def test_another_value_or_other_results_of_lmms_eval_are_noticed(tmp_path: Path)
     done = write(tmp_path)
     text = (tmp_path / SCORE).read_text()
     (tmp_path / SCORE).write_text(text.replace("62.5", "92.5"))
-    assert f"{SCORE}: not what was written" in str(stored(done).problem)
+    assert f"{SCORE}: changed since it was written" in str(stored(done).problem)
     (tmp_path / SCORE).write_text(text)
     assert stored(done).done
     (tmp_path / RESULTS).write_text("{}")
-    assert f"{RESULTS}: not what was written" in str(stored(done).problem)
+    assert f"{RESULTS}: changed since it was written" in str(stored(done).problem)
     (tmp_path / RESULTS).unlink()
     assert "damaged" in str(stored(done).problem)
 

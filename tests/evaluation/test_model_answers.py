@@ -12,8 +12,8 @@ pytest.importorskip("lmms_eval")
 
 from model_parts import GREEDY, SAMPLED, SPLIT, TASK, Recorder, asking, requests_of, serve, texts, write_text_model
 
-from uniopd_mm.evaluation.engine_model import Answered, EngineModel
-from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.evaluation.engine_model import EngineModel, ResponseStats
+from uniopd_mm.evaluation.model_loading import load_engine_model
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
@@ -48,14 +48,14 @@ def test_repeated_requests_are_one_prompt_with_several_responses(model: EngineMo
     assert (len(prompts), num_samples, sampling.temperature, sampling.max_new_tokens) == (4, 3, 1.0, 6)
     assert [prompt.sample.sample_id for prompt in prompts] == [f"{TASK}/{index}" for index in range(4)]
     assert len(set(texts(results))) > 8  # twelve responses of an untrained model
-    assert model.answered.num_responses == 12
+    assert model.stats.num_responses == 12
 
 
 def test_greedy_repeats_are_computed_once(model: EngineModel, recorder: Recorder) -> None:
     results = texts(model.generate_until(requests_of(GREEDY, range(2), repeats=3)))
     assert recorder.calls[0][1] == 1
     assert results[:3] == results[:1] * 3 and results[3:] == results[3:4] * 3
-    assert model.answered.num_responses == 6
+    assert model.stats.num_responses == 6
 
 
 def test_results_stand_where_their_requests_do_whatever_their_settings(model: EngineModel, recorder: Recorder) -> None:
@@ -91,8 +91,8 @@ def test_fault_9_responses_are_as_long_as_the_task_says(model: EngineModel) -> N
         results = model.generate_until(requests_of({**GREEDY, "max_new_tokens": limit}, range(4)))
         assert max(result.token_counts.output_tokens for result in results) <= limit
         lengths = [result.token_counts.output_tokens for result in results]
-        assert model.answered.response_tokens == sum(lengths)
-        assert model.answered.truncated == lengths.count(limit)
+        assert model.stats.response_tokens == sum(lengths)
+        assert model.stats.truncated == lengths.count(limit)
 
 
 def test_fault_9_stop_strings_end_a_response_and_are_cut_from_it(model: EngineModel) -> None:
@@ -101,7 +101,7 @@ def test_fault_9_stop_strings_end_a_response_and_are_cut_from_it(model: EngineMo
     model.reset()
     (cut,) = model.generate_until(requests_of({**GREEDY, "max_new_tokens": 24, "until": [stop]}, [0]))
     assert cut.text == whole[: whole.index(stop)] and stop not in cut.text
-    assert cut.token_counts.output_tokens < 24 and model.answered.truncated == 0
+    assert cut.token_counts.output_tokens < 24 and model.stats.truncated == 0
 
 
 def test_media_are_read(model: EngineModel, recorder: Recorder, samples: Sequence[Sample]) -> None:
@@ -109,7 +109,7 @@ def test_media_are_read(model: EngineModel, recorder: Recorder, samples: Sequenc
     assert len(model.generate_until(requests_of(GREEDY, range(3)))) == 3
     (prompts, _, _) = recorder.calls[0]
     assert [sorted(prompt.engine_media) for prompt in prompts] == [["image"], ["video"], []]
-    assert model.answered.unreadable == ()
+    assert model.stats.unreadable == ()
 
 
 def test_a_benchmarks_budgets_reach_the_decoder(
@@ -147,11 +147,11 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
     serve(model, [QUESTIONS[0], missing, QUESTIONS[2], broken])
     found = texts(model.generate_until(requests_of(GREEDY, range(4), repeats=2)))
     assert found == [*asked[:2], "", "", *asked[4:6], "", ""]
-    reasons = {skip.where: skip.reason for skip in model.answered.unreadable}
+    reasons = {skip.where: skip.reason for skip in model.stats.unreadable}
     assert reasons == {f"{TASK}/1": "/no/such.mp4: no such file", f"{TASK}/3": "KeyError: 'content'"}
-    assert model.answered.num_responses == 4
+    assert model.stats.num_responses == 4
     said = "".join(capsys.readouterr())
-    assert "2 of 4 questions cannot be asked" in " ".join(said.split())
+    assert "2 of 4 questions cannot be read" in " ".join(said.split())
 
 
 def test_a_task_that_would_end_the_program_is_one_question_less(model: EngineModel) -> None:
@@ -162,7 +162,7 @@ def test_a_task_that_would_end_the_program_is_one_question_less(model: EngineMod
 
     requests[0].arguments = ("", leaving, *requests[0].arguments[2:])
     assert texts(model.generate_until(requests))[0] == ""
-    assert model.answered.unreadable[0].reason == "SystemExit: video path does not exist"
+    assert model.stats.unreadable[0].reason == "SystemExit: video path does not exist"
 
 
 def test_a_prompt_that_is_too_long_is_not_asked(model: EngineModel) -> None:
@@ -171,12 +171,12 @@ def test_a_prompt_that_is_too_long_is_not_asked(model: EngineModel) -> None:
     serve(model, [QUESTIONS[0], asking("Why? " * 40)])
     answers = texts(model.generate_until(requests_of(GREEDY, range(2))))
     assert answers[0] and not answers[1]
-    assert f"at most {longest} can be read" in model.answered.unreadable[0].reason
+    assert f"at most {longest} can be read" in model.stats.unreadable[0].reason
 
 
 def test_questions_are_counted_as_they_are_answered(model: EngineModel) -> None:
     told: list[int] = []
-    model.advanced = told.append
+    model.on_progress = told.append
     serve(model, [*QUESTIONS, asking("?", {"type": "audio", "url": "/a.wav"})])
     model.generate_until(requests_of(SAMPLED, range(5), repeats=2))
     assert sum(told) == 5 and len(told) > 2
@@ -206,28 +206,28 @@ def test_cleaning_up_leaves_a_live_student_alone(model: EngineModel, backbone: B
 
 def test_reset_begins_to_count_anew(model: EngineModel) -> None:
     model.generate_until(requests_of(GREEDY, range(2)))
-    before = model.answered
+    before = model.stats
     model.reset()
-    assert model.answered == Answered() and before == replace(before, num_responses=2)
+    assert model.stats == ResponseStats() and before == replace(before, num_responses=2)
 
 
 def test_other_requests_are_refused(model: EngineModel) -> None:
     requests = requests_of(GREEDY, [0])
-    with pytest.raises(UserError, match=f"{TASK}: output_type=generate_until: these models answer generate_until only"):
+    with pytest.raises(UserError, match=f"{TASK}: output_type=generate_until: .* support only generate_until"):
         model.loglikelihood(requests)
 
 
 def test_a_text_only_model_reads_text_only(tmp_path: Any) -> None:
-    model = open_model("hf", write_text_model(tmp_path))
+    model = load_engine_model("hf", write_text_model(tmp_path))
     serve(model, [QUESTIONS[0], asking("How many?", picture())])
     answers = texts(model.generate_until(requests_of(GREEDY, range(2))))
     assert answers[0] and answers[1] == ""
-    assert "reads text only" in model.answered.unreadable[0].reason
+    assert "reads text only" in model.stats.unreadable[0].reason
     assert model.task_dict[TASK][SPLIT]
 
 
 def test_evaluation_in_bfloat16_has_weights_in_bfloat16(checkpoint: str) -> None:
-    model = open_model("hf", checkpoint, dtype="bfloat16")
+    model = load_engine_model("hf", checkpoint, dtype="bfloat16")
     assert isinstance(model.engine, HFRollout)
     assert {parameter.dtype for parameter in model.engine.backbone.parameters()} == {torch.bfloat16}
     serve(model, [asking("How many?", picture())])
@@ -236,9 +236,9 @@ def test_evaluation_in_bfloat16_has_weights_in_bfloat16(checkpoint: str) -> None
 
 def test_what_cannot_be_opened_is_refused(checkpoint: str) -> None:
     with pytest.raises(UserError, match=r"engine=sglang: no such engine; choose hf or vllm"):
-        open_model("sglang", checkpoint)
+        load_engine_model("sglang", checkpoint)
     with pytest.raises(UserError, match=r"dtype=float16: no such dtype; choose bfloat16 or float32"):
-        open_model("hf", checkpoint, dtype="float16")
+        load_engine_model("hf", checkpoint, dtype="float16")
 
 
 def _sample(messages: Any) -> Sample:

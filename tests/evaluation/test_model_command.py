@@ -18,7 +18,7 @@ from model_parts import GREEDY, asking, requests_of, serve, texts
 
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.lmms_model import UniopdHF, UniopdVLLM
-from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.evaluation.model_loading import load_engine_model
 from uniopd_mm.evaluation.tasks import load_task
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.types import UserError
@@ -64,7 +64,7 @@ def test_the_commands_table_is_that_of_the_same_run_in_process(
 
     monkeypatch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path / "cache"))
     task = load_task("uniopd_aime24", data_root=tmp_path, max_new_tokens=6)
-    run = run_task(open_model("hf", checkpoint, seed=3), task)
+    run = run_task(load_engine_model("hf", checkpoint, seed=3), task)
     assert [sample["resps"] for sample in samples] == [sample["resps"][0] for sample in run.samples]
     assert len(samples[0]["resps"]) == 32
     assert found["results"]["uniopd_aime24"]["score,none"] == run.results["score,none"]
@@ -94,9 +94,7 @@ def test_the_command_lines_batch_size_of_one_serialises_nothing(checkpoint: str)
 
 
 def test_unknown_arguments_are_refused_with_the_choices(checkpoint: str) -> None:
-    with pytest.raises(
-        UserError, match=r"max_pixel=5: no such parameter; the processor takes enable_thinking, max_pixels"
-    ):
+    with pytest.raises(UserError, match=r"max_pixel=5: no such parameter; choose from enable_thinking, max_pixels"):
         from_arguments(f"pretrained={checkpoint},max_pixel=5")
     with pytest.raises(UserError, match=r"pretrained=/no/such: processor path"):
         from_arguments("pretrained=/no/such")
@@ -118,5 +116,5 @@ def test_no_score_is_printed_for_questions_that_were_not_asked(checkpoint: str) 
     serve(model, [asking("Which way?", {"type": "video", "url": "/no/such.mp4"}), asking("Why?")])
     assert texts(model.generate_until(requests_of(GREEDY, [0, 1])))[0] == ""
     model.reset()
-    with pytest.raises(UserError, match=r"no question can be asked; the first: some_task/0: /no/such\.mp4"):
+    with pytest.raises(UserError, match=r"no question can be read; the first: some_task/0: /no/such\.mp4"):
         model.generate_until(requests_of(GREEDY, [0]))

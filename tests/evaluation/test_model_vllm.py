@@ -14,7 +14,7 @@ from PIL import Image
 from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.lmms_model import UniopdVLLM
-from uniopd_mm.evaluation.opening import open_model
+from uniopd_mm.evaluation.model_loading import load_engine_model
 
 OPTIONS = VLLMOptions(dtype="float32", enforce_eager=True, kv_cache_mb=64, max_model_len=256)
 PICTURE = {"type": "image", "url": Image.linear_gradient("L").convert("RGB").resize((64, 96))}
@@ -27,7 +27,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def model(checkpoint: str) -> EngineModel:
-    return open_model("vllm", checkpoint, options=OPTIONS)
+    return load_engine_model("vllm", checkpoint, options=OPTIONS)
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def asked(model: EngineModel) -> EngineModel:
 
 
 def test_greedy_answers_are_those_of_transformers(asked: EngineModel, checkpoint: str) -> None:
-    other = serve(open_model("hf", checkpoint), QUESTIONS)
+    other = serve(load_engine_model("hf", checkpoint), QUESTIONS)
     requests = requests_of(GREEDY, range(3), repeats=2)
     assert texts(asked.generate_until(requests)) == texts(other.generate_until(requests))
-    assert asked.answered == other.answered
+    assert asked.stats == other.stats
 
 
 def test_fault_9_token_limits_and_stop_strings_are_the_tasks(asked: EngineModel) -> None:
@@ -65,7 +65,7 @@ def test_a_prompt_that_vllm_has_no_room_for_is_named_and_the_rest_goes_on(asked:
     serve(asked, [QUESTIONS[0], asking("Why? " * 400)])
     answers = texts(asked.generate_until(requests_of(GREEDY, range(2))))
     assert answers[0] and not answers[1]
-    assert "at most 255 can be read" in asked.answered.unreadable[0].reason
+    assert "at most 255 can be read" in asked.stats.unreadable[0].reason
 
 
 def test_a_text_only_model_from_the_command_lines_arguments(tmp_path: Path) -> None:
@@ -76,5 +76,5 @@ def test_a_text_only_model_from_the_command_lines_arguments(tmp_path: Path) -> N
     assert model.max_prompt_tokens == 1023
     serve(model, [QUESTIONS[0], QUESTIONS[2]])
     requests = requests_of(GREEDY, range(2))
-    other = serve(open_model("hf", path), [QUESTIONS[0], QUESTIONS[2]])
+    other = serve(load_engine_model("hf", path), [QUESTIONS[0], QUESTIONS[2]])
     assert texts(model.generate_until(requests)) == texts(other.generate_until(requests))

@@ -88,13 +88,13 @@ def test_responses_are_shown_with_their_scores() -> None:
     ]
     page = _Page(render(_scores(), {}, samples=samples))
     assert "score [0.0, 1.0]" in page.texts["span"]
-    assert page.texts["pre"][:3] == ["1 + 1?", "It is 3.", "right: 2"]
-    assert page.texts["pre"][3].endswith("the end") and "[... 3007 letters ...]" in page.texts["pre"][3]
+    assert page.texts["pre"][:3] == ["1 + 1?", "It is 3.", "expected: 2"]
+    assert page.texts["pre"][3].endswith("the end") and "[... 3007 characters ...]" in page.texts["pre"][3]
 
 
 def test_settings_are_in_the_tables_order() -> None:
     lines = settings_lines(_scores())
-    assert [(line.benchmark, line.asked, line.value) for line in lines] == [
+    assert [(line.benchmark, line.size, line.value) for line in lines] == [
         ("x", "100 × 1", "40.0 ± 1.0"),
         ("y", "100 × 1", "20.0 ± 1.0*"),
         ("z", "100 × 1", "failed"),

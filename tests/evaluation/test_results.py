@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented_scores import score
 
-from uniopd_mm.evaluation.records import Paper, Score, Status, SuiteTask
+from uniopd_mm.evaluation.records import Paper, ResponseStats, Score, Status, SuiteTask
 from uniopd_mm.evaluation.results import (
     departures,
     difference,
@@ -30,16 +30,12 @@ from uniopd_mm.types import Skip, UserError
 _OURS = SuiteTask(task="uniopd_aime24", title="AIME 2024", domain="math", paper=Paper(uni_opd=63.3))
 
 
-@dataclass(frozen=True)
-class _Answered:
-    truncated: int = 2
-    response_tokens: int = 1000
-    unreadable: tuple[Skip, ...] = ()
+_STATS = ResponseStats(num_responses=120, truncated=2, response_tokens=1000)
 
 
 def _score_of(results: Mapping[str, Any], task: SuiteTask = _OURS, **changes: Any) -> Score:
     """Of 30 questions with 4 responses each."""
-    known = {"checkpoint": "a", "status": Status.DONE, "num_questions": 30, "num_samples": 4, "answered": _Answered()}
+    known = {"checkpoint": "a", "status": Status.DONE, "num_questions": 30, "num_samples": 4, "stats": _STATS}
     return score_of(results, task, **{**known, **changes})
 
 
@@ -129,7 +125,7 @@ def test_a_missing_file_and_another_schema_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"results\.json: not the results of a sweep \(FileNotFoundError"):
         read_results(tmp_path / "results.json")
     (tmp_path / "results.json").write_text('{"schema": 2, "scores": [], "manifest": {}}')
-    with pytest.raises(UserError, match="schema 2, and this version reads 1"):
+    with pytest.raises(UserError, match="schema 2, but this version reads 1"):
         read_results(tmp_path / "results.json")
 
 
@@ -198,7 +194,7 @@ def test_our_results_become_a_score() -> None:
     made = _score_of(
         results,
         status=Status.INCOMPLETE,
-        answered=_Answered(unreadable=unreadable),
+        stats=replace(_STATS, unreadable=unreadable),
         contaminated=0,
         seconds=12.5,
         settings={"temperature": 1.0},
@@ -272,15 +268,15 @@ def test_a_filter_is_found_whatever_its_name() -> None:
 
 
 def test_a_missing_metric_names_those_that_are_there() -> None:
-    with pytest.raises(ValueError, match="uniopd_aime24: 'score' is not among its metrics; there are: accuracy,none"):
+    with pytest.raises(ValueError, match=r"uniopd_aime24: 'score' is not one of its metrics; .* are: accuracy,none"):
         _score_of({"accuracy,none": 1.0, "accuracy_stderr,none": 0.1, "alias": "x"})
-    with pytest.raises(ValueError, match="there are: none at all"):
+    with pytest.raises(ValueError, match="the metrics are: none"):
         _score_of({})
 
 
 @pytest.mark.parametrize("value", ["N/A", math.nan, None, []])
 def test_a_value_that_is_no_number_is_no_score(value: Any) -> None:
-    with pytest.raises(ValueError, match="which is no number"):
+    with pytest.raises(ValueError, match="which is not a number"):
         _score_of({"score,none": value})
 
 

@@ -13,7 +13,7 @@ from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation import sweep
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job, Limits
-from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
+from uniopd_mm.evaluation.protocol import Failed, Finished, ModelSpec, ProgressReport, Ready
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.evaluation.sweep import Sweep, Worker, WorkerLost
 
@@ -33,8 +33,8 @@ def jobs(*checkpoints: Checkpoint, tasks: int = 3) -> list[Job]:
     ]
 
 
-def opening(checkpoint: Checkpoint) -> Opening:
-    return Opening(
+def spec_of(checkpoint: Checkpoint) -> ModelSpec:
+    return ModelSpec(
         path=checkpoint.path,
         engine="hf",
         dtype=None,
@@ -61,14 +61,14 @@ class Scripted:
         self.alive += 1
         return self
 
-    def send(self, message: Opening | Job) -> None:
-        if isinstance(message, Opening):
+    def send(self, message: ModelSpec | Job) -> None:
+        if isinstance(message, ModelSpec):
             self.started.append(message.path)
             self.coming = self.loads(message.path)
         else:
             self.coming = self.does(message)
 
-    def answer(self, deadline: float | None = None) -> object:
+    def receive(self, deadline: float | None = None) -> object:
         if isinstance(self.coming, Exception):
             raise self.coming
         return self.coming
@@ -81,8 +81,8 @@ class Scripted:
 
 def swept(monkeypatch: pytest.MonkeyPatch, worker: Scripted, todo: list[Job]) -> dict[tuple[str, str], str]:
     monkeypatch.setattr(sweep, "Worker", worker)
-    openings = {checkpoint.name: opening(checkpoint) for checkpoint in (GOOD, BAD)}
-    failures = Sweep(jobs=todo, openings=openings, slots=[None], logs=Path("logs")).run()
+    specs = {checkpoint.name: spec_of(checkpoint) for checkpoint in (GOOD, BAD)}
+    failures = Sweep(jobs=todo, specs=specs, slots=[None], logs=Path("logs")).run()
     assert worker.alive == 0
     return failures
 
@@ -100,7 +100,7 @@ def test_a_checkpoint_that_cannot_be_loaded_costs_two_tries_and_one_line_each(
     assert worker.started == ["/bad", "/bad", "/good"]
     said = capsys.readouterr().out
     assert said.count("bad cannot be loaded: no weights") == 2
-    assert "3 of its evaluations are left" in said
+    assert "3 of its evaluations are skipped" in said
 
 
 def test_loading_has_its_own_tries_beside_those_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +127,10 @@ def test_a_job_is_tried_twice_on_the_same_worker(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_task_that_answers_all_the_time_is_given_up_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = Scripted(loads, lambda job: Asked(questions=1, total=9))
+    worker = Scripted(loads, lambda job: ProgressReport(num_answered=1, total=9))
     monkeypatch.setattr(sweep, "Worker", worker)
     todo = Sweep(
-        jobs=jobs(GOOD, tasks=1), openings={"good": opening(GOOD)}, slots=[None], logs=Path(), task_minutes=0.0005
+        jobs=jobs(GOOD, tasks=1), specs={"good": spec_of(GOOD)}, slots=[None], logs=Path(), task_minutes=0.0005
     )
     assert list(todo.run().values()) == ["it took longer than task_minutes"]
 
@@ -144,8 +144,8 @@ def test_two_slots_share_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
         return Finished()
 
     monkeypatch.setattr(sweep, "Worker", lambda gpus, log: Scripted(loads, does)(gpus, log))
-    openings = {checkpoint.name: opening(checkpoint) for checkpoint in (GOOD, BAD)}
-    todo = Sweep(jobs=jobs(GOOD, BAD), openings=openings, slots=["0", "1"], logs=Path())
+    specs = {checkpoint.name: spec_of(checkpoint) for checkpoint in (GOOD, BAD)}
+    todo = Sweep(jobs=jobs(GOOD, BAD), specs=specs, slots=["0", "1"], logs=Path())
     assert {name for name, _ in todo.run()} == {"bad"}
 
 
@@ -170,22 +170,22 @@ def test_the_end_of_a_worker_is_noticed_though_its_child_lives_and_the_child_end
     stub: Callable[[str], Worker],
 ) -> None:
     worker = stub("dies and leaves a child")
-    child = worker.answer()
+    child = worker.receive()
     with pytest.raises(WorkerLost, match="ended with status 3"):
-        worker.answer()
+        worker.receive()
     worker.kill()
     assert ended(int(str(child)))
 
 
 def test_a_silent_worker_is_given_up_in_time(stub: Callable[[str], Worker]) -> None:
     with pytest.raises(WorkerLost, match="task_minutes"):
-        stub("sleeps").answer(time.monotonic() + 0.1)
+        stub("sleeps").receive(time.monotonic() + 0.1)
 
 
 def test_a_worker_hears_nothing_of_the_keyboard(stub: Callable[[str], Worker]) -> None:
     """An interrupt goes to the group of the terminal, and the sweep ends its workers itself."""
     worker = stub("talks")
-    worker.answer()
+    worker.receive()
     assert os.getsid(worker._process.pid) == worker._process.pid
 
 

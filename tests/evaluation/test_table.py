@@ -67,7 +67,7 @@ def test_means_by_hand() -> None:
         ("code, mean of 2", "70.0", "80.0", "-10.0"),
         ("all, mean of 4", "45.0", "60.0 (3)", "-10.0 (3)"),
     ]
-    assert "(n): a mean over n of them only, which the paper has figures of" in sweep_table(scores).notes
+    assert "(n): a mean over only n of them, for which the paper has figures" in sweep_table(scores).notes
 
 
 def test_means_are_over_what_every_checkpoint_has() -> None:
@@ -79,7 +79,7 @@ def test_means_are_over_what_every_checkpoint_has() -> None:
     ]
     table = sweep_table(scores)
     assert _cells(table)[-1] == ("all, mean of 1 of 2", "10.0 ± 1.0", "20.0 ± 1.0", "+10.0")
-    assert "means are over what every checkpoint has; they leave out: y" in table.notes
+    assert "means are over benchmarks that every checkpoint has; left out: y" in table.notes
     assert "failed: it ran out of memory: y (b)" in table.notes
 
 
@@ -122,11 +122,11 @@ def test_marks_and_their_footnotes() -> None:
         "*: 8 of 30 questions; 4 of 32 responses: limited, short",
         "*: incomplete: gaps",
         "-: not applicable: it reads no image: eyes",
-        "failed: no reason was given: broken",
-        "could not be asked and count as wrong: gaps 2 of 100 questions",
-        "could not be judged and count as wrong: cut 3 of 400 responses",
+        "failed: no reason given: broken",
+        "could not be read and count as wrong: gaps 2 of 100 questions",
+        "could not be graded and count as wrong: cut 3 of 400 responses",
         "cut off at the token limit: cut 5 %",
-        "stand in the checkpoint's own training rollouts: cut 7 of 100 questions",
+        "also in the checkpoint's training prompts: cut 7 of 100 questions",
     )
 
 
@@ -134,13 +134,13 @@ def test_footnotes_name_checkpoints_unless_it_is_so_of_all() -> None:
     alike = [score(name, "uniopd_x", unknown=1) for name in ("a", "b")]
     other = [score("a", "uniopd_y", unknown=2), score("b", "uniopd_y")]
     notes = sweep_table([*alike, *other]).notes
-    assert "could not be judged and count as wrong: x 1 of 100 responses, y (a) 2 of 100 responses" in notes
-    assert "minus Uni-OPD: b, the last checkpoint" in notes
+    assert "could not be graded and count as wrong: x 1 of 100 responses, y (a) 2 of 100 responses" in notes
+    assert "minus Uni-OPD: the last checkpoint, b, minus the paper's Uni-OPD" in notes
 
 
 def test_what_was_not_asked_is_blank_and_named() -> None:
     table = sweep_table([score("a", "uniopd_x"), score("a", "uniopd_y"), score("b", "uniopd_x")])
-    assert _cells(table)[1][2] == "" and "not asked: y (b)" in table.notes
+    assert _cells(table)[1][2] == "" and "not evaluated: y (b)" in table.notes
 
 
 def test_no_checkpoint_finished() -> None:
@@ -160,7 +160,7 @@ def test_nothing_at_all() -> None:
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_a_value_that_is_no_number_is_a_failure(value: float | None) -> None:
     assert cell_of(score(value=value)) == "failed"
-    assert "failed: the value is no number: aime24" in sweep_table([score(value=value)]).notes
+    assert "failed: the value is not a number: aime24" in sweep_table([score(value=value)]).notes
 
 
 def test_an_error_that_is_no_number_is_left_out() -> None:

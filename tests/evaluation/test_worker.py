@@ -13,7 +13,7 @@ from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job, Limits
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.evaluation.tasks import require_metric
-from uniopd_mm.evaluation.worker import _reason, departed, unreadable_kinds
+from uniopd_mm.evaluation.worker import _reason, run_departures, unsupported_kinds
 from uniopd_mm.types import UserError
 
 WORDS = [{"role": "user", "content": "How many?"}]
@@ -52,17 +52,17 @@ def seeing(*binding: str) -> Any:
 def test_a_model_without_eyes_is_asked_nothing_about_pictures(
     binding: tuple[str, ...], questions: list[Any], unseen: set[str]
 ) -> None:
-    assert unreadable_kinds(seeing(*binding), Asking(questions), len(questions)) == unseen
+    assert unsupported_kinds(seeing(*binding), Asking(questions), len(questions)) == unseen
 
 
 def test_only_the_questions_that_are_asked_count() -> None:
-    assert unreadable_kinds(seeing(), Asking([WORDS, PICTURE]), 1) == set()
+    assert unsupported_kinds(seeing(), Asking([WORDS, PICTURE]), 1) == set()
 
 
 @pytest.mark.parametrize(("repeats", "marked"), [(1, ()), (2, ("2 responses only",))])
 def test_a_number_of_responses_that_a_task_does_not_take_is_no_departure(repeats: int, marked: tuple[str, ...]) -> None:
     run: Any = SimpleNamespace(num_samples=repeats, num_questions=4)
-    assert departed(limited(num_samples=2), run, {}) == marked
+    assert run_departures(limited(num_samples=2), run, {}) == marked
 
 
 def test_a_metric_that_a_task_lacks_is_named_before_it_is_asked_anything() -> None:
@@ -70,14 +70,14 @@ def test_a_metric_that_a_task_lacks_is_named_before_it_is_asked_anything() -> No
     task: Any = SimpleNamespace(config=SimpleNamespace(task="chartqa", metric_list=metrics))
     require_metric(task, "relaxed_human_split")
     require_metric(task, "relaxed_human_split,none")
-    with pytest.raises(UserError, match=r"chartqa has no metric score, but .* as chartqa:relaxed_overall:1"):
+    with pytest.raises(UserError, match=r"chartqa has no metric score, but .* choose one as chartqa:relaxed_overall:1"):
         require_metric(task, "score")
 
 
 def test_data_that_lack_questions_are_a_departure() -> None:
     run: Any = SimpleNamespace(num_samples=1, num_questions=4)
-    assert departed(limited(), run, {"questions": 2500}) == ("4 of 2500 questions",)
-    assert departed(limited(), run, {"questions": 4}) == departed(limited(), run, {}) == ()
+    assert run_departures(limited(), run, {"questions": 2500}) == ("4 of 2500 questions",)
+    assert run_departures(limited(), run, {"questions": 4}) == run_departures(limited(), run, {}) == ()
 
 
 def limited(**limits: int) -> Job:

@@ -125,7 +125,7 @@ def test_a_worker_that_dies_is_replaced(checkpoint: str, tmp_path: Path) -> None
         time.sleep(0.1)
     finished = command.wait()
     assert finished.status == 0, finished.out + finished.err
-    assert "tried once more" in finished.out
+    assert "trying once more" in finished.out
     assert scores(tmp_path)["uniopd_aime24"]["status"] == "done"
 
 

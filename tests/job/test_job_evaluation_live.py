@@ -91,7 +91,7 @@ def test_the_student_is_left_as_it_is(processor: QwenVLProcessor, backbone: Back
 
 @needs_lmms_eval
 def test_questions_that_cannot_be_asked_are_refused(processor: QwenVLProcessor, data_root: Path) -> None:
-    with pytest.raises(UserError, match=r"uniopd_aime24: no question can be asked; .*tokens"):
+    with pytest.raises(UserError, match=r"uniopd_aime24: no question can be read; .*tokens"):
         live(processor, data_root, max_prompt_tokens=3)(Scripted(processor, "cdot", "\\boxed{42}"), 0)
 
 

@@ -67,22 +67,22 @@ def test_system_prompt_and_thinking(qwen3: Checkpoint, text_folder: Path) -> Non
 
 @pytest.mark.parametrize("token", ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"])
 def test_text_that_spells_a_media_token_is_refused(qwen3: Checkpoint, text_folder: Path, token: str) -> None:
-    with pytest.raises(BadSample, match="place of a medium"):
+    with pytest.raises(BadSample, match="a media placeholder"):
         QwenVLProcessor(str(qwen3.folder)).encode(sample_of(image(PICTURE), f"what is {token}?"))
-    with pytest.raises(BadSample, match="place of a medium"):
+    with pytest.raises(BadSample, match="a media placeholder"):
         TextProcessor(str(text_folder)).encode(sample_of(f"what is {token}?"))
 
 
 def test_a_token_put_together_from_parts_is_refused(qwen3: Checkpoint) -> None:
     processor = QwenVLProcessor(str(qwen3.folder))
-    with pytest.raises(BadSample, match="place of a medium"):
+    with pytest.raises(BadSample, match="a media placeholder"):
         processor.encode(sample_of("<|image", "_pad|>", image(PICTURE)))
     assert len(processor.encode(sample_of("<|image", image(PICTURE), "_pad|>")).engine_media["image"]) == 1
 
 
 def test_other_bad_samples(qwen3: Checkpoint, text_folder: Path) -> None:
     processor = QwenVLProcessor(str(qwen3.folder))
-    with pytest.raises(BadSample, match="'audio'; this backbone reads image and video"):
+    with pytest.raises(BadSample, match="'audio' cannot be read; this backbone reads image and video"):
         processor.encode(sample_of(Media(kind="audio", source="a.wav"), "?"))
     with pytest.raises(BadSample, match=r"missing\.mp4: no such file"):
         processor.encode(sample_of(video("missing.mp4"), "?"))

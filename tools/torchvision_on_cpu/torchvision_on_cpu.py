@@ -1,9 +1,9 @@
-"""Lets a CUDA build of torchvision be imported beside a CPU build of torch.
+"""Lets a CUDA build of torchvision be imported with a CPU build of torch.
 
-PyPI has no CPU build of torchvision. The CUDA build, beside torch+cpu, fails at import with `operator torchvision::nms
-does not exist`, since its compiled operators cannot be loaded. Nothing in this project calls those operators, so their
-schemas are declared just before torchvision is imported. A `.pth` file runs `install()` in every Python process of the
-environment (inference engines inspect model classes in subprocesses).
+PyPI has no CPU build of torchvision. With torch+cpu, the CUDA build fails at import with
+`operator torchvision::nms does not exist`, because its compiled operators cannot be loaded. Nothing in this project
+calls these operators, so their schemas are declared just before torchvision is imported. A `.pth` file runs `install()`
+in every Python process of the environment, because inference engines inspect model classes in subprocesses.
 """
 
 import sys
@@ -15,11 +15,11 @@ SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-library = None  # torch drops the operators when the Library object dies, so the module keeps it.
+library = None  # keeps a reference, because torch drops the operators with the Library object
 
 
 class DeclareOperators(MetaPathFinder):
-    """Declares the missing operators at the first import of torchvision, then steps aside."""
+    """Declares the missing operators at the first import of torchvision, then removes itself."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
         if fullname == "torchvision":

@@ -27,7 +27,7 @@ from uniopd_mm.cli.arguments import Arguments, read_arguments
 from uniopd_mm.cli.errors import explained
 from uniopd_mm.cli.groups import CONFIGS, composed_groups, documented_keys
 from uniopd_mm.cli.help import help_text
-from uniopd_mm.cli.overrides import hydra_overrides, vocabulary
+from uniopd_mm.cli.overrides import Vocabulary, hydra_overrides, vocabulary
 from uniopd_mm.config import resolvers
 from uniopd_mm.types import UserError
 
@@ -37,10 +37,12 @@ REFUSED, INTERRUPTED = 2, 130  # exit statuses
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One job of a command: its overrides, and the folder that it wrote, None where it was refused."""
+    """One job of a command that ended. `folder` is what it wrote, None where it was refused; `error` says why."""
 
+    config: Any
     overrides: tuple[str, ...]
     folder: Path | None
+    error: str = ""
 
 
 @final
@@ -123,39 +125,42 @@ def _run(command: Command, arguments: Arguments) -> None:
     logging.getLogger("hydra").addHandler(logging.NullHandler())  # its errors are raised too
     threading.excepthook = _thread_failed
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them and exiting with 1
-    refused: list[str] = []
     jobs: list[Job] = []
 
     @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command.name)
     def main(config: DictConfig) -> None:
-        given = list(HydraConfig.get().overrides.task)
-        folder = None
-        try:
-            folder = command.run(OmegaConf.to_object(config), given)
-        except UserError as error:  # raised through Hydra it would be announced with a line of Hydra's own
-            refused.append(_in_job(str(error), given, multirun))
-        except OmegaConfBaseException as error:
-            refused.append(_in_job(explained(error, words, arguments.overrides), given, multirun))
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            refused.append(f"{error.filename or 'disk'}: {error.strerror}; free some space and try again")
-        jobs.append(Job(overrides=tuple(given), folder=folder))
+        jobs.append(_job(command, config, words, arguments))
 
     sys.argv[1:] = [*overrides, *Arguments(overrides=(), options=arguments.options).hydra_argv]
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        refused.append(explained(error, words, arguments.overrides))
-    if multirun and command.finish and jobs:
+        _stop(explained(error, words, arguments.overrides))
+    if multirun and command.finish and jobs and _is_main():
         command.finish(jobs)
-    if refused:
-        _stop("\n".join(dict.fromkeys(refused)))
+    if errors := [f"{' '.join(job.overrides)}: {job.error}" if multirun else job.error for job in jobs if job.error]:
+        _stop("\n".join(errors))
 
 
-def _in_job(message: str, overrides: Sequence[str], multirun: bool) -> str:
-    """Among several jobs, the one that was refused is named."""
-    return f"{' '.join(overrides)}: {message}" if multirun else message
+def _job(command: Command, config: DictConfig, words: Vocabulary, arguments: Arguments) -> Job:
+    """Run one job. What the user can mend is kept: raised through Hydra, a line of Hydra's own would announce it."""
+    overrides, folder, reason = tuple(HydraConfig.get().overrides.task), None, ""
+    try:
+        folder = command.run(OmegaConf.to_object(config), overrides)
+    except UserError as error:
+        reason = str(error)
+    except OmegaConfBaseException as error:
+        reason = explained(error, words, arguments.overrides)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        reason = f"{error.filename or 'disk'}: {error.strerror}; free some space and try again"
+    return Job(config=config, overrides=overrides, folder=folder, error=reason)
+
+
+def _is_main() -> bool:
+    """Of processes that a launcher started together, one speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
@@ -165,6 +170,6 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def _stop(message: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of processes that were launched together, one says it
+    if _is_main():
         print(f"error: {message}", file=sys.stderr)
     sys.exit(REFUSED)

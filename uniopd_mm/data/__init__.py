@@ -1,1 +1,1 @@
-"""From samples to batches: order, encoding, splitting, padding."""
+"""From samples to batches: order, encoding, splitting into micro-batches, padding."""

@@ -1,4 +1,4 @@
-"""Encoded prompts, kept while they fit: a later epoch, or the next validation, does not decode its media again."""
+"""A cache of encoded prompts: a later epoch, or the next validation, need not decode the same media again."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -12,11 +12,11 @@ from uniopd_mm.types import Prompt, Sample, Settings, Vocabulary
 
 @final
 class CachedProcessor:
-    """A processor that remembers the prompts used last.
+    """A processor that caches the most recently used prompts.
 
     Args:
-        processor: does the work. Its `encode` must depend on nothing but the sample.
-        max_bytes: of token and media tensors that are kept; 0 keeps nothing.
+        processor: encodes the prompts. Its `encode` must depend on nothing but the sample.
+        max_bytes: limit on the cached token and media tensors; 0 caches nothing.
     """
 
     def __init__(self, processor: Processor, max_bytes: int) -> None:
@@ -39,7 +39,7 @@ class CachedProcessor:
         prompt = self._prompts.get(key)
         if prompt is None:
             prompt = self.processor.encode(sample)
-            self._remember(key, prompt)
+            self._store(key, prompt)
         else:
             self._prompts.move_to_end(key)
         return prompt
@@ -59,7 +59,7 @@ class CachedProcessor:
     def save(self, folder: Path) -> None:
         self.processor.save(folder)
 
-    def _remember(self, key: tuple[str, str], prompt: Prompt) -> None:
+    def _store(self, key: tuple[str, str], prompt: Prompt) -> None:
         self._prompts[key] = prompt
         self._bytes += num_bytes(prompt)
         while self._bytes > self.max_bytes:
@@ -68,6 +68,6 @@ class CachedProcessor:
 
 
 def num_bytes(prompt: Prompt) -> int:
-    """Bytes of a prompt's tensors. What it holds for an engine is of the same order or shares their memory."""
+    """Bytes of a prompt's tensors. Its media for an engine are of similar size or share their memory."""
     tensors = (prompt.token_ids, *prompt.media.values(), *prompt.token_features.values())
     return sum(tensor.nbytes for tensor in tensors)

@@ -1,4 +1,4 @@
-"""Records into tensors: sequences padded on the right, media concatenated, per-token values beside their tokens."""
+"""Records to tensors: pads sequences, concatenates media, and aligns per-token values with their tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -17,12 +17,12 @@ Record = TypeVar("Record", TokenBatch, TeacherTokens, Batch)
 def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
     """Prompt + response of each rollout as one padded batch; the loss mask covers the response.
 
-    For L=2, R=1 beside L=1, R=3:  input_ids [[p p r 0], [p r r r]], loss_mask [[0 0 1 0], [0 1 1 1]].
+    With L=2, R=1 and L=1, R=3:  input_ids [[p p r 0], [p r r r]], loss_mask [[0 0 1 0], [0 1 1 1]].
     """
     prompts = [rollout.prompt for rollout in rollouts]
     masks = [loss_mask(rollout) for rollout in rollouts]
     return TokenBatch(
-        input_ids=_pad([_joined(r.prompt.token_ids, r.response_ids) for r in rollouts], pad_id),
+        input_ids=_pad([torch.cat([r.prompt.token_ids, r.response_ids]) for r in rollouts], pad_id),
         attention_mask=_pad([torch.ones_like(mask) for mask in masks], False),
         loss_mask=_pad(masks, False),
         media=concatenate_media(prompts),
@@ -31,19 +31,19 @@ def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
 
 
 def collate(trajectories: Sequence[Trajectory], pad_id: int) -> Batch:
-    """The batch of an update. A trajectory that somebody failed to score is masked whole."""
+    """The batch of an update. A trajectory that a teacher failed to score is masked entirely."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     tokens = collate_rollouts(rollouts, pad_id)
     teachable = [trajectory.teachable for trajectory in trajectories]
     mask = tokens.loss_mask & torch.tensor(teachable)[:, None]
-    taught = list(compress(trajectories, teachable))
-    scores = [trajectory.scores for trajectory in taught if isinstance(trajectory.scores, TeacherScores)]
+    scored = list(compress(trajectories, teachable))
+    scores = [trajectory.scores for trajectory in scored if isinstance(trajectory.scores, TeacherScores)]
     return Batch(
         tokens=replace(tokens, loss_mask=mask),
-        advantages=align(mask, [_advantages(trajectory) for trajectory in taught]),
-        old_logprobs=align(mask, [trajectory.rollout.logprobs for trajectory in taught]),
-        teacher_logprobs=align(mask, [entry.logprobs for entry in scores]) if len(scores) == len(taught) else None,
-        teacher_tokens=_teacher_tokens(scores if len(scores) == len(taught) else ()),
+        advantages=align(mask, [_advantages(trajectory) for trajectory in scored]),
+        old_logprobs=align(mask, [trajectory.rollout.logprobs for trajectory in scored]),
+        teacher_logprobs=align(mask, [entry.logprobs for entry in scores]) if len(scores) == len(scored) else None,
+        teacher_tokens=_teacher_tokens(scores if len(scores) == len(scored) else ()),
         weights=torch.tensor([trajectory.weight for trajectory in trajectories]),
         domains=tuple(rollout.prompt.sample.domain for rollout in rollouts),
     )
@@ -55,7 +55,7 @@ def _advantages(trajectory: Trajectory) -> Tensor:
 
 
 def _teacher_tokens(scores: Sequence[TeacherScores]) -> TeacherTokens:
-    """Per-token entries end to end, in the order of a loss mask's True entries."""
+    """Per-token entries, concatenated in the order of the loss mask's True entries."""
     names = ("top_ids", "topk_ids", "topk_logprobs", "hidden")
     columns = {name: [getattr(entry, name) for entry in scores] for name in names}
     given = {name: torch.cat(rows) for name, rows in columns.items() if rows and all(row is not None for row in rows)}
@@ -70,15 +70,16 @@ def loss_mask(rollout: Rollout) -> Tensor:
 
 
 def align(mask: Tensor, values: Sequence[Tensor]) -> Tensor:
-    """Values f32[R] of each sample that `mask` bool[N, T] has not masked whole, laid on its True entries; 0
-    elsewhere."""
+    """[N, T] with the values f32[R] of each sample placed on the True entries of `mask` bool[N, T], 0 elsewhere. Fully
+    masked samples have no values."""
     lengths = [len(entry) for entry in values if len(entry)]
     assert lengths == mask.sum(-1)[mask.any(-1)].tolist(), "values and mask disagree on a response's length"
     return torch.zeros(mask.shape).masked_scatter(mask, torch.cat([torch.empty(0), *values]))
 
 
 def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:
-    """Media tensors by forward argument, along dim 0 in the prompts' order; prompts may differ in what they hold."""
+    """Media tensors by forward argument, concatenated along dim 0 in the order of the prompts, which may have different
+    arguments."""
     by_name: dict[str, list[Tensor]] = {}
     for prompt in prompts:
         for name, tensor in prompt.media.items():
@@ -87,7 +88,7 @@ def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:
 
 
 def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:
-    """Prompts alone, padded on the left for generation; the loss mask is all False."""
+    """Prompts only, padded on the left for generation; the loss mask is all False."""
     ids = _pad([prompt.token_ids for prompt in prompts], pad_id, side="left")
     mask = _pad([torch.ones_like(prompt.token_ids, dtype=torch.bool) for prompt in prompts], False, side="left")
     features = {
@@ -104,7 +105,7 @@ def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:
 
 
 def to_device(record: Record, device: torch.device) -> Record:
-    """The same record, a `TokenBatch` or `Batch`, with every tensor on `device`."""
+    """A copy of a `TokenBatch` or `Batch` with every tensor on `device`."""
     moved = {entry.name: _moved(getattr(record, entry.name), device) for entry in fields(record)}
     return replace(record, **moved)
 
@@ -129,13 +130,10 @@ def _feature_names(prompts: Iterable[Prompt]) -> list[str]:
 
 
 def _feature(prompt: Prompt, name: str, response_length: int) -> Tensor:
-    """The feature over prompt and response: 0, ordinary text, where the prompt has none and on the response."""
+    """The feature over prompt and response. It is 0 (ordinary text) on the response, and everywhere if the prompt lacks
+    it."""
     values = prompt.token_features.get(name, torch.zeros_like(prompt.token_ids))
-    return _joined(values, values.new_zeros(response_length))
-
-
-def _joined(first: Tensor, second: Tensor) -> Tensor:
-    return torch.cat([first, second])
+    return torch.cat([values, values.new_zeros(response_length)])
 
 
 def _pad(rows: list[Tensor], value: float, side: str = "right") -> Tensor:

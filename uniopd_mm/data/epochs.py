@@ -1,6 +1,7 @@
-"""The order in which prompts are drawn: every sample once an epoch, shuffled anew from the seed in each.
+"""The order in which prompts are drawn: every sample once per epoch, reshuffled from the seed for each epoch.
 
-The place in that order is one number, `position`, which is all a resumed run needs. Several domains: see `mixture`.
+The position in this order is one number, `position`, which is all that a resumed run needs. For several domains see
+`mixture`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ class EpochOrder:
 
     Args:
         samples: at least one.
-        seed: of the shuffles.
+        seed: seed of the shuffles.
         position: samples drawn so far.
     """
 
@@ -31,11 +32,11 @@ class EpochOrder:
 
     @property
     def epoch(self) -> int:
-        """Full passes so far."""
+        """Number of full passes so far."""
         return self.position // len(self.samples)
 
     def next(self) -> Sample:
-        """The sample at `position`, which moves on by one."""
+        """Return the sample at `position` and advance it by one."""
         offset = self.position % len(self.samples)
         if offset == 0:
             self._order = self._shuffled(self.epoch)

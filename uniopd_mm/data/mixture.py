@@ -1,9 +1,9 @@
-"""Which sample comes next, out of several domains that each hold their share.
+"""Draws samples from several domains, each with its own share.
 
-Domains take turns by smooth weighted round robin: at each draw every domain's credit grows by its quota, the domain
-with the most credit is drawn and pays the sum of all quotas. From credits of 0, that many draws hold every quota
-exactly, spread evenly, and leave credits of 0. Within a domain, samples follow their `EpochOrder`. The state is a few
-whole numbers, which is all a resumed run needs.
+Domains are drawn by smooth weighted round robin. At each draw, every domain's credit grows by its quota. The domain
+with the most credit is drawn, and the sum of all quotas is subtracted from its credit. From credits of 0, that many
+draws meet every quota exactly, evenly spread, and end with credits of 0. Within a domain, samples follow their
+`EpochOrder`. The state is a few integers, which are all that a resumed run needs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from typing import final
 from uniopd_mm.data.epochs import EpochOrder
 from uniopd_mm.types import Sample
 
-SEED_STRIDE = 7_919  # far enough from the seeds that people count through
+SEED_STRIDE = 7_919  # large, so that a run with the next seed shares no shuffle
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixtureState:
-    """By domain: samples drawn so far, and credits."""
+    """Samples drawn so far, and credits, by domain."""
 
     positions: Mapping[str, int] = field(default_factory=dict)
     credits: Mapping[str, int] = field(default_factory=dict)
@@ -30,9 +30,9 @@ class Mixture:
     """An endless, reproducible sequence of samples.
 
     Args:
-        samples: of all domains, at least one.
-        seed: of the shuffles.
-        state: where to go on.
+        samples: samples of all domains, at least one.
+        seed: seed of the shuffles.
+        state: where to continue.
     """
 
     def __init__(self, samples: Sequence[Sample], seed: int, state: MixtureState | None = None) -> None:
@@ -40,7 +40,7 @@ class Mixture:
         by_domain: dict[str, list[Sample]] = {}
         for sample in samples:
             by_domain.setdefault(sample.domain, []).append(sample)
-        # Domains of one size would otherwise be drawn in step.
+        # With equal seeds, domains of equal size would be shuffled alike.
         seeds = {name: seed + place * SEED_STRIDE for place, name in enumerate(by_domain)}
         self._orders = {
             name: EpochOrder(own, seeds[name], state.positions.get(name, 0)) for name, own in by_domain.items()
@@ -50,7 +50,7 @@ class Mixture:
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Samples of each domain, in the order of their first ones."""
+        """Number of samples of each domain, in the order in which domains first appear."""
         return {name: len(order.samples) for name, order in self._orders.items()}
 
     @property
@@ -59,18 +59,19 @@ class Mixture:
         return MixtureState(positions=positions, credits=dict(self._credits))
 
     def set_quotas(self, quotas: Mapping[str, int]) -> None:
-        """How often each domain is drawn from now on, relative to the others; all domains, each above 0."""
+        """Set how often each domain is drawn from now on, relative to the others. Names all domains, each with a quota
+        above 0."""
         assert quotas.keys() == self._quotas.keys() and min(quotas.values()) > 0
         self._quotas = dict(quotas)
 
     def next_domain(self) -> str:
-        """Whose turn it is."""
+        """The domain of the next draw."""
         for name, quota in self._quotas.items():
             self._credits[name] += quota
-        chosen = max(self._credits, key=lambda name: self._credits[name])  # of equals the first
+        chosen = max(self._credits, key=lambda name: self._credits[name])  # the first one in a tie
         self._credits[chosen] -= sum(self._quotas.values())
         return chosen
 
     def next_of(self, domain: str) -> Sample:
-        """The domain's next sample."""
+        """The next sample of a domain."""
         return self._orders[domain].next()

@@ -1,4 +1,4 @@
-"""Prompts ready for the student: samples encoded once, and the ones that cannot be used skipped, counted and named."""
+"""Encodes samples as prompts, once each. Samples that cannot be used are skipped, counted and named."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from uniopd_mm.types import BadSample, Prompt, Sample, Skip, UserError
 
 @final
 class PromptStream:
-    """Draws samples from a mixture and encodes them, each on one of the processes.
+    """Draws samples from a mixture and encodes each one on one of the processes.
 
     Args:
-        max_prompt_tokens: a longer prompt is skipped.
-        world: the processes that share the work; which prompts a step has does not depend on their number.
-        skipped: what an earlier part of the run has skipped already.
+        max_prompt_tokens: longer prompts are skipped.
+        world: the processes that share the work. The prompts of a step do not depend on their number.
+        skipped: the samples that an earlier part of the run has skipped.
     """
 
     def __init__(
@@ -33,43 +33,43 @@ class PromptStream:
         self.max_prompt_tokens = max_prompt_tokens
         self.world = world
         self.skipped = list(skipped)
-        self._failures = dict.fromkeys(mixture.sizes, 0)  # samples in a row that could not be used, by domain
+        self._failures = dict.fromkeys(mixture.sizes, 0)  # consecutive unusable samples by domain
 
     def next(self, num_prompts: int) -> Mapping[int, Prompt]:
-        """This process's part of the next usable prompts, by their places in the step, 0 .. num_prompts - 1.
+        """This process's part of the next usable prompts, by their index in the step, 0 .. num_prompts - 1.
 
-        A sample that cannot be used is replaced by the next one of its domain, which so keeps its share.
+        A sample that cannot be used is replaced by the next one of its domain, so that domains keep their shares.
 
         Raises:
-            UserError: a whole pass through a domain without a usable sample.
+            UserError: no sample of a whole pass through a domain can be used.
         """
-        mine: dict[int, Prompt] = {}
+        prompts: dict[int, Prompt] = {}
         owners = [rank for rank, count in enumerate(self.world.sizes(num_prompts)) for _ in range(count)]
-        wanted = [_Wanted(place, owner, self.mixture.next_domain()) for place, owner in enumerate(owners)]
-        while wanted:
-            entries = list(zip(wanted, self._encoded(wanted), strict=True))
-            mine |= {one.place: entry for one, entry in entries if isinstance(entry, Prompt)}
-            for one, entry in entries:
-                self._note(one.domain, entry)
-            wanted = [one for one, entry in entries if isinstance(entry, Skip)]
-        return {place: mine[place] for place in sorted(mine)}
+        slots = [_Slot(index, owner, self.mixture.next_domain()) for index, owner in enumerate(owners)]
+        while slots:
+            entries = list(zip(slots, self._encoded(slots), strict=True))
+            prompts |= {slot.index: entry for slot, entry in entries if isinstance(entry, Prompt)}
+            for slot, entry in entries:
+                self._record(slot.domain, entry)
+            slots = [slot for slot, entry in entries if isinstance(entry, Skip)]
+        return {index: prompts[index] for index in sorted(prompts)}
 
-    def _encoded(self, wanted: Sequence["_Wanted"]) -> list[Prompt | Skip | None]:
-        """One entry a drawn sample: a Skip, or its prompt, which is None where another process owns it: media never
-        leave their process."""
-        samples = [self.mixture.next_of(one.domain) for one in wanted]
+    def _encoded(self, slots: Sequence["_Slot"]) -> list[Prompt | Skip | None]:
+        """One entry per slot: a Skip, or the prompt of the next sample. It is None if another process encodes it,
+        because media never leave their process."""
+        samples = [self.mixture.next_of(slot.domain) for slot in slots]
         own = {
             index: encode(self.processor, sample, self.max_prompt_tokens)
-            for index, (sample, one) in enumerate(zip(samples, wanted, strict=True))
-            if one.owner == self.world.rank
+            for index, (sample, slot) in enumerate(zip(samples, slots, strict=True))
+            if slot.owner == self.world.rank
         }
         skips = {index: entry for index, entry in own.items() if isinstance(entry, Skip)}
-        everybodys = {index: skip for part in self.world.gather(skips) for index, skip in part.items()}
-        return [everybodys.get(index) or own.get(index) for index in range(len(wanted))]
+        all_skips = {index: skip for part in self.world.gather(skips) for index, skip in part.items()}
+        return [all_skips.get(index) or own.get(index) for index in range(len(slots))]
 
-    def _note(self, domain: str, entry: Prompt | Skip | None) -> None:
-        """Remember a skip once, though every epoch comes upon it again. So many in a row that they surely hold an
-        epoch, wherever they began, are the whole domain."""
+    def _record(self, domain: str, entry: Prompt | Skip | None) -> None:
+        """Record a skip once, although every epoch meets it again. 2 * size - 1 skips in a row contain a full epoch,
+        wherever they start, so the whole domain is unusable."""
         self._failures[domain] = self._failures[domain] + 1 if isinstance(entry, Skip) else 0
         if not isinstance(entry, Skip):
             return
@@ -81,16 +81,16 @@ class PromptStream:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A place in the step, the process that encodes its prompt, and the domain it is drawn from."""
+class _Slot:
+    """The index of a prompt in the step, the process that encodes it, and the domain that it is drawn from."""
 
-    place: int
+    index: int
     owner: int
     domain: str
 
 
 def encode(processor: Processor, sample: Sample, max_prompt_tokens: int) -> Prompt | Skip:
-    """The sample's prompt, or why it cannot be used."""
+    """The sample's prompt, or the reason why it cannot be used."""
     try:
         prompt = processor.encode(sample)
     except BadSample as error:
@@ -104,7 +104,7 @@ def encode(processor: Processor, sample: Sample, max_prompt_tokens: int) -> Prom
 def encode_all(
     processor: Processor, samples: Sequence[Sample], max_prompt_tokens: int, chunk: int
 ) -> Iterator[tuple[list[Prompt], list[Skip]]]:
-    """Prompts of `samples` in order, `chunk` samples at a time, with what was skipped among them."""
+    """The prompts of `samples` in order, and the skipped ones, `chunk` samples at a time."""
     for start in range(0, len(samples), chunk):
         encoded = [encode(processor, sample, max_prompt_tokens) for sample in samples[start : start + chunk]]
         yield [e for e in encoded if isinstance(e, Prompt)], [e for e in encoded if isinstance(e, Skip)]

@@ -1,4 +1,4 @@
-"""The rows of a balanced corpus: every sample once, some of the train split again under ids of their own."""
+"""The rows of a balanced corpus: every sample once, and some of the train split repeated under new ids."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -10,12 +10,12 @@ from uniopd_mm.types import Sample
 def balanced_rows(
     splits: Mapping[str, Sequence[Sample]], rates: Mapping[str, float], repeats: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """Rows in the samples' order, each with its `id`, its `split` and, where known, its `pass_rate`.
+    """Rows in the order of the samples, each with its `id`, its `split` and, if known, its `pass_rate`.
 
     Args:
-        splits: samples by the split that their rows will name, so that no repeat can get into another one.
-        rates: measured pass rates by sample id; a row's own stays as it is.
-        repeats: how often a sample of the train split is written, 1 where it is not mentioned.
+        splits: samples by the split that their rows will name, so that no repeat can end up in another split.
+        rates: measured pass rates by sample id. Other rows keep the pass rate they have.
+        repeats: how often to write a sample of the train split; 1 for ids that are not listed.
     """
     taken = {sample.sample_id for samples in splits.values() for sample in samples}
     for split, samples in splits.items():
@@ -28,7 +28,8 @@ def balanced_rows(
 
 
 def _new_id(sample_id: str, taken: set[str]) -> str:
-    """`<id>#2`, or the next number that no sample has; rollouts are seeded by it, so that repeats differ."""
+    """`<id>#2`, or the next free number. Rollouts are seeded by the id, so the repeats of a sample get different
+    rollouts."""
     name = next(name for number in count(2) if (name := f"{sample_id}#{number}") not in taken)
     taken.add(name)
     return name

@@ -1,4 +1,4 @@
-"""How often each domain of a mixture is drawn: weights by a method, and weights as whole numbers of a window."""
+"""How often each domain of a mixture is drawn: weights by several methods, and their conversion to whole numbers."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -7,17 +7,17 @@ from uniopd_mm.config.parts import MixtureConfig, Shares
 from uniopd_mm.distill.watch import History
 from uniopd_mm.types import UserError
 
-NOTHING_KNOWN: Mapping[str, float | None] = MappingProxyType({})
+NO_ACCURACY: Mapping[str, float | None] = MappingProxyType({})
 
 
 def step_quotas(
     plan: MixtureConfig,
     sizes: Mapping[str, int],
     prompts_per_step: int,
-    teacher: Mapping[str, float | None] = NOTHING_KNOWN,
+    teacher: Mapping[str, float | None] = NO_ACCURACY,
     history: History = (),
 ) -> dict[str, int]:
-    """How many of the next `plan.window` prompts each domain has; see `domain_weights` and `quotas`."""
+    """The number of prompts of each domain among the next `plan.window`; see `domain_weights` and `quotas`."""
     return quotas(domain_weights(plan, sizes, teacher, history), plan.window or prompts_per_step * len(sizes))
 
 
@@ -27,12 +27,12 @@ def domain_weights(
     """The weight of each domain, not normalised.
 
     Args:
-        sizes: train samples of each domain.
-        teacher: the teacher's accuracy in [0, 1]; None or absent where it was not measured.
-        history: has the student's accuracy as `domain/<domain>/accuracy`.
+        sizes: number of train samples of each domain.
+        teacher: the teacher's accuracy in [0, 1]; None or absent if not measured.
+        history: contains the student's accuracy as `domain/<domain>/accuracy`.
 
     Raises:
-        UserError: the weights name other domains than there are, or one that is not above 0.
+        UserError: the weights do not name exactly the domains of the task, or one of them is not above 0.
     """
     methods: Mapping[Shares, Callable[[str], float]] = {
         Shares.PROPORTION: lambda domain: float(sizes[domain]),
@@ -47,8 +47,8 @@ def domain_weights(
 
 
 def _gap(domain: str, teacher: float | None, recent: History) -> float:
-    """The teacher's lead in accuracy. Without a known accuracy of the student it is all of the teacher's, and a teacher
-    that was not measured counts as always right: a domain nobody knows anything of is not starved."""
+    """The teacher's accuracy minus the student's. An unknown student's accuracy counts as 0 and an unknown teacher's as
+    1, so that a domain without measurements is not starved."""
     known = [values[key] for values in recent if (key := f"domain/{domain}/accuracy") in values]
     student = sum(known) / len(known) if known else 0.0
     return (1.0 if teacher is None else teacher) - student
@@ -57,25 +57,28 @@ def _gap(domain: str, teacher: float | None, recent: History) -> float:
 def _check_weights(weights: Mapping[str, float], sizes: Mapping[str, int]) -> None:
     if set(weights) != set(sizes):
         raise UserError(
-            f"mixture.weights={dict(weights)}: the domains are {', '.join(sizes)}; give each of them its weight"
+            f"mixture.weights={dict(weights)}: the domains are {', '.join(sizes)}; give a weight to each of them"
         )
     for domain, weight in weights.items():
         if not 0 < weight < float("inf"):
-            raise UserError(f"mixture.weights.{domain}={weight} must be above 0; leave the domain out of the task")
+            raise UserError(
+                f"mixture.weights.{domain}={weight} must be above 0; to drop the domain, remove it from the task"
+            )
 
 
 def quotas(weights: Mapping[str, float], window: int) -> dict[str, int]:
-    """Whole numbers that add up to `window`, each at least 1: a domain whose share is less has 1, and the others share
-    what that leaves by their weights. Each has its share rounded down, and the largest remainders the rest (Hamilton's
-    method).
+    """Whole numbers that add up to `window`, each at least 1, in proportion to the weights.
+
+    A domain whose share is below 1 gets 1; the others divide the rest by their weights. Shares are rounded down, and
+    the domains with the largest remainders get one more (Hamilton's method).
 
     quotas({"a": 2, "b": 1}, 10) == {"a": 7, "b": 3}
 
     Raises:
-        UserError: the window is too small for the domains.
+        UserError: the window is smaller than the number of domains.
     """
     if window < len(weights):
-        raise UserError(f"mixture.window={window} is less than the {len(weights)} domains; raise it, or leave it null")
+        raise UserError(f"mixture.window={window} is less than the {len(weights)} domains; raise it or set it to null")
     total = sum(weights.values())
     exact = {name: weight / total * window for name, weight in weights.items()}
     least = {name: 1 for name, share in exact.items() if share < 1}
@@ -83,7 +86,7 @@ def quotas(weights: Mapping[str, float], window: int) -> dict[str, int]:
         others = {name: weight for name, weight in weights.items() if name not in least}
         chosen = {**least, **quotas(others, window - len(least))}
         return {name: chosen[name] for name in weights}
-    whole = {name: max(1, int(share)) for name, share in exact.items()}  # 0.9999 of 1 where all are equal
+    whole = {name: max(1, int(share)) for name, share in exact.items()}  # rounding may turn a share of 1 into 0.9999
     for name in sorted(exact, key=lambda name: whole[name] - exact[name])[: window - sum(whole.values())]:
         whole[name] += 1
     return whole

@@ -1,10 +1,10 @@
-"""What a step says of student, teachers and supervision, as plain numbers: for all samples, for each domain and for
-each teacher.
+"""Metrics of one step as plain numbers: for all samples, for each domain and for each teacher.
 
-Returns are compared with outcomes twice, over scored samples of known outcome (arXiv 2605.03677, section 4):
+Two metrics compare returns with outcomes, over scored samples of known outcome (arXiv 2605.03677, section 4):
 `order_consistency` within each prompt's group, and `auc` over all prompts together. Means per token are over all
-tokens, never means of samples' means. Unknown outcomes are counted and are in no mean of outcomes, failed teachers in
-none of what teachers say; what the student wrote counts all the same. Leaves out what the values warn of: see `watch`.
+tokens, never means of per-sample means. Samples of unknown outcome are counted, but excluded from means of outcomes.
+Samples whose teacher failed are excluded from teacher metrics; the student's own metrics still include them. Not here:
+warnings about these values (`watch`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from uniopd_mm.distill.choices import Direction, Scope
 from uniopd_mm.distill.evidence import StepSamples, Supervision
 from uniopd_mm.distill.segments import ranks, units_of
 
-Values = dict[str, float | None]  # None where there is nothing to take a value of
+Values = dict[str, float | None]  # None where a value is undefined
 Record = TypeVar("Record", StepSamples, Supervision)
 
-# A shift brings a margin to delta but for rounding, which is no violation [nats].
+# After a shift a margin equals delta up to rounding; a smaller gap is no violation [nats].
 _ROUNDING = 1e-9
 
-# What is summed over a sample's tokens, and what its mean per token is called.
+# Sums over a sample's tokens, and the names of their means per token.
 _PER_TOKEN = {
     "entropy": "entropy",
     "clipped": "clipped",
@@ -40,17 +40,18 @@ _PER_TOKEN = {
 def describe(
     samples: StepSamples, supervision: Supervision, sums: Mapping[str, Tensor], *, statistic: str, delta: float
 ) -> dict[str, float]:
-    """Metrics of one step, then of its parts as `domain/<domain>/<name>` and `teacher/<teacher>/<name>`. What has no
-    value (an accuracy without a known outcome, an order without a pair) is left out. The order of samples is of no
-    consequence.
+    """Metrics of one step, then of its parts as `domain/<domain>/<name>` and `teacher/<teacher>/<name>`.
+
+    Undefined metrics are left out: an accuracy without a known outcome, an order consistency without a pair. The order
+    of the samples does not matter.
 
     Args:
         samples, supervision: of all processes, N samples.
         sums: f64[N] over each sample's tokens in the loss: `tokens` (their number), `entropy`, `clipped`, `gated`,
             `ratio`, `divergence`, `mismatch` (k3 between rollout engine and trainer), and `agreement` (student and
-            teacher prefer the same token) among `agreement_tokens`. What is not there is left out of the metrics.
-        statistic, delta: what a margin is, and what it must reach. Margins are those of groups, whatever the scope of
-            calibration.
+            teacher prefer the same token) out of `agreement_tokens`. Metrics of missing sums are left out.
+        statistic, delta: how a margin is computed, and the value it must reach. Margins here are per group, whatever
+            the scope of calibration.
 
     Raises:
         ValueError: unknown statistic, delta negative or not finite.
@@ -63,7 +64,7 @@ def describe(
         for prefix, part in parts.items()
         for name, value in {
             **_values(part, statistic, delta),
-            **(_token_share(part, num_tokens) if prefix else {}),
+            **({"token_share": _quotient(part.samples.lengths, num_tokens)} if prefix else {}),
         }.items()
         if value is not None
     }
@@ -71,7 +72,7 @@ def describe(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """Some of a step's samples, what was decided about them, and their sums."""
+    """A subset of a step's samples, with their supervision and sums."""
 
     samples: StepSamples
     supervision: Supervision
@@ -79,7 +80,7 @@ class _Part:
 
 
 def _parts(step: _Part, kind: str, names: Sequence[str | None]) -> dict[str, _Part]:
-    """The samples of each name but None, by their metrics' prefix; `names` has one for each sample."""
+    """The samples of each name by metric prefix. `names` has one entry per sample; None belongs to no part."""
     chosen = {name: torch.tensor([entry == name for entry in names]) for name in set(names) if name is not None}
     return {
         f"{kind}/{name}/": _Part(
@@ -112,20 +113,15 @@ def _values(part: _Part, statistic: str, delta: float) -> Values:
     }
 
 
-def _token_share(part: _Part, num_tokens: int) -> Values:
-    """The part of the step's response tokens that these samples have."""
-    return {"token_share": _quotient(part.samples.lengths, num_tokens)}
-
-
 def _prompts(samples: StepSamples) -> Values:
-    """Prompts and their tokens, each counted once however many rollouts it has."""
+    """Prompts and their tokens, each counted once whatever the number of rollouts."""
     groups, num_groups = units_of(samples.group_ids, Scope.GROUP)
     longest = torch.zeros(num_groups, dtype=torch.int64).scatter_reduce(0, groups, samples.prompt_lengths, "amax")
     return {"prompts": num_groups, "prompt_tokens": int(longest.sum())}
 
 
 def _outcomes(samples: StepSamples) -> Values:
-    """What the student wrote. `mixed_prompts` is a share of the prompts with a known outcome."""
+    """Metrics of the student's responses. `mixed_prompts` is a share of the prompts with a known outcome."""
     known = samples.correct | samples.incorrect
     num_samples = len(known)
     has_correct, has_incorrect = _groups_with(samples.correct, samples), _groups_with(samples.incorrect, samples)
@@ -143,21 +139,24 @@ def _outcomes(samples: StepSamples) -> Values:
 
 def _divergence(samples: StepSamples) -> Values:
     """Reverse KL per token estimated on the sampled tokens: k1 = -log r and k3 = r - 1 - log r with r = pi_T / pi_old,
-    without those that a teacher rules out."""
+    without tokens of teacher probability 0."""
     tokens = (samples.lengths - samples.ruled_out).masked_fill(~samples.scored, 0)
-    # A distribution over a vocabulary has an entropy above zero: exactly zero is that of a teacher that tells none.
-    told = samples.teacher_entropy != 0
+    # A distribution over a vocabulary has an entropy above zero. Exactly zero means that the teacher reports none.
+    has_entropy = samples.teacher_entropy != 0
     return {
         "reverse_kl": _quotient(samples.reverse_kl, tokens),
         "reverse_kl_k3": _quotient(samples.reverse_kl_k3, tokens),
         "ruled_out_tokens": int(samples.ruled_out.sum()) if samples.scored.any() else None,
-        "teacher_entropy": _quotient(samples.teacher_entropy, tokens.masked_fill(~told, 0)),
+        "teacher_entropy": _quotient(samples.teacher_entropy, tokens.masked_fill(~has_entropy, 0)),
     }
 
 
 def _order(samples: StepSamples) -> Values:
-    """Shares of pairs (correct, incorrect) whose returns stand in the right order: G(tau+) >= G(tau-) in a group; and
-    the area under the ROC curve of G over all pairs, P(G+ > G-) + P(G+ = G-) / 2 (Mann and Whitney)."""
+    """Shares of pairs (correct, incorrect) whose returns are in the right order.
+
+    `order_consistency` counts G(tau+) >= G(tau-) within a group. `auc` is the area under the ROC curve of G over all
+    pairs, P(G+ > G-) + P(G+ = G-) / 2 (Mann and Whitney).
+    """
     compared = _compared(samples)
     returns, correct = samples.returns[compared], samples.correct[compared]
     groups, num_groups = units_of(samples.group_ids[compared], Scope.GROUP)
@@ -175,12 +174,13 @@ def _order(samples: StepSamples) -> Values:
 
 
 def _pairs_won(returns: Tensor, correct: Tensor, units: Tensor, num_units: int, *, ties: bool) -> Tensor:
-    """Number of pairs (correct, incorrect) of a unit in which the correct one has the higher return or, with `ties`,
-    an equal one: what the ranks of correct samples add up to, beyond what they would among themselves.
+    """Number of pairs (correct, incorrect) of a unit in which the correct sample has the higher return or, with `ties`,
+    an equal one.
 
-    Returns [3, 1, 2] of a correct and two incorrect samples: rank 2, which alone would be 0; 2 pairs are won.
+    It is the sum of the correct samples' ranks minus the sum of their ranks among themselves. Example: a correct sample
+    with return 3 and incorrect ones with 1 and 2. Its rank is 2, alone it would be 0, so 2 pairs are won.
     """
-    order = (correct if ties else ~correct).long().argsort(stable=True)  # of equal ones, the first has the lower rank
+    order = (correct if ties else ~correct).long().argsort(stable=True)  # among equals, the first ranks lower
     places = torch.empty_like(order)
     places[order] = ranks(returns[order], units[order], num_units)
     num_correct = torch.bincount(units[correct], minlength=num_units)
@@ -188,8 +188,8 @@ def _pairs_won(returns: Tensor, correct: Tensor, units: Tensor, num_units: int, 
 
 
 def _violations(samples: StepSamples, supervision: Supervision, statistic: str, delta: float) -> Values:
-    """Shares of the groups that have a margin: how many miss delta before calibration, and still do after it. A group
-    that a mask leaves without one of the classes misses nothing any more."""
+    """Shares of the groups with a margin that miss delta, before and after calibration. A group that a mask leaves with
+    a single class no longer counts as a violation."""
     compared = _compared(samples)
     has_margin = _groups_with(samples.correct & compared, samples) & _groups_with(samples.incorrect & compared, samples)
     calibrated = replace(samples, returns=samples.returns + supervision.shift)
@@ -198,12 +198,13 @@ def _violations(samples: StepSamples, supervision: Supervision, statistic: str, 
     return {"margin_violations": _mean(before, has_margin), "margin_violations_after": _mean(after, has_margin)}
 
 
-def _missing(samples: StepSamples, among: Tensor, statistic: str, delta: float) -> Tensor:
-    """Whether each group misses the margin, bool[U], by what calibration would have to shift it."""
+def _missing(samples: StepSamples, included: Tensor, statistic: str, delta: float) -> Tensor:
+    """Whether each group misses the margin over the samples in `included` bool[N]: bool[U]. True where calibration
+    would shift it."""
     shift = margin_shift(
         samples.returns,
-        samples.correct & among,
-        samples.incorrect & among,
+        samples.correct & included,
+        samples.incorrect & included,
         samples.group_ids,
         scope=Scope.GROUP,
         statistic=statistic,
@@ -214,9 +215,12 @@ def _missing(samples: StepSamples, among: Tensor, statistic: str, delta: float) 
 
 
 def _selection(samples: StepSamples, supervision: Supervision) -> Values:
-    """How much of the step is learnt from. `effective_samples` is Kish's (sum w)^2 / sum w^2, which for weights 0 and 1
-    is the number of samples with a token in the update; `dropped` is a share of those of known outcome, `shifted` of
-    those that have a margin to shift for, and `shift` the mean |shift| of the latter [nats per token]."""
+    """How much of the step the student learns from.
+
+    `effective_samples` is Kish's (sum w)^2 / sum w^2; for weights 0 and 1 it is the number of samples with a token in
+    the update. `dropped` is a share of the samples of known outcome, `shifted` a share of those with a return and a
+    known outcome. `shift` is the mean |shift| over shifted samples [nats per token].
+    """
     usable = ~samples.failed & (samples.lengths > 0)
     compared, moved = _compared(samples), supervision.shift != 0
     return {
@@ -235,27 +239,27 @@ def _per_token(sums: Mapping[str, Tensor]) -> Values:
 
 
 def _compared(samples: StepSamples) -> Tensor:
-    """Samples whose return can be held against an outcome, bool[N]."""
+    """Samples with a return and a known outcome, bool[N]."""
     return samples.scored & (samples.correct | samples.incorrect)
 
 
 def _groups_with(members: Tensor, samples: StepSamples) -> Tensor:
-    """Whether each prompt group has any of `members` bool[N], bool[U]."""
+    """Whether each prompt group contains any of `members` bool[N]: bool[U]."""
     units, num_units = units_of(samples.group_ids, Scope.GROUP)
     return torch.bincount(units[members], minlength=num_units) > 0
 
 
-def _mean(values: Tensor, among: Tensor) -> float | None:
-    """Of the entries in `among`, a mask shaped as `values`."""
-    return _quotient(values.masked_fill(~among, 0), among)
+def _mean(values: Tensor, mask: Tensor) -> float | None:
+    """Mean over the entries of `mask`, which is shaped as `values`."""
+    return _quotient(values.masked_fill(~mask, 0), mask)
 
 
 def _quotient(part: Tensor, whole: Tensor | int) -> float | None:
-    """The sum of one over the sum of the other, None where that is 0."""
+    """Sum of `part` over sum of `whole`, None if the latter is 0."""
     total = _total(torch.as_tensor(whole))
     return _total(part) / total if total else None
 
 
 def _total(values: Tensor) -> float:
-    # Floats add up to the same bits only in the same order.
+    # Sorted, because floats add up to the same bits only in the same order.
     return values.double().flatten().sort().values.sum().item()

@@ -1,14 +1,14 @@
-"""Generalised Jensen-Shannon divergence between a teacher's and the student's distribution of the next token.
+"""Generalised Jensen-Shannon divergence between the teacher's and the student's distributions of the next token.
 
-GKD (arXiv 2306.13649), P the teacher, Q the student, M = beta P + (1 - beta) Q:
+GKD (arXiv 2306.13649), with P the teacher, Q the student, M = beta P + (1 - beta) Q:
 
     JSD_beta(P || Q) = beta KL(P || M) + (1 - beta) KL(Q || M)    for 0 < beta < 1
     JSD_0 = KL(P || Q), the forward KL                            the limit of JSD_beta / beta as beta goes to 0
     JSD_1 = KL(Q || P), the reverse KL                            the limit of JSD_beta / (1 - beta) as beta goes to 1
 
-Both functions are readers, as `logprobs.predicted_logprobs` is, and go through `states` [M, H] in checkpointed chunks:
-one chunk's logits of student and teacher exist at a time. An id that one side rules out counts as `IMPOSSIBLE`, so that
-every divergence is finite. Leaves out the weights and the reduction of the loss.
+Both functions are readers, like `logprobs.predicted_logprobs`. They process `states` [M, H] in checkpointed chunks, so
+the logits of only one chunk of student and teacher exist at a time. An id with probability 0 on one side counts as
+`IMPOSSIBLE`, so that every divergence is finite. Not here: the weights and the reduction of the loss.
 """
 
 import math
@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from uniopd_mm.distill.logprobs import IMPOSSIBLE, in_chunks, log_softmax
 
-LOWEST = torch.finfo(torch.float32).min  # a logit of probability 0 whose sums and differences are never NaN
+LOWEST = torch.finfo(torch.float32).min  # a logit for probability 0; its sums and differences are never NaN
 
 
 def full_divergence(
@@ -35,20 +35,20 @@ def full_divergence(
     teacher_head: Tensor,
     beta: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """JSD_beta over the whole vocabulary: of the teacher at temperature 1 and the student at `temperature`.
+    """JSD_beta over the whole vocabulary, between the teacher at temperature 1 and the student at `temperature`.
 
-    The two are compared on their common ids min(V, W), both renormalised there without the banned ones: rows that one
-    embedding has in excess are padding and mean nothing.
+    Both are compared on their common ids min(V, W) and renormalised there without the banned ids. Extra rows of the
+    larger embedding are padding and carry no meaning.
 
     Args:
         states: [M, H] student's hidden states, before the `targets` i64[M].
-        head_weight: [V, H] student's output embedding; it and `states` alone get a gradient.
+        head_weight: [V, H] student's output embedding. Only it and `states` get a gradient.
         teacher_states: [M, G] teacher's hidden states before the same tokens.
         teacher_head: [W, G] teacher's output embedding.
 
     Returns:
-        logprobs, entropies f32[M] and likeliest ids i64[M] as `predicted_logprobs` has them, but detached, which spares
-        their backward pass the logits; divergence f32[M] in nats.
+        logprobs, entropies f32[M] and most likely ids i64[M] as in `predicted_logprobs`, but detached, so that their
+            backward pass needs no logits; divergence f32[M] in nats.
 
     Raises:
         ValueError: beta outside [0, 1].
@@ -82,14 +82,14 @@ def topk_divergence(
     beta: float,
     tail: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """JSD_beta over the teacher's likeliest tokens, `topk_ids` i64[M, K], all different, and `topk_logprobs` f[M, K].
+    """JSD_beta over the teacher's top-k tokens: `topk_ids` i64[M, K], all different, with `topk_logprobs` f[M, K].
 
-    With `tail`, all other ids are one more bucket: both sides are distributions over K + 1 things, and lumping ids
-    together never makes a divergence larger. Without, both sides are renormalised over the K ids. A teacher's entry
-    whose id is banned or unknown to the student, or whose log-prob is -inf, is no entry: it is a part of the tail, or
-    left out.
+    With `tail`, all other ids form one more bucket. Both sides are then distributions over K + 1 events, and merging
+    ids never makes a divergence larger. Without it, both sides are renormalised over the K ids. A teacher's entry is
+    dropped if its id is banned or unknown to the student, or if its log-prob is -inf. A dropped entry becomes part of
+    the tail, if there is one.
 
-    Other arguments and what is returned are those of `full_divergence`.
+    Other arguments and the results are those of `full_divergence`.
 
     Raises:
         ValueError: beta outside [0, 1]; a single id without a tail.
@@ -117,7 +117,7 @@ def topk_divergence(
 
 
 def generalized_jsd(teacher_logprobs: Tensor, student_logprobs: Tensor, beta: float) -> Tensor:
-    """JSD_beta [...] of finite log-probs [..., C], as the formulas above have it."""
+    """JSD_beta [...] of finite log-probs [..., C], by the formulas above."""
     if beta == 0:
         return (teacher_logprobs.exp() * (teacher_logprobs - student_logprobs)).sum(-1)
     divergence = _slope(student_logprobs, teacher_logprobs, beta).sum(-1)
@@ -132,12 +132,12 @@ def _check_beta(beta: float) -> None:
         raise ValueError(f"beta={beta} must lie between 0 (forward KL) and 1 (reverse KL)")
 
 
-# Last in a chunk: the backward pass computes a chunk again up to the last tensor it needs, and so never these.
+# Called last in a chunk: the backward pass recomputes a chunk up to the last tensor it needs, and so never these.
 @torch.no_grad()
 def _statistics(
     logits: Tensor, targets: Tensor, temperature: float, banned_ids: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probs of `targets` and entropies f32[M], likeliest ids i64[M]; of `logits` [M, V]."""
+    """Log-probs of `targets` and entropies f32[M], most likely ids i64[M], from `logits` [M, V]."""
     logprobs = log_softmax(logits, temperature, banned_ids)
     chosen, top_ids = logprobs.gather(-1, targets[:, None]).squeeze(-1), logprobs.argmax(-1)
     logprobs.clamp_(min=IMPOSSIBLE)
@@ -145,45 +145,51 @@ def _statistics(
 
 
 def _comparable(ids: Tensor, logprobs: Tensor, vocab_size: int, banned_ids: tuple[int, ...]) -> Tensor:
-    """bool[M, K]: entries of which both sides can speak."""
+    """bool[M, K]: entries that both sides can score."""
     banned = torch.isin(ids, torch.tensor(banned_ids, dtype=ids.dtype, device=ids.device))
     return (ids >= 0) & (ids < vocab_size) & ~banned & (logprobs != float("-inf"))
 
 
 def _student_entries(logprobs: Tensor, ids: Tensor, kept: Tensor, tail: bool) -> Tensor:
-    """Of log-probs [M, V] those of `ids`: [M, K], or with that of all other ids [M, K + 1], which is a sum of small
-    numbers and not 1 - a sum of large ones, where it would be lost."""
+    """Log-probs of `ids` from log-probs [M, V]: [M, K], or [M, K + 1] with that of all other ids.
+
+    The probability of the other ids is summed directly. Computed as 1 minus the rest, small values would be lost to
+    rounding.
+    """
     entries = logprobs.gather(-1, ids.where(kept, 0)).masked_fill(~kept, LOWEST)
     if not tail:
         return entries
     num_rows, vocab_size = logprobs.shape
     taken = torch.zeros(num_rows, vocab_size + 1, dtype=torch.bool, device=logprobs.device)
-    taken.scatter_(-1, ids.where(kept, vocab_size), True)  # what is not kept goes to a column of no id
+    taken.scatter_(-1, ids.where(kept, vocab_size), True)  # dropped entries go to an extra column
     rest = logprobs.masked_fill(taken[:, :-1], LOWEST).logsumexp(-1, keepdim=True)
     return torch.cat([entries, rest], dim=-1)
 
 
 def _teacher_entries(logprobs: Tensor, kept: Tensor) -> Tensor:
-    """f32[M, K], or f64; LOWEST where not kept."""
+    """f32[M, K], or f64; LOWEST for dropped entries."""
     return logprobs.to(torch.promote_types(logprobs.dtype, torch.float32)).masked_fill(~kept, LOWEST)
 
 
 def _with_rest(entries: Tensor, smallest: float, empty: Tensor) -> Tensor:
-    """Teacher's log-probs [M, K + 1]: that of the rest is log(1 - sum), which rounding may take to 0 or below. It is
-    known no better than the precision the log-probs came in, and never taken for less than `smallest`, unless there is
-    no other id (`empty` bool[M, 1])."""
+    """Teacher's log-probs [M, K + 1], with the rest as the last entry.
+
+    The rest is log(1 - sum), which rounding may push to 0 or below. It is known only to the precision of the given
+    log-probs, so it is at least `smallest`, unless there is no other id (`empty` bool[M, 1]).
+    """
     rest = -torch.expm1(entries.logsumexp(-1, keepdim=True))
     return torch.cat([entries, rest.clamp(min=smallest).log().masked_fill(empty, LOWEST)], dim=-1)
 
 
 class _Divergence(torch.autograd.Function):
-    """JSD_beta [M] of student's logits and teacher's log-probs [M, C], by hand: two arrays are kept for the backward
-    pass where autograd would keep one for every step. With q = softmax(z / temperature), p the teacher's probabilities,
-    m = beta p + (1 - beta) q:
+    """JSD_beta [M] of student's logits and teacher's log-probs [M, C], with a hand-written backward pass.
+
+    It saves two arrays for the backward pass; autograd would save one per operation. With q = softmax(z / temperature),
+    p the teacher's probabilities, m = beta p + (1 - beta) q:
 
         d JSD_beta / d z = (s - q sum(s)) / temperature    s = q d JSD_beta / d q = (1 - beta) q log(q / m)
 
-    up to a multiple of q, which drops out; s is -p where beta is 0 and q log(q / p) where it is 1.
+    up to a multiple of q, which cancels. s is -p for beta 0 and q log(q / p) for beta 1.
     """
 
     @staticmethod
@@ -206,7 +212,7 @@ class _Divergence(torch.autograd.Function):
 
 
 def _slope(log_q: Tensor, log_p: Tensor, beta: float) -> Tensor:
-    """s [M, C] of the class above."""
+    """s [M, C] of `_Divergence`."""
     if beta == 0:
         return -log_p.exp()
     if beta == 1:

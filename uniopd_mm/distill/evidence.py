@@ -1,4 +1,4 @@
-"""What calibration, balancing and diagnostics see of a step: per token on one process, per trajectory over all."""
+"""The inputs of calibration, balancing and diagnostics: per token on one process, per trajectory over all processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,11 +15,11 @@ from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a recipe sees of N trajectories, aligned to their responses.
+    """The tensors that a recipe computes with, for N trajectories, aligned to their responses.
 
-    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where asked for, are zero outside `mask`
-    bool[N, R], which is all False where a teacher failed: there `teachable` bool[N] is False. `correct` and `incorrect`
-    bool[N], both False where the outcome is unknown; `outcome_rewards` f32[N]; `group_ids` i64[N].
+    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where needed, are zero outside `mask`
+    bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N] is False. `correct` and
+    `incorrect` bool[N] are both False for an unknown outcome; `outcome_rewards` f32[N]; `group_ids` i64[N].
     """
 
     mask: Tensor
@@ -34,21 +34,20 @@ class Evidence:
 
     @property
     def log_ratio(self) -> Tensor:
-        """log pi_T - log pi_old f32[N, R]; -inf where the teacher rules a token out."""
+        """log pi_T - log pi_old f32[N, R]; -inf for tokens of teacher probability 0."""
         assert self.teacher_logprobs is not None
         return self.teacher_logprobs - self.old_logprobs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepSamples:
-    """One entry for each trajectory of a step, over all processes: what statistics are made of.
+    """One entry per trajectory of a step, over all processes: the input of all statistics.
 
-    `correct`, `incorrect`, `truncated`, `scored` (a teacher's reward of one token at least is finite) and `failed` (a
-    teacher did not score it) are bool[N]; `group_ids`, `prompt_lengths` and `lengths` (prompt
-    and response tokens) and `ruled_out` (tokens the teacher
-    gives no probability) i64[N]. `returns` f64[N] is the distillation return G, 0 where there are no scores.
-    `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` f64[N] are sums over a response's scored tokens that are not
-    ruled out. `domains` and `teachers` have N names; a teacher is None where none was asked.
+    bool[N]: `correct`, `incorrect`, `truncated`, `scored` (the teacher's reward is finite for at least one token) and
+    `failed` (a teacher did not score it). i64[N]: `group_ids`, `prompt_lengths` and `lengths` (prompt and response
+    tokens) and `ruled_out` (tokens of teacher probability 0). f64[N]: `returns` is the distillation return G, 0 without
+    scores. `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` are sums over a response's scored tokens, without those
+    ruled out. `domains` and `teachers` have N names; a teacher is None if the recipe uses none.
     """
 
     group_ids: Tensor
@@ -71,16 +70,18 @@ class StepSamples:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Supervision:
-    """What calibration and balancing decided for the trajectories of `StepSamples`: `shift` f64[N] is added to every
-    token reward; `representative` bool[N] is False where a margin mask dropped the sample, `kept` bool[N] where that
-    or balancing did."""
+    """The decisions of calibration and balancing for the trajectories of `StepSamples`.
+
+    `shift` f64[N] is added to every token reward. `representative` bool[N] is False where a margin mask dropped the
+    sample, `kept` bool[N] where that mask or balancing dropped it.
+    """
 
     shift: Tensor
     representative: Tensor
     kept: Tensor
 
 
-def line_up(trajectories: Sequence[Trajectory]) -> Evidence:
+def collect_evidence(trajectories: Sequence[Trajectory]) -> Evidence:
     """A step's trajectories as tensors; at least one."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     outcomes = [trajectory.outcome for trajectory in trajectories]
@@ -101,13 +102,13 @@ def line_up(trajectories: Sequence[Trajectory]) -> Evidence:
 
 
 def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards: Tensor) -> StepSamples:
-    """This process's trajectories, one entry each, with token rewards f32[N, R]."""
+    """This process's trajectories as `StepSamples`; `rewards` f32[N, R] are their token rewards."""
     scores = [trajectory.scores for trajectory in trajectories]
-    answered = evidence.mask & torch.tensor([isinstance(entry, TeacherScores) for entry in scores])[:, None]
-    rewarded = answered & rewards.isfinite()  # a token that the teacher rules out is no measure of a response
+    has_scores = evidence.mask & torch.tensor([isinstance(entry, TeacherScores) for entry in scores])[:, None]
+    rewarded = has_scores & rewards.isfinite()  # a token of teacher probability 0 does not count towards a return
     ratio = torch.zeros_like(evidence.old_logprobs) if evidence.teacher_logprobs is None else evidence.log_ratio
-    told = answered & ratio.isfinite()
-    log_ratio = ratio.double().masked_fill(~told, 0)
+    has_ratio = has_scores & ratio.isfinite()
+    log_ratio = ratio.double().masked_fill(~has_ratio, 0)
     return StepSamples(
         group_ids=evidence.group_ids,
         correct=evidence.correct,
@@ -118,32 +119,32 @@ def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards
         truncated=torch.tensor([t.rollout.finish_reason is FinishReason.LENGTH for t in trajectories]),
         scored=rewarded.any(-1),
         failed=torch.tensor([not trajectory.teachable for trajectory in trajectories]),
-        ruled_out=(answered & ~told).sum(-1),
+        ruled_out=(has_scores & ~has_ratio).sum(-1),
         returns=distillation_return(rewards, rewarded).double(),
         reverse_kl=-log_ratio.sum(-1),
         reverse_kl_k3=k3(log_ratio).sum(-1),
-        teacher_entropy=_entropy(trajectories).double().masked_fill(~told, 0).sum(-1),
+        teacher_entropy=_entropy(trajectories).double().masked_fill(~has_ratio, 0).sum(-1),
         domains=tuple(trajectory.rollout.prompt.sample.domain for trajectory in trajectories),
         teachers=tuple(entry.teacher if entry else None for entry in scores),
     )
 
 
-def merged(parts: Sequence[StepSamples]) -> tuple[StepSamples, list[Tensor]]:
-    """The samples of all processes ordered by group, as one process would have them, and where each part's own samples
-    stand in it (i64[n] a part)."""
+def merge_samples(parts: Sequence[StepSamples]) -> tuple[StepSamples, list[Tensor]]:
+    """The samples of all processes ordered by group, as a single process would have them, and the indices of each
+    part's samples in that order, i64[n] per part."""
     order = torch.argsort(torch.cat([part.group_ids for part in parts]), stable=True)
-    columns: dict[str, Any] = {field.name: _joined(parts, field.name, order) for field in fields(StepSamples)}
-    places = torch.argsort(order)
-    return StepSamples(**columns), list(places.split([len(part.group_ids) for part in parts]))
+    columns: dict[str, Any] = {field.name: _merge_column(parts, field.name, order) for field in fields(StepSamples)}
+    indices = torch.argsort(order)
+    return StepSamples(**columns), list(indices.split([len(part.group_ids) for part in parts]))
 
 
-def spread(parts: Sequence[tuple[Tensor, Mapping[str, Tensor]]]) -> Mapping[str, Tensor]:
-    """Values [n] of each part's samples, put at their places i64[n] among all [N]."""
-    order = torch.argsort(torch.cat([places for places, _ in parts]))
+def merge_values(parts: Sequence[tuple[Tensor, Mapping[str, Tensor]]]) -> Mapping[str, Tensor]:
+    """Values [N] of all samples, from each part's indices i64[n] (see `merge_samples`) and values [n]."""
+    order = torch.argsort(torch.cat([indices for indices, _ in parts]))
     return {name: torch.cat([values[name] for _, values in parts])[order] for name in parts[0][1]}
 
 
-def _joined(parts: Sequence[StepSamples], name: str, order: Tensor) -> Tensor | tuple[str | None, ...]:
+def _merge_column(parts: Sequence[StepSamples], name: str, order: Tensor) -> Tensor | tuple[str | None, ...]:
     columns = [getattr(part, name) for part in parts]
     if isinstance(columns[0], Tensor):
         return torch.cat(columns)[order]
@@ -152,7 +153,7 @@ def _joined(parts: Sequence[StepSamples], name: str, order: Tensor) -> Tensor | 
 
 
 def _logprobs(trajectories: Sequence[Trajectory], scores: Sequence[TeacherScores | Failure | None]) -> Tensor | None:
-    """f32[N, R], zero for a failure; None where nobody was asked."""
+    """f32[N, R], zero for a failure; None if no scores were requested."""
     if all(entry is None for entry in scores):
         return None
     rows = [
@@ -164,7 +165,7 @@ def _logprobs(trajectories: Sequence[Trajectory], scores: Sequence[TeacherScores
 
 
 def _entropy(trajectories: Sequence[Trajectory]) -> Tensor:
-    """The teachers' f32[N, R], zero where it is not known."""
+    """The teachers' entropy f32[N, R], zero where unknown."""
     scores = [trajectory.scores for trajectory in trajectories]
     known = [entry.entropy if isinstance(entry, TeacherScores) else None for entry in scores]
     return _padded(

@@ -1,7 +1,7 @@
-"""Reward extrapolation (ExOPD of G-OPD, arXiv 2602.12125): go on in the direction from a base model to the teacher.
+"""Reward extrapolation (ExOPD of G-OPD, arXiv 2602.12125): continue in the direction from a base model to the teacher.
 
-Needs log-probs of the sampled tokens from student, teacher and the base model the teacher was made from; needs no
-outcome. With `scale` 1 it is on-policy distillation.
+Needs log-probs of the sampled tokens from the student, the teacher, and the base model that the teacher was trained
+from. Needs no outcome. With `scale` 1 it is on-policy distillation.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from uniopd_mm.types import Batch, UserError
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtrapolatedDistillation:
-    """max scale * log(pi_T / pi_base) - KL(pi || pi_base). `scale` above 1 passes the teacher; G-OPD found 1.25 to be
-    good."""
+    """max scale * log(pi_T / pi_base) - KL(pi || pi_base). `scale` above 1 goes beyond the teacher; G-OPD recommends
+    1.25."""
 
     policy: PolicyLoss
     scale: float = 1.25

@@ -1,8 +1,10 @@
-"""Generalised knowledge distillation (GKD, arXiv 2306.13649) on the student's own responses: whole distributions are
-compared token by token, and the divergence is back-propagated.
+"""Generalised knowledge distillation (GKD, arXiv 2306.13649) on the student's own responses.
 
-Needs the teacher's distribution at every token: its hidden states and head (`top_k` null), or its likeliest tokens and
-one bucket for all others. As a detached advantage such a divergence has an expected gradient of zero; it is refused.
+Compares whole distributions token by token and back-propagates the divergence.
+
+Needs the teacher's distribution at every token: its hidden states and head (`top_k` null), or its top-k tokens and one
+bucket for all others. Used as a detached advantage, such a divergence would have an expected gradient of zero; this is
+refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,10 +26,10 @@ from uniopd_mm.types import Batch, TeacherTokens, UserError
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneralizedDistillation:
-    """min JSD_beta(pi_T, pi) at every token; of `policy` temperature and reduction count.
+    """min JSD_beta(pi_T, pi) at every token. Of `policy`, only temperature and reduction matter.
 
     `beta` 0 is the forward KL, 1 the reverse KL. `top_k` compares that many of the teacher's tokens and, with `tail`,
-    the mass of all others; null compares the whole vocabulary.
+    the probability mass of all others. null compares the whole vocabulary.
     """
 
     policy: PolicyLoss
@@ -42,7 +44,7 @@ class GeneralizedDistillation:
             raise UserError(f"recipe.objective.top_k={self.top_k} must be at least 1, or null for the whole vocabulary")
         if self.top_k == 1 and not self.tail:
             raise UserError(
-                "recipe.objective.top_k=1: one token renormalised alone has probability 1 on both sides, so the "
+                "recipe.objective.top_k=1: a single token, renormalised, has probability 1 on both sides, so the "
                 "loss is always zero; set recipe.objective.tail=true"
             )
 
@@ -51,7 +53,7 @@ class GeneralizedDistillation:
         return Needs(hidden=self.top_k is None, top_k=self.top_k or 0, gradient=Gradient.BACKPROP)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
-        """log pi_T - log pi_old f32[N, R], for the diagnostics alone."""
+        """log pi_T - log pi_old f32[N, R], only for the diagnostics."""
         assert evidence.teacher_logprobs is not None
         return token_rewards(evidence.teacher_logprobs, evidence.old_logprobs)
 
@@ -60,7 +62,7 @@ class GeneralizedDistillation:
 
     def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         mask = batch.tokens.loss_mask
-        read = self._reader(batch.teacher_tokens) if mask.any() else _nothing
+        read = self._reader(batch.teacher_tokens) if mask.any() else _zero_loss
         _, entropy, top_ids, divergence = student(batch.tokens, self.policy.temperature, read=read)
         losses = unshifted(divergence, mask) * batch.weights[:, None]
         sums = token_sums(mask, entropy=unshifted(entropy, mask), divergence=unshifted(divergence, mask))
@@ -71,9 +73,9 @@ class GeneralizedDistillation:
 
     def _reader(self, teacher: TeacherTokens) -> Callable[..., tuple[Tensor, ...]]:
         if self.top_k is None:
-            assert teacher.hidden is not None and teacher.head is not None, "`needs` asks for them"
+            assert teacher.hidden is not None and teacher.head is not None, "`needs` requests them"
             return partial(full_divergence, teacher_states=teacher.hidden, teacher_head=teacher.head, beta=self.beta)
-        assert teacher.topk_ids is not None and teacher.topk_logprobs is not None, "`needs` asks for them"
+        assert teacher.topk_ids is not None and teacher.topk_logprobs is not None, "`needs` requests them"
         return partial(
             topk_divergence,
             topk_ids=teacher.topk_ids,
@@ -83,7 +85,7 @@ class GeneralizedDistillation:
         )
 
 
-def _nothing(states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
-    """Reads a batch without a token, of whose teacher nothing is known; it still has a gradient, of zero."""
+def _zero_loss(states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+    """The reader for a batch without tokens, which has no teacher scores. Its gradient is zero."""
     empty = (states @ head.T).sum(-1)
     return empty, empty, targets, empty

@@ -1,7 +1,7 @@
-"""Group-relative policy optimisation (GRPO, arXiv 2402.03300): the outcome alone, the RL baseline of the paper.
+"""Group-relative policy optimisation (GRPO, arXiv 2402.03300): outcome rewards only, the paper's RL baseline.
 
-Needs outcomes and several rollouts of a prompt; asks no teacher. Leaves out GRPO's KL to a reference model, as the
-paper's baseline does.
+Needs outcomes and several rollouts per prompt, and no teacher. Has no KL to a reference model, like the paper's
+baseline.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from uniopd_mm.types import Batch
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupRelativePolicy:
-    """Every token of a response has its outcome's advantage over its group; `normalize` divides by the group's
+    """Gives every token of a response the advantage of its outcome within the group. `normalize` divides by the group's
     standard deviation."""
 
     policy: PolicyLoss
@@ -32,7 +32,7 @@ class GroupRelativePolicy:
         return Needs(teacher=False, outcome=True)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
-        """Nothing is distilled: zeros f32[N, R]."""
+        """No distillation: zeros f32[N, R]."""
         return torch.zeros_like(evidence.old_logprobs)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
@@ -46,6 +46,6 @@ class GroupRelativePolicy:
 
 
 def group_relative(evidence: Evidence, normalize: bool) -> Tensor:
-    """f32[N]: advantages of known outcomes over their groups; a sample that a teacher failed on is in none."""
+    """f32[N]: advantages of known outcomes within their groups. Samples whose teacher failed are excluded."""
     known = (evidence.correct | evidence.incorrect) & evidence.teachable
     return outcome_advantages(evidence.outcome_rewards, known, evidence.group_ids, normalize=normalize).float()

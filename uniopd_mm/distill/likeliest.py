@@ -1,4 +1,4 @@
-"""What a teacher says of each token beyond its log-prob: its entropy and likeliest tokens, from chunks of logits."""
+"""A teacher's scores beyond the log-prob of each token: its entropy and its top-k tokens, from chunks of logits."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,11 @@ def likeliest_tokens(
     temperature: float,
     banned_ids: tuple[int, ...] = (),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Log-probs and entropies f32[M] of `targets` i64[M], predicted by `states` [M, H]; the K = min(top_k, V) likeliest
-    tokens i64[M, K] and their log-probs f32[M, K], likeliest first. For teachers: keeps all chunks."""
+    """Scores of `targets` i64[M], predicted by `states` [M, H].
+
+    Returns log-probs and entropies f32[M], and the K = min(top_k, V) most likely tokens i64[M, K] with their log-probs
+    f32[M, K], in descending order. Keeps all chunks; for teachers, which need no backward pass.
+    """
     chunks = [
         _chunk(log_softmax(part @ head_weight.T, temperature, banned_ids), target, top_k)
         for part, target in zip(states.split(chunk_size), targets.split(chunk_size), strict=True)

@@ -1,8 +1,8 @@
-"""Log-probs of given tokens from hidden states, without ever holding logits of a whole sequence.
+"""Log-probs of given tokens from hidden states, without holding the logits of a whole sequence.
 
-The one-token shift of a causal model (hidden state t-1 predicts token t) lives here and nowhere else: arrays that come
-out are token-aligned. Chunks are activation-checkpointed: the backward pass computes each chunk's logits again, so the
-peak is one chunk's logits whatever the length of the sequence. Leaves out: tensor-parallel vocabularies.
+The one-token shift of a causal model (hidden state t-1 predicts token t) is in this file and nowhere else: the arrays
+it returns are token-aligned. Chunks are activation-checkpointed: the backward pass recomputes each chunk's logits, so
+the peak is one chunk's logits whatever the length of the sequence. Not here: tensor-parallel vocabularies.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def token_logprobs(
     temperature: float,
     banned_ids: tuple[int, ...] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Log-prob of every token and entropy of the distribution it was drawn from.
+    """Log-prob of every token, and entropy of the distribution it was drawn from.
 
     Args:
         hidden: [B, T, H] hidden states; entry t has read tokens 0..t.
         head_weight: [V, H] output embedding.
         ids: i64[B, T] tokens.
-        chunk_size: predictions whose logits ([chunk_size, V]) exist at a time.
-        temperature: divides the logits; the sampling temperature, so that both sides speak of one distribution.
+        chunk_size: number of predictions whose logits ([chunk_size, V]) exist at a time.
+        temperature: divides the logits. Use the sampling temperature, so that both sides mean the same distribution.
         banned_ids: ids with probability 0.
 
     Returns:
@@ -49,11 +49,11 @@ def token_logprobs(
 
 
 def shifted(hidden: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The states [M, H] before the M tokens of `mask` (bool[B, T]), and these tokens i64[M], row by row: prompts cost
+    """The M tokens i64[M] of `mask` bool[B, T], row by row, and the states [M, H] that predict them. Prompts cost
     nothing.
 
     Raises:
-        ValueError: the mask holds a first token, which nothing predicts.
+        ValueError: the mask contains a first token, which nothing predicts.
     """
     if mask[:, 0].any():
         raise ValueError("the first token of a sequence has no log-prob; its mask entry must be False")
@@ -61,7 +61,7 @@ def shifted(hidden: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unshifted(values: Tensor, mask: Tensor) -> Tensor:
-    """Values [M] of the tokens of `mask` bool[B, T], at their tokens' places in [B, T]; 0 elsewhere."""
+    """[B, T] with the values [M] at the tokens of `mask` bool[B, T], 0 elsewhere."""
     return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
 
@@ -74,8 +74,10 @@ def predicted_logprobs(
     temperature: float,
     banned_ids: tuple[int, ...] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Already shifted: `states` [M, H] predict `targets` i64[M]; log-probs and entropies f32[M], likeliest ids
-    i64[M]."""
+    """Log-probs and entropies f32[M] of `targets` i64[M], and the most likely ids i64[M].
+
+    Already shifted: `states` [M, H] predict the targets.
+    """
     read = partial(_chunk, temperature=temperature, banned_ids=banned_ids)
     logprobs, entropy, top_ids = in_chunks(read, chunk_size, head_weight, states, targets)
     return logprobs, entropy, top_ids
@@ -84,7 +86,8 @@ def predicted_logprobs(
 def in_chunks(
     read: Callable[..., tuple[Tensor, ...]], chunk_size: int, head_weight: Tensor, *rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """`read(head_weight, *rows)` on `chunk_size` of the M rows at a time, activation-checkpointed, end to end."""
+    """Apply `read(head_weight, *rows)` to `chunk_size` of the M rows at a time, activation-checkpointed, and
+    concatenate the results."""
     if chunk_size < 1:
         raise ValueError(f"chunk_size={chunk_size} must be at least 1")
     chunks = [
@@ -101,8 +104,10 @@ def _chunk(
 
 
 class _ChosenAndEntropy(torch.autograd.Function):
-    """From logits [M, V] to log-probs of `targets` and entropies [M], by hand: autograd would hold six arrays of the
-    logits' size where three are enough. With l = log softmax(z / temperature), p = exp(l), H = -sum p l:
+    """Log-probs of `targets` and entropies [M] from logits [M, V], with a hand-written backward pass.
+
+    Autograd would keep six arrays of the logits' size; three are enough. With l = log softmax(z / temperature), p =
+    exp(l), H = -sum p l:
 
         d l_target / d z = (onehot(target) - p) / temperature        d H / d z = -p (l + H) / temperature
     """
@@ -134,7 +139,7 @@ class _ChosenAndEntropy(torch.autograd.Function):
 
 
 def log_softmax(logits: Tensor, temperature: float, banned_ids: tuple[int, ...] = ()) -> Tensor:
-    """Log-probs f32[..., V] (f64 of f64 logits) of the policy: logits over temperature, banned ids at -inf."""
+    """Log-probs f32[..., V] (f64 for f64 logits) of the policy: logits divided by temperature, banned ids at -inf."""
     scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     if banned_ids:
         scaled[..., list(banned_ids)] = float("-inf")

@@ -1,8 +1,8 @@
-"""What objectives are made of: token rewards, the clipped policy loss, and how token losses become one number.
+"""The parts of an objective: token rewards, the clipped policy loss, and the reduction of token losses to one number.
 
-Reverse KL on the student's own trajectories, min E_{tau ~ pi} KL(pi || pi_T), through its policy gradient
-(arXiv 2605.03677, section 3): the reward of token t is r_t = log pi_T(o_t) - log pi_old(o_t), detached. Leaves out
-calibration and balancing, which change advantages and weights before they come here.
+Reverse KL on the student's own trajectories, min E_{tau ~ pi} KL(pi || pi_T), through its policy gradient (arXiv
+2605.03677, section 3). The reward of token t is r_t = log pi_T(o_t) - log pi_old(o_t), detached. Not here: calibration
+and balancing, which change advantages and weights beforehand.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +16,19 @@ from uniopd_mm.distill.choices import Gradient, Reduction
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.types import Batch
 
-# A backbone: token batch, temperature and a reader -> what it reads of the M tokens of the loss mask.
+# A backbone: called with a token batch, a temperature and a reader, it returns what the reader makes of the M loss
+# tokens.
 StudentForward = Callable[..., tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
-    """What an objective learns from: a teacher's scores (with its `top_k` likeliest tokens, or the hidden states of its
-    whole distribution), a base model's scores, outcomes. `calibrates` tells that it has distillation rewards which
-    margin calibration can shift; `gradient` is the one way in which its loss is not void."""
+    """The inputs that an objective learns from.
+
+    These are a teacher's scores (with its `top_k` most likely tokens, or the hidden states of its whole distribution),
+    a base model's scores, and outcomes. `calibrates`: it has distillation rewards that margin calibration can shift.
+    `gradient`: how its loss reaches the student; the other way has no effect.
+    """
 
     teacher: bool = True
     base: bool = False
@@ -36,13 +40,13 @@ class Needs:
 
 
 class Objective(Protocol):
-    """What the student is taught. Implementations are frozen dataclasses, one file each."""
+    """The loss that the student is trained with. Implementations are frozen dataclasses, one file each."""
 
     @property
     def needs(self) -> Needs: ...
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
-        """Distillation rewards f32[N, R], detached: what margins are measured on and shifts are added to."""
+        """Distillation rewards f32[N, R], detached. Margins are measured on them, and shifts are added to them."""
         ...
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
@@ -54,15 +58,14 @@ class Objective(Protocol):
         ...
 
     def denominator(self, batch: Batch) -> Tensor:
-        """What `loss` divides by: the share of a part in a whole batch."""
+        """The number that `loss` divides by. It gives a micro-batch's weight within the whole batch."""
         ...
 
 
 def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:
-    """r_t = log pi_T(o_t) - log pi_old(o_t), any shape, detached; held within [-clip, clip] where a clip is given.
+    """r_t = log pi_T(o_t) - log pi_old(o_t), any shape, detached; clamped to [-clip, clip] if a clip is given.
 
-    A token that the teacher rules out (-inf) gets -clip; without a clip it stays -inf, and the objective's gate drops
-    it.
+    A token of teacher probability 0 (-inf) gets -clip. Without a clip it stays -inf, and the objective's gate drops it.
     """
     rewards = (teacher_logprobs - old_logprobs).detach()
     return rewards if clip is None else rewards.clamp(-clip, clip)
@@ -80,11 +83,11 @@ def clipped_policy_loss(
     gate: float,
     reduction: str,
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """PPO-clipped policy loss, with the reference's gate on far-apart tokens.
+    """PPO-clipped policy loss, with the reference's gate on tokens where student and teacher are far apart.
 
-    l_t = max(-rho_t A_t, -clip(rho_t, 1 - clip_low, 1 + clip_high) A_t) with rho_t = exp(logprobs - old_logprobs);
-    l_t is dropped where |logprobs - teacher_logprobs| >= gate. Dropped tokens still count in the denominator, which is
-    known before the update and so does not depend on how a batch is split.
+    l_t = max(-rho_t A_t, -clip(rho_t, 1 - clip_low, 1 + clip_high) A_t) with rho_t = exp(logprobs - old_logprobs). l_t
+    is dropped where |logprobs - teacher_logprobs| >= gate. Dropped tokens still count in the denominator. It is
+    therefore known before the update and does not depend on how a batch is split.
 
     Args:
         logprobs, old_logprobs, advantages, teacher_logprobs: f32[N, T]; only the first carries a gradient.
@@ -122,8 +125,8 @@ def clipped_token_losses(
     clip_high: float,
     gate: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`clipped_policy_loss` before it is reduced: ratio and losses f[N, T], clipped and gated bool[N, T]. Without a
-    teacher there is no gate."""
+    """The terms of `clipped_policy_loss` before reduction: ratio and losses f[N, T], clipped and gated bool[N, T].
+    Without a teacher there is no gate."""
     ratio = torch.exp((logprobs - old_logprobs).masked_fill(~mask, 0))
     kept = mask if teacher_logprobs is None else mask & ((logprobs - teacher_logprobs).abs() < gate)
     advantages = advantages.masked_fill(~kept, 0)
@@ -134,8 +137,10 @@ def clipped_token_losses(
 
 
 def reduce(losses: Tensor, mask: Tensor, reduction: str) -> Tensor:
-    """f32[N, T] to a scalar; 0 for a batch without a token. A part of a batch contributes to the whole as
-    reduce(part) * denominator(part) / denominator(whole)."""
+    """Reduce f32[N, T] to a scalar; 0 for a batch without tokens.
+
+    A part of a batch contributes reduce(part) * denominator(part) / denominator(whole).
+    """
     if Reduction(reduction) is Reduction.TOKEN_MEAN:
         return losses.masked_fill(~mask, 0).sum() / mask.sum().clamp(min=1)
     per_sample = losses.masked_fill(~mask, 0).sum(-1) / mask.sum(-1).clamp(min=1)
@@ -143,7 +148,7 @@ def reduce(losses: Tensor, mask: Tensor, reduction: str) -> Tensor:
 
 
 def denominator(mask: Tensor, reduction: str) -> Tensor:
-    """What a reduction divides by: samples with at least one token, or tokens."""
+    """The number that a reduction divides by: samples with at least one token, or tokens."""
     if Reduction(reduction) is Reduction.TOKEN_MEAN:
         return mask.sum()
     return mask.any(-1).sum()

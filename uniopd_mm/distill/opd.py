@@ -1,7 +1,7 @@
-"""On-policy distillation: every token the student wrote is rewarded by how much likelier its teacher finds it.
+"""On-policy distillation: the reward of each student token is how much more likely the teacher finds it.
 
 Needs log-probs of the sampled tokens from student and teacher; needs no outcome. `recipe=uni_opd` is this objective
-with margin calibration and balancing, which `supervision.py` does.
+with margin calibration and balancing (see `supervision.py`).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Distillation and outcome reward together: calibrated token rewards plus a weighted group-relative advantage.
 
-Needs what `opd` and `grpo` need. The weights do not add up to one: `distillation=1 outcome=0` is `opd`.
+Needs the inputs of both `opd` and `grpo`. The weights need not add up to one: `distillation=1 outcome=0` is `opd`.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ class DistillationAndOutcome:
     def __post_init__(self) -> None:
         for name, value in (("distillation", self.distillation), ("outcome", self.outcome)):
             if not 0 <= value < float("inf"):
-                raise UserError(f"recipe.objective.{name}={value} must be a number not below 0; 0 leaves its part out")
+                raise UserError(f"recipe.objective.{name}={value} must be 0 or more; 0 turns this part off")
         if self.distillation == self.outcome == 0:
             raise UserError(
-                "recipe.objective.outcome=0: with distillation=0 nothing is learnt; give one of them a weight"
+                "recipe.objective.outcome=0: with distillation=0 as well, nothing is learned; give one of them a weight"
             )
 
     @property

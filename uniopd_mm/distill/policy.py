@@ -1,4 +1,4 @@
-"""The clipped policy loss as a part that every objective with advantages shares."""
+"""The clipped policy loss, shared by every objective that uses advantages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ from uniopd_mm.types import Batch
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyLoss:
-    """The reference's setting by default (arXiv 2605.03677). `advantage_clip` is for small students, whose token
-    rewards reach tens of nats. `correction` (see `Correction`) is for a rollout engine whose log-probs are not the
-    trainer's: the importance ratio is then of the trainer's own, and the engine's part a weight. Token rewards stay
-    those of the engine's log-probs, with which the tokens were drawn."""
+    """The defaults are the reference's (arXiv 2605.03677).
+
+    `advantage_clip` is for small students, whose token rewards reach tens of nats. `correction` (see `Correction`) is
+    for a rollout engine whose log-probs differ from the trainer's. The importance ratio then uses the trainer's
+    log-probs only, and the difference to the engine becomes a weight. Token rewards still use the engine's log-probs,
+    from which the tokens were drawn.
+    """
 
     temperature: float
     clip_low: float = 0.2
@@ -31,8 +34,8 @@ class PolicyLoss:
     correction_cap: float = 2.0
 
     def clip(self, rewards: Tensor) -> Tensor:
-        """Token rewards within plus and minus `advantage_clip`; a token that a teacher rules out (-inf) gets the
-        lower one."""
+        """Clamp token rewards to plus or minus `advantage_clip`. A token of teacher probability 0 (-inf) gets the lower
+        bound."""
         return rewards if self.advantage_clip is None else rewards.clamp(-self.advantage_clip, self.advantage_clip)
 
     def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -65,21 +68,21 @@ class PolicyLoss:
         return reduce(losses, mask, self.reduction), {**sums, **agreement(batch, top_ids)}
 
     def denominator(self, batch: Batch) -> Tensor:
-        """What `loss` divides by: the share of a part in a whole batch."""
+        """See `Objective.denominator`."""
         return denominator(batch.tokens.loss_mask, self.reduction)
 
 
 def agreement(batch: Batch, top_ids: Tensor) -> Mapping[str, Tensor]:
-    """Tokens at which student and teacher would take the same one, and tokens that were compared: none where the
-    teacher's are unknown. `top_ids`: i64[M], the student's."""
-    theirs, mask = batch.teacher_tokens.top_ids, batch.tokens.loss_mask
-    compared = torch.zeros_like(top_ids) if theirs is None else torch.ones_like(top_ids)
-    same = compared if theirs is None else (theirs == top_ids).long()
+    """Per sample, the number of tokens whose most likely id is the same for student (`top_ids` i64[M]) and teacher, and
+    the number of tokens compared: 0 if the teacher's ids are unknown."""
+    teacher_ids, mask = batch.teacher_tokens.top_ids, batch.tokens.loss_mask
+    compared = torch.zeros_like(top_ids) if teacher_ids is None else torch.ones_like(top_ids)
+    same = compared if teacher_ids is None else (teacher_ids == top_ids).long()
     named = {"agreement": same, "agreement_tokens": compared}
     return {name: unshifted(value, mask).sum(-1).double() for name, value in named.items()}
 
 
 def token_sums(mask: Tensor, **values: Tensor) -> Mapping[str, Tensor]:
-    """Sums f64[N] of detached values [N, T] over `mask`, and its count as `tokens`."""
+    """Sums f64[N] of detached values [N, T] over `mask`, and the mask's count as `tokens`."""
     sums = {name: value.detach().double().masked_fill(~mask, 0).sum(-1) for name, value in values.items()}
     return {"tokens": mask.sum(-1).double(), **sums}

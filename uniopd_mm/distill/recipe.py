@@ -1,4 +1,4 @@
-"""What a recipe can be made of beside its objective."""
+"""The parts of a recipe besides its objective."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from uniopd_mm.distill.choices import CalibrationMethod, Direction, Scope, Stati
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """Margin calibration, as `configs/recipe/*.yaml` sets it. With `after_balancing` margins are those of the samples
-    that balancing keeps; the reference counts all."""
+    """Margin calibration, as set in `configs/recipe/*.yaml`. With `after_balancing`, margins use only the samples that
+    balancing keeps; the reference uses all."""
 
     method: CalibrationMethod = CalibrationMethod.NONE
     scope: Scope = Scope.GROUP
@@ -21,7 +21,7 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Balancing:
-    """Online balancing to `ratio` correct rollouts for each incorrect one; None leaves the batch as it is."""
+    """Online balancing to `ratio` correct rollouts per incorrect one; None turns it off."""
 
     ratio: float | None = None
     scope: Scope = Scope.GROUP

@@ -1,7 +1,7 @@
-"""Samples that count together: the unit a statistic is taken over, and order within it, without loops over units.
+"""Units of samples: the sets that a statistic is computed over, and ranks within them, without loops over units.
 
-Legend: N samples, U units, K places. A unit is a prompt group or the whole batch; its samples need not be adjacent.
-Leaves out what is computed from them: see `calibration` and `balancing`.
+Legend: N samples, U units, K places. A unit is a prompt group or the whole batch; its samples need not be adjacent. Not
+here: the statistics themselves (`calibration`, `balancing`).
 """
 
 import torch
@@ -11,8 +11,10 @@ from uniopd_mm.distill.choices import Scope
 
 
 def units_of(group_ids: Tensor, scope: str) -> tuple[Tensor, int]:
-    """Unit of each sample, i64[N] in 0..U-1, and U. Group ids are any int64: [7, -1, 7] makes units [1, 0, 1] of two
-    groups, [0, 0, 0] of the one batch."""
+    """Unit of each sample, i64[N] in 0..U-1, and U.
+
+    Group ids are any int64: [7, -1, 7] becomes units [1, 0, 1] for groups and [0, 0, 0] for the batch.
+    """
     if Scope(scope) is Scope.BATCH:
         return torch.zeros_like(group_ids, dtype=torch.int64), min(len(group_ids), 1)
     ids, units = torch.unique(group_ids, return_inverse=True)
@@ -20,24 +22,24 @@ def units_of(group_ids: Tensor, scope: str) -> tuple[Tensor, int]:
 
 
 def check_outcomes(correct: Tensor, incorrect: Tensor, group_ids: Tensor) -> None:
-    """Flags bool[N] of which at most one is set, and group ids i64[N].
+    """Check the flags bool[N], at most one of them set per sample, and the group ids i64[N].
 
     Raises:
         ValueError: shapes disagree, or a sample has both flags.
     """
     for name, array in (("incorrect", incorrect), ("group_ids", group_ids)):
         check_shape(name, array, "correct", correct)
-    if len(twice := (correct & incorrect).nonzero()):
+    if len(both := (correct & incorrect).nonzero()):
         raise ValueError(
-            f"correct and incorrect are both True at sample {int(twice[0])}: set one, or neither if it is unknown"
+            f"correct and incorrect are both True at sample {int(both[0])}: set one, or neither if it is unknown"
         )
 
 
 def check_shape(name: str, array: Tensor, other_name: str, other: Tensor) -> None:
-    """Both have one entry for each sample.
+    """Check that both have one entry per sample.
 
     Raises:
-        ValueError: they have not.
+        ValueError: the shapes differ.
     """
     if array.shape != other.shape:
         raise ValueError(
@@ -46,7 +48,7 @@ def check_shape(name: str, array: Tensor, other_name: str, other: Tensor) -> Non
 
 
 def ranks(values: Tensor, units: Tensor, num_units: int) -> Tensor:
-    """Place of each value within its unit, i64[N]; the smallest has 0, and of equal ones the first in the batch.
+    """Rank of each value within its unit, i64[N]. The smallest has 0; among equal values, the first in the batch.
 
     Values [5, 3, 4, 1] of units [0, 1, 0, 1] have ranks [1, 1, 0, 0].
     """
@@ -59,11 +61,11 @@ def ranks(values: Tensor, units: Tensor, num_units: int) -> Tensor:
 
 
 def sorted_rows(values: Tensor, members: Tensor, units: Tensor, num_units: int) -> tuple[Tensor, Tensor]:
-    """One row for each unit: the indices of its members, smallest value first, i64[U, K] with -1 in empty places, and
-    how many there are, i64[U]. K is the count of the largest unit, 1 at least.
+    """One row per unit: the indices of its members, smallest value first, i64[U, K] padded with -1, and the number of
+    members i64[U].
 
-    A unit's row depends on its own samples only, which makes what is computed from it independent of the rest of the
-    batch to the last bit.
+    K is the count of the largest unit, at least 1. A unit's row depends on its own samples only. So anything computed
+    from it is independent of the rest of the batch, bit for bit.
     """
     chosen = members.nonzero().squeeze(-1)
     counts = torch.bincount(units[chosen], minlength=num_units)

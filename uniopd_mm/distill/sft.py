@@ -1,7 +1,7 @@
-"""Supervised fine-tuning on responses that somebody else wrote: the off-policy baseline.
+"""Supervised fine-tuning on responses written by a teacher or taken from the data: the off-policy baseline.
 
-Needs `recipe.responses` teacher or gold. Asks no teacher for scores. Its expected gradient is that of the forward KL
-from the writer to the student.
+Needs `recipe.responses` teacher or gold, and no teacher scores. Its expected gradient is that of the forward KL from
+the writer to the student.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from uniopd_mm.types import Batch
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupervisedFineTuning:
-    """min -log pi of every token. Of `policy` temperature and reduction count; there is no advantage to clip."""
+    """min -log pi of every token. Of `policy`, only temperature and reduction matter; there is no advantage to clip."""
 
     policy: PolicyLoss
 
@@ -31,7 +31,7 @@ class SupervisedFineTuning:
         return Needs(teacher=False, gradient=Gradient.BACKPROP)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
-        """Nothing is rewarded: zeros f32[N, R]."""
+        """No rewards: zeros f32[N, R]."""
         return torch.zeros_like(evidence.old_logprobs)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:

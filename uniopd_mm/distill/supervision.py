@@ -1,9 +1,9 @@
-"""From scores to supervision, the dual perspective of Uni-OPD (arXiv 2605.03677, sections 3 and 4):
+"""From scores to supervision, with the dual perspective of Uni-OPD (arXiv 2605.03677, sections 3 and 4):
 
     token rewards -> returns -> margin calibration (teacher's side) -> balancing (student's side) -> advantages
 
-Statistics are over the trajectories of all processes: the same ones are taught alike however they are spread.
-Failed teachers and unknown outcomes are in no statistic.
+Statistics are over the trajectories of all processes, so the result does not depend on how trajectories are split over
+them. Failed teachers and unknown outcomes are excluded from all statistics.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from torch import Generator, Tensor
 from uniopd_mm.distill.balancing import balance_outcomes
 from uniopd_mm.distill.calibration import group_mask, margin_mask, margin_shift
 from uniopd_mm.distill.choices import CalibrationMethod
-from uniopd_mm.distill.evidence import Evidence, StepSamples, Supervision, line_up, merged, step_samples
+from uniopd_mm.distill.evidence import Evidence, StepSamples, Supervision, collect_evidence, merge_samples, step_samples
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.types import Trajectory
 
-Gather = Callable[[StepSamples], list[StepSamples]]  # everybody's, by rank
+Gather = Callable[[StepSamples], list[StepSamples]]  # the samples of every process, by rank
 
 
 @final
@@ -37,50 +37,50 @@ class Recipe:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupervisedBatch:
-    """This process's trajectories with advantages and weights, and all processes' samples with what was decided about
-    them; `mine` i64[n] are the places of the former among the latter."""
+    """This process's trajectories with advantages and weights, and all processes' samples with their supervision.
+    `local_indices` i64[n] are the indices of this process's trajectories in `samples`."""
 
     trajectories: Sequence[Trajectory]
     samples: StepSamples
     supervision: Supervision
-    mine: Tensor
+    local_indices: Tensor
 
 
 def supervise(
     trajectories: Sequence[Trajectory], recipe: Recipe, *, generator: Generator, gather: Gather, rank: int
 ) -> SupervisedBatch:
-    """What the student is taught of a step's trajectories. `generator` must be in the same state on every process."""
-    evidence = line_up(trajectories)
+    """Advantages and weights for a step's trajectories. `generator` must be in the same state on every process."""
+    evidence = collect_evidence(trajectories)
     rewards = recipe.objective.token_rewards(evidence)
-    samples, places = merged(gather(step_samples(trajectories, evidence, rewards)))
+    samples, indices = merge_samples(gather(step_samples(trajectories, evidence, rewards)))
     supervision = calibrate_and_balance(samples, recipe.calibration, recipe.balancing, generator)
-    mine = places[rank]
-    advantages = recipe.objective.advantages(rewards + supervision.shift[mine, None].float(), evidence)
+    local_indices = indices[rank]
+    advantages = recipe.objective.advantages(rewards + supervision.shift[local_indices, None].float(), evidence)
     return SupervisedBatch(
-        trajectories=_taught(trajectories, evidence, advantages, supervision.kept[mine]),
+        trajectories=_with_advantages(trajectories, evidence, advantages, supervision.kept[local_indices]),
         samples=samples,
         supervision=supervision,
-        mine=mine,
+        local_indices=local_indices,
     )
 
 
 def calibrate_and_balance(
     samples: StepSamples, calibration: Calibration, balancing: Balancing, generator: Generator
 ) -> Supervision:
-    """Shift and masks of a whole step."""
-    everybody = torch.ones_like(samples.scored)
+    """Shifts and masks of a whole step."""
+    all_samples = torch.ones_like(samples.scored)
     if calibration.after_balancing:
-        balanced = _balance(samples, balancing, generator, everybody)
+        balanced = _balance(samples, balancing, generator, all_samples)
         shift, representative = _calibrate(samples, calibration, balanced)
         return Supervision(shift=shift, representative=representative, kept=balanced & representative)
-    shift, representative = _calibrate(samples, calibration, everybody)
+    shift, representative = _calibrate(samples, calibration, all_samples)
     balanced = _balance(samples, balancing, generator, representative)
     return Supervision(shift=shift, representative=representative, kept=balanced & representative)
 
 
-def _calibrate(samples: StepSamples, plan: Calibration, among: Tensor) -> tuple[Tensor, Tensor]:
-    """Shift f64[N] and representative samples bool[N], by the margins of scored samples in `among` bool[N]."""
-    counted = samples.scored & among
+def _calibrate(samples: StepSamples, plan: Calibration, included: Tensor) -> tuple[Tensor, Tensor]:
+    """Shift f64[N] and representative samples bool[N]. Margins use the scored samples in `included` bool[N]."""
+    counted = samples.scored & included
     margins = (samples.returns, samples.correct & counted, samples.incorrect & counted, samples.group_ids)
     shift, keep = torch.zeros_like(samples.returns), torch.ones_like(samples.scored)
     named: dict[str, Any] = {"statistic": plan.statistic, "delta": plan.delta}
@@ -93,13 +93,13 @@ def _calibrate(samples: StepSamples, plan: Calibration, among: Tensor) -> tuple[
     return shift, keep
 
 
-def _balance(samples: StepSamples, plan: Balancing, generator: Generator, among: Tensor) -> Tensor:
-    """Samples that stay, bool[N]. Those that a teacher failed on, or ruled out whole, teach nothing: they count for no
-    class."""
+def _balance(samples: StepSamples, plan: Balancing, generator: Generator, included: Tensor) -> Tensor:
+    """Samples that stay, bool[N]. Samples whose teacher failed, or gave probability 0 to every token, count for no
+    class: the student learns nothing from them."""
     if plan.ratio is None:
         return torch.ones_like(samples.failed)
-    asked = torch.tensor([teacher is not None for teacher in samples.teachers], dtype=torch.bool)
-    counted = among & ~samples.failed & (samples.scored | ~asked)
+    has_teacher = torch.tensor([teacher is not None for teacher in samples.teachers], dtype=torch.bool)
+    counted = included & ~samples.failed & (samples.scored | ~has_teacher)
     return balance_outcomes(
         samples.correct & counted,
         samples.incorrect & counted,
@@ -110,9 +110,10 @@ def _balance(samples: StepSamples, plan: Balancing, generator: Generator, among:
     )
 
 
-def _taught(
+def _with_advantages(
     trajectories: Sequence[Trajectory], evidence: Evidence, advantages: Tensor, kept: Tensor
 ) -> list[Trajectory]:
+    """The trajectories with their advantages, zero outside the mask, and weights."""
     rows = advantages.masked_fill(~evidence.mask, 0)
     return [
         replace(trajectory, advantages=row[: len(trajectory.rollout.response_ids)], weight=weight)

@@ -1,5 +1,6 @@
-"""What the metrics of the last steps warn of, in words: supervision that points the wrong way, and a student that
-collapses. Leaves out what is done about it, which is for a person to decide.
+"""Warnings from the metrics of the last steps: supervision that points the wrong way, and a collapsing student.
+
+Not here: what to do about a warning, which is for the user to decide.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,36 +8,36 @@ from itertools import islice
 
 History = Sequence[Mapping[str, float]]
 
-WINDOW = 5  # steps; one alone may be chance
-_CHANCE = 0.5  # AUC of returns that know nothing of outcomes
-_COLLAPSED = 0.2  # of what a quantity was in the first steps
-_HEALTHY = 0.9  # accuracy of a student that has learnt to be brief and sure, and has not collapsed
+WINDOW = 5  # steps; a single one may be chance
+_CHANCE = 0.5  # AUC of returns that are unrelated to outcomes
+_COLLAPSED = 0.2  # as a share of the metric's value in the first steps
+_HEALTHY = 0.9  # a student this accurate is short and confident because it has learned, not collapsed
 _FALLING = {"entropy": ("entropy", "nats per token"), "response_length": ("response length", "tokens")}
 
 
 def warnings(history: History, *, window: int = WINDOW) -> list[str]:
-    """What the newest step gives reason to warn of, one line each. Only what was not so a step earlier: a state that
-    lasts is told once, and once more when it comes back.
+    """Warnings about the newest step, one line each.
 
-    `history` holds the metrics of all steps so far, as `diagnostics.describe` names them. A window is that many of a
-    metric's newest values, so a step that did not measure it is passed over. There are two warnings:
+    A warning appears only when its condition starts to hold, so a lasting state is reported once, and again if it comes
+    back. `history` holds the metrics of all steps so far, as named by `diagnostics.describe`. A window is that many of
+    a metric's newest values; steps that did not measure it are skipped. There are two warnings:
 
-    - the mean `auc` over a window is below 0.5, overall, for a domain or for a teacher;
-    - the mean `entropy` or `response_length` over a window is below a fifth of what it was in the first one, and the
-      student is none the better for it: its accuracy has not risen since, nor is it high, and it is not merely as sure
-      as its teacher.
+    - Unreliable supervision: the mean `auc` over a window is below 0.5, overall, for a domain or for a teacher.
+    - Collapse: the mean `entropy` or `response_length` over a window is below a fifth of its mean in the first window,
+      without an improvement that explains it. Improvements are an accuracy that has risen or is high, and, for the
+      entropy, a student that is as certain as its teacher.
     """
     return [*_unreliable(history, window), *_collapses(history, window)] if history else []
 
 
 def _unreliable(history: History, window: int) -> list[str]:
-    """One line for all that share the same values, such as a domain and its only teacher."""
+    """One line for all metrics with the same values, such as a domain and its only teacher."""
     sharing: dict[tuple[float, ...], list[str]] = {}
     for key in history[-1]:
         if key == "auc" or key.endswith("/auc"):
             sharing.setdefault(_newest(history, key, window), []).append(key)
     return [
-        _misleading(keys, sum(values) / window, window)
+        _unreliable_text(keys, sum(values) / window, window)
         for values, keys in sharing.items()
         if _prefers_wrong(values, window) and not _prefers_wrong(_newest(history[:-1], keys[0], window), window)
     ]
@@ -46,19 +47,19 @@ def _prefers_wrong(values: Sequence[float], window: int) -> bool:
     return len(values) == window and sum(values) / window < _CHANCE
 
 
-def _misleading(keys: Sequence[str], auc: float, window: int) -> str:
+def _unreliable_text(keys: Sequence[str], auc: float, window: int) -> str:
     named = [" ".join(key.split("/", 1)).removesuffix("/auc") for key in keys if key != "auc"]
     return (
         f"supervision is unreliable for {', '.join(named) or 'all samples together'}: the teacher's returns prefer "
-        f"incorrect responses to correct ones (mean AUC {auc:.3f} over the last {window} steps; 0.5 is chance). See "
-        f"rollouts/ for what it likes and how answers are graded; then ask for a wider margin "
-        f"(recipe.calibration.delta of recipe=uni_opd), mix in outcomes (recipe=opd_grpo) or take another teacher"
+        f"incorrect responses to correct ones (mean AUC {auc:.3f} over the last {window} steps; 0.5 is chance). Look "
+        f"in rollouts/ at which responses it prefers and how they are graded. Then require a wider margin "
+        f"(recipe.calibration.delta of recipe=uni_opd), add outcome rewards (recipe=opd_grpo) or use another teacher"
     )
 
 
 def _collapses(history: History, window: int) -> list[str]:
     return [
-        _collapse(history, key, window)
+        _collapse_text(history, key, window)
         for key in _FALLING
         if key in history[-1] and _collapsed(history, key, window) and not _collapsed(history[:-1], key, window)
     ]
@@ -70,25 +71,25 @@ def _collapsed(history: History, key: str, window: int) -> bool:
     if overlap or not _mean(last) < _COLLAPSED * _mean(first):
         return False
     teacher = _newest(history, "teacher_entropy", window)
-    as_sure_as_teacher = key == "entropy" and bool(teacher) and _mean(last) >= _mean(teacher)
-    return not as_sure_as_teacher and not _learnt(history, window)
+    as_certain_as_teacher = key == "entropy" and bool(teacher) and _mean(last) >= _mean(teacher)
+    return not as_certain_as_teacher and not _improved(history, window)
 
 
-def _learnt(history: History, window: int) -> bool:
-    """Whether accuracy is high, or higher than in the first steps; False where it is not known."""
+def _improved(history: History, window: int) -> bool:
+    """Whether accuracy is high, or higher than in the first steps; False if it is unknown."""
     first, last = _oldest(history, "accuracy", window), _newest(history, "accuracy", window)
     return bool(last) and (_mean(last) > _mean(first) or _mean(last) >= _HEALTHY)
 
 
-def _collapse(history: History, key: str, window: int) -> str:
+def _collapse_text(history: History, key: str, window: int) -> str:
     name, unit = _FALLING[key]
     first, last = _mean(_oldest(history, key, window)), _mean(_newest(history, key, window))
     before, now = _oldest(history, "accuracy", window), _newest(history, "accuracy", window)
-    outcome = f"accuracy went from {_mean(before):.1%} to {_mean(now):.1%}" if now else "no outcome says that it learns"
+    outcome = f"accuracy went from {_mean(before):.1%} to {_mean(now):.1%}" if now else "no outcome shows progress"
     return (
         f"the student seems to collapse: {name} {last:.3g} {unit} over the last {window} steps, after {first:.3g} in "
-        f"the first {window}, and {outcome}. Look at rollouts/ for responses that are all alike, cut short or repeat "
-        f"themselves, then go back to an earlier checkpoint with a lower trainer.learning_rate"
+        f"the first {window}, and {outcome}. Look in rollouts/ for responses that are all alike, cut short or repeat "
+        f"themselves. Then go back to an earlier checkpoint with a lower trainer.learning_rate"
     )
 
 

@@ -1,1 +1,2 @@
-"""Benchmarks of finished checkpoints. Validation during training is uniopd_mm/run/validation.py."""
+"""Benchmarks through lmms-eval: our tasks and models, sweeps over checkpoints, and their reports. Validation during
+training is in uniopd_mm/run/validation.py."""

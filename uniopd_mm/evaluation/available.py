@@ -1,4 +1,4 @@
-"""Whether lmms-eval, which is optional, is there and can be imported."""
+"""Checks whether lmms-eval, which is optional, is installed and can be imported."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,11 +9,11 @@ from uniopd_mm.types import UserError
 
 
 def require_installed() -> None:
-    """Raises UserError where lmms-eval is not installed. Imports nothing."""
+    """Raise UserError if lmms-eval is not installed. Imports nothing."""
     if find_spec("lmms_eval") is None:
         raise UserError(
-            "lmms-eval is not installed; in a checkout `python3 tools/setup.py --extra eval` installs it, elsewhere "
-            "`pip install 'uniopd-mm[eval]'`"
+            "lmms-eval is not installed; run `python3 tools/setup.py --extra eval` in a checkout, or "
+            "`pip install 'uniopd-mm[eval]'` elsewhere"
         )
 
 
@@ -27,6 +27,6 @@ def require_lmms_eval() -> None:
     try:
         with untouched_rng():
             import_module("lmms_eval.evaluator")
-    except Exception as error:  # of any of the packages that it imports, which share no narrower class
+    except Exception as error:  # raised by any package that it imports; they share no narrower class
         reason = in_short(f"{type(error).__name__}: {error}")
         raise UserError(f"lmms-eval is installed, but its import fails: {reason}; see tools/constraints.txt") from error

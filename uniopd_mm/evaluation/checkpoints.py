@@ -1,4 +1,4 @@
-"""What a person means by a checkpoint: a folder, a step of a run, a whole run, or a name on the hub."""
+"""The checkpoints of a command line: a folder, a step of a run, a whole run, or a name on the hub."""
 
 import re
 from collections import Counter
@@ -15,8 +15,8 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """`path` is what transformers and vLLM load, `name` what tables call it, `run` the run folder that it came out of,
-    None for any other."""
+    """transformers and vLLM load `path`; tables show `name`. `run` is the run folder that the checkpoint belongs to, or
+    None."""
 
     name: str
     path: str
@@ -24,7 +24,7 @@ class Checkpoint:
 
     @property
     def folder(self) -> str:
-        """The name as that of a folder."""
+        """The name, usable as a folder name."""
         return folder_name(self.name)
 
 
@@ -33,17 +33,17 @@ def folder_name(name: str) -> str:
 
 
 def read_checkpoints(given: Sequence[str]) -> tuple[Checkpoint, ...]:
-    """The checkpoints of a command line, each with a name of its own.
+    """The checkpoints of a command line, each with a unique name.
 
     Raises:
         UserError: there are none, one is given twice, or a folder holds no checkpoint.
     """
     if not given:
-        raise UserError("checkpoints=[]: nothing to evaluate; give folders, runs or hub names, as [runs/a,Qwen/NAME]")
+        raise UserError("checkpoints=[]: nothing to evaluate; give folders, runs or hub names: 'checkpoints=[runs/a]'")
     found = [read_checkpoint(text) for text in given]
     for index, checkpoint in enumerate(found):
         if checkpoint.path in {other.path for other in found[:index]}:
-            raise UserError(f"checkpoints: {given[index]} is given twice; leave one out")
+            raise UserError(f"checkpoints: {given[index]} is given twice; remove one")
     names = Counter(checkpoint.folder for checkpoint in found)
     named = tuple(
         replace(checkpoint, name=_longer_name(checkpoint, found)) if names[checkpoint.folder] > 1 else checkpoint
@@ -52,15 +52,15 @@ def read_checkpoints(given: Sequence[str]) -> tuple[Checkpoint, ...]:
     folders = Counter(checkpoint.folder for checkpoint in named)
     for checkpoint in named:
         if folders[checkpoint.folder] > 1:
-            raise UserError(f"checkpoints: {checkpoint.path}: too much like another one's name; rename the folder")
+            raise UserError(f"checkpoints: {checkpoint.path}: its name is too close to another's; rename the folder")
     return named
 
 
 def read_checkpoint(text: str) -> Checkpoint:
-    """A run stands for its newest checkpoint, a step's folder for its student; what is no folder is a hub name.
+    """A run means its newest checkpoint, a step's folder its student. Text that is not a folder is a hub name.
 
     Raises:
-        UserError: the folder is none of these, or it looks like a path and is not there.
+        UserError: the folder is none of these, or the text looks like a path but does not exist.
     """
     folder = Path(text).expanduser()
     if not folder.is_dir():
@@ -69,16 +69,16 @@ def read_checkpoint(text: str) -> Checkpoint:
         return Checkpoint(name=text.rpartition("/")[2], path=text)
     if (folder / CHECKPOINTS).is_dir():
         if not complete_steps(folder):
-            raise UserError(f"checkpoints: {text}: the run has no complete checkpoint yet; train on, or give another")
+            raise UserError(f"checkpoints: {text}: the run has no complete checkpoint yet; train on or give another")
         folder = newest_checkpoint(folder)
     if (folder / STUDENT).is_dir():
         folder = folder / STUDENT
     if not ({"config.json", "adapter_config.json"} & {file.name for file in folder.iterdir()}):
-        raise UserError(f"checkpoints: {text}: holds no config.json; give a checkpoint or the folder of a run")
-    return _of_folder(folder.absolute())
+        raise UserError(f"checkpoints: {text}: no config.json there; give a checkpoint or the folder of a run")
+    return _folder_checkpoint(folder.absolute())
 
 
-def _of_folder(folder: Path) -> Checkpoint:
+def _folder_checkpoint(folder: Path) -> Checkpoint:
     step = folder.parent
     if folder.name == STUDENT and step.parent.name == CHECKPOINTS:
         run = step.parent.parent
@@ -87,7 +87,7 @@ def _of_folder(folder: Path) -> Checkpoint:
 
 
 def _longer_name(checkpoint: Checkpoint, found: Sequence[Checkpoint]) -> str:
-    """As much of the end of its path as no other has; all of a hub name at most."""
+    """The shortest end of its path that no other checkpoint has; at most the whole hub name."""
     parts = _parts(checkpoint)
     for count in range(2, len(parts)):
         name = "/".join(parts[-count:])
@@ -98,6 +98,6 @@ def _longer_name(checkpoint: Checkpoint, found: Sequence[Checkpoint]) -> str:
 
 
 def _parts(checkpoint: Checkpoint) -> list[str]:
-    """Of a path, without those that every checkpoint of a run has."""
+    """The parts of a path, without those that every checkpoint of a run shares."""
     every = {CHECKPOINTS, STUDENT} if checkpoint.run else set()
     return [part for part in Path(checkpoint.path).parts if part not in every | {"/"}]

@@ -1,6 +1,6 @@
-"""The scores of a sweep side by side: which checkpoints there are, what they have in common, and what their means are.
+"""The scores of a sweep side by side: which checkpoints and benchmarks there are, and their means.
 
-Left out: how it is shown (table.py, pictures.py, page.py).
+Not here: how they are shown (table.py, pictures.py, page.py).
 """
 
 import math
@@ -16,7 +16,7 @@ _OURS = "uniopd_"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
-    """A row: the score of each checkpoint on one task, None where it has none yet; `paper` has the task's figures."""
+    """A row: the score of each checkpoint on one task, None if missing. `paper` has the task's published figures."""
 
     task: str
     title: str
@@ -30,13 +30,14 @@ class Benchmark:
 
     @property
     def values(self) -> tuple[float | None, ...]:
-        """One for each checkpoint, finite."""
+        """One value per checkpoint; None unless finite."""
         return tuple(None if score is None else finite(score.value) for score in self.scores)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mean:
-    """A mean with its standard error, over `count` benchmarks; the error is None where one of theirs is unknown."""
+    """A mean over `count` benchmarks, with its standard error, which is None if any of theirs is unknown. `marked`: see
+    `is_marked`."""
 
     value: float
     standard_error: float | None
@@ -46,7 +47,7 @@ class Mean:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """`labels` are short names of `checkpoints`, all different. Benchmarks of one domain stand together."""
+    """`labels` are short, unique names of `checkpoints`. Benchmarks of one domain are adjacent."""
 
     checkpoints: tuple[str, ...]
     labels: tuple[str, ...]
@@ -61,14 +62,15 @@ class Comparison:
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """The fields of Paper that any benchmark has a figure of."""
+        """The fields of Paper for which any benchmark has a figure."""
         return tuple(name for name in FIGURES if any(getattr(row.paper, name) is not None for row in self.benchmarks))
 
 
 def compare(scores: Sequence[Score]) -> Comparison:
-    """Checkpoints, domains and tasks in the order of their first mention; of equal (checkpoint, task) the last."""
+    """Checkpoints, domains and tasks are in the order of their first mention. For the same (checkpoint, task), the last
+    score counts."""
     checkpoints = tuple(dict.fromkeys(score.checkpoint for score in scores))
-    of = {(score.checkpoint, score.task): score for score in scores}
+    by_pair = {(score.checkpoint, score.task): score for score in scores}
     domains = list(dict.fromkeys(score.domain for score in scores))
     first = {score.task: score for score in reversed(scores)}
     tasks = dict.fromkeys(score.task for score in scores)
@@ -78,7 +80,7 @@ def compare(scores: Sequence[Score]) -> Comparison:
             title=first[task].title,
             domain=first[task].domain,
             paper=first[task].paper,
-            scores=tuple(of.get((checkpoint, task)) for checkpoint in checkpoints),
+            scores=tuple(by_pair.get((checkpoint, task)) for checkpoint in checkpoints),
         )
         for task in tasks
     ]
@@ -87,25 +89,36 @@ def compare(scores: Sequence[Score]) -> Comparison:
 
 
 def short_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The end of each path, longer where that is needed to tell them apart.
+    """The end of each path, as long as needed to tell them apart.
 
     short_names(["runs/a/checkpoints/step_50", "Qwen/Qwen3-VL-2B"]) == ("a/step_50", "Qwen3-VL-2B")
     """
-    parts = {name: _telling_parts(name) for name in names}
+    parts = {name: _distinctive_parts(name) for name in names}
     for length in range(1, max((len(entry) for entry in parts.values()), default=0) + 1):
-        short = ["/".join(parts[name][-max(length, _least(parts[name])) :]) for name in names]
+        short = ["/".join(parts[name][-max(length, _min_parts(parts[name])) :]) for name in names]
         if len(set(short)) == len(set(names)):
             return tuple(short)
     return tuple(names)
 
 
+def _distinctive_parts(name: str) -> list[str]:
+    """A path's parts, without those that every run's checkpoint shares."""
+    parts = [part for part in name.split("/") if part]
+    return [part for part in parts if part != "checkpoints"] or [name]
+
+
+def _min_parts(parts: Sequence[str]) -> int:
+    """`step_50` alone is not informative."""
+    return 2 if parts[-1].startswith("step_") else 1
+
+
 def in_common(rows: Sequence[Benchmark]) -> list[Benchmark]:
-    """The rows that every checkpoint has a value of."""
+    """The rows for which every checkpoint has a value."""
     return [row for row in rows if row.scores and all(value is not None for value in row.values)]
 
 
 def mean_of_checkpoint(rows: Sequence[Benchmark], index: int) -> Mean | None:
-    """Over rows that all have a value of it; None over none. Benchmarks are independent of each other."""
+    """Mean over rows that all have a value for this checkpoint; None without rows. Treats benchmarks as independent."""
     scores = [score for row in rows if (score := row.scores[index]) is not None and score.value is not None]
     errors = [finite(score.standard_error) for score in scores]
     known = [error for error in errors if error is not None]
@@ -115,7 +128,7 @@ def mean_of_checkpoint(rows: Sequence[Benchmark], index: int) -> Mean | None:
 
 
 def mean_of_paper(rows: Sequence[Benchmark], name: str) -> Mean | None:
-    """Over the rows that the paper has that figure of."""
+    """Mean over the rows for which the paper has this figure."""
     return _mean([getattr(row.paper, name) for row in rows], None)
 
 
@@ -138,12 +151,12 @@ def gain(row: Benchmark) -> float | None:
 
 
 def is_marked(score: Score) -> bool:
-    """Whether the value is not to be compared without a remark."""
+    """Whether the value must not be compared without a remark."""
     return score.value is not None and (score.status is not Status.DONE or bool(score.departures))
 
 
 def finite(value: float | None) -> float | None:
-    """The value, None where it is no finite number."""
+    """The value, or None unless it is a finite number."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -156,19 +169,8 @@ def _minus(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def _telling_parts(name: str) -> list[str]:
-    """A path's parts without those that every run's checkpoint has."""
-    parts = [part for part in name.split("/") if part]
-    return [part for part in parts if part != "checkpoints"] or [name]
-
-
-def _least(parts: Sequence[str]) -> int:
-    """`step_50` alone says nothing."""
-    return 2 if parts[-1].startswith("step_") else 1
-
-
 def groups_of(entries: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
-    """(key, member) pairs by key, in order."""
+    """Group (key, member) pairs by key, in order."""
     groups: dict[str, list[str]] = {}
     for key, member in entries:
         groups.setdefault(key, []).append(member)

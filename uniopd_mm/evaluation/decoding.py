@@ -1,4 +1,4 @@
-"""How a task of lmms-eval wants its responses: exactly what its `generation_kwargs` say, or a refusal."""
+"""Decoding options of an lmms-eval task: exactly what its `generation_kwargs` ask for, or an error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Any, final
 
 from uniopd_mm.types import Sampling, UserError
 
-MAX_NEW_TOKENS = 1024  # of a task that says nothing
-# What lmms-eval puts in the place of a missing `until`: the delimiter of few-shot examples, which no task asked for and
-# which would end a response after its first paragraph.
-UNASKED = ("\n\n",)
-# Values with which an option does nothing. With any other our engines would sample from another distribution.
+MAX_NEW_TOKENS = 1024  # if a task sets no limit
+# lmms-eval's default for a missing `until`: the delimiter of few-shot examples. No task asked for it, and it would end
+# a response after its first paragraph.
+DEFAULT_UNTIL = ("\n\n",)
+# Values that turn an option off. With any other value our engines would sample from another distribution.
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "num_beams": (None, 1),
     "repetition_penalty": (None, 1.0),
@@ -30,7 +30,8 @@ NEUTRAL_WHEN_SAMPLING: Mapping[str, tuple[Any, ...]] = {
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoding:
-    """Temperature 0 is greedy; `stop_strings` end a response and are cut from it; `num_samples` are of one question."""
+    """Temperature 0 is greedy. A response ends at the first of `stop_strings`, which is removed. `num_samples` is the
+    number of responses per question."""
 
     temperature: float
     max_new_tokens: int
@@ -39,7 +40,7 @@ class Decoding:
 
     @property
     def num_drawn(self) -> int:
-        """Responses to compute: greedy ones are all the same."""
+        """Number of responses to compute per question: greedy ones are all the same."""
         return self.num_samples if self.temperature else 1
 
     def sampling(self, seed: int, policy_step: int) -> Sampling:
@@ -52,23 +53,23 @@ class Decoding:
         )
 
     def cut(self, text: str) -> str:
-        """What stands before the first stop string."""
+        """The text before the first stop string."""
         return text[: min((place for stop in self.stop_strings if (place := text.find(stop)) >= 0), default=len(text))]
 
 
 def decoding_of(task: str, options: Mapping[str, Any], num_samples: int) -> Decoding:
-    """What `generation_kwargs` of a task ask for. Options that have nothing to do with decoding are none of ours.
+    """The decoding that a task's `generation_kwargs` ask for. Options unrelated to decoding are ignored.
 
     Raises:
-        UserError: an option that neither engine has.
+        UserError: an option that neither engine supports.
     """
     temperature = _temperature(options)
     neutral = {**NEUTRAL, **(NEUTRAL_WHEN_SAMPLING if temperature else {})}
     for name, values in neutral.items():
         if options.get(name) not in values:
             raise UserError(
-                f"{task}: generation_kwargs.{name}={options[name]}: these engines decode greedily or at a temperature; "
-                f"give {values[-1]}, or evaluate this task with another model class of lmms-eval"
+                f"{task}: generation_kwargs.{name}={options[name]}: not supported; these engines decode "
+                f"greedily or at a temperature; set {values[-1]}, or use another model class of lmms-eval for this task"
             )
     limit = options.get("max_new_tokens")
     return Decoding(
@@ -80,11 +81,11 @@ def decoding_of(task: str, options: Mapping[str, Any], num_samples: int) -> Deco
 
 
 def _temperature(options: Mapping[str, Any]) -> float:
-    """As lmms-eval's own models read it: who gives no temperature, or says that it does not sample, is greedy."""
+    """As lmms-eval's own models read it: greedy without a temperature, with do_sample=False or with top_k=1."""
     greedy = options.get("do_sample") is False or options.get("top_k") == 1
     return 0.0 if greedy else float(options.get("temperature") or 0.0)
 
 
 def _stop_strings(until: Any) -> tuple[str, ...]:
     strings = (until,) if isinstance(until, str) else tuple(until or ())
-    return () if strings == UNASKED else tuple(string for string in strings if string)
+    return () if strings == DEFAULT_UNTIL else tuple(string for string in strings if string)

@@ -1,6 +1,6 @@
-"""A model of lmms-eval over any engine of ours, the live student's included.
+"""An lmms-eval model that generates with any of our engines, including the live student.
 
-Leaves out likelihoods and conversations of several rounds.
+Not here: likelihoods and multi-round conversations.
 """
 
 from collections import Counter
@@ -15,29 +15,19 @@ from lmms_eval.api.model import lmms
 
 from uniopd_mm.evaluation.decoding import Decoding, decoding_of
 from uniopd_mm.evaluation.messages import sample_of
+from uniopd_mm.evaluation.records import ResponseStats
 from uniopd_mm.interfaces import Processor, RolloutEngine
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, FinishReason, Prompt, Rollout, Skip, UserError
 
-CHUNK_BYTES = 2**30  # of media, encoded ahead of the engine
+CHUNK_BYTES = 2**30  # of media encoded ahead of the engine
 THINK = "<think>"
-PROMPT_END = 8  # tokens, in which a chat template would have begun a response's thoughts
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """What came of the questions so far: responses, those cut off at the token limit, tokens of them all, and the
-    questions that could not be asked, whose responses are empty and not counted."""
-
-    num_responses: int = 0
-    truncated: int = 0
-    response_tokens: int = 0
-    unreadable: tuple[Skip, ...] = ()
+PROMPT_END = 8  # last tokens of a prompt, where a chat template may open the response's thoughts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A document that is to be answered; its responses go into places `first`, `first` + 1, ... of the requests."""
+    """A document to answer. Its responses fill the entries `first`, `first` + 1, ... of the results."""
 
     request: Instance
     first: int
@@ -45,15 +35,15 @@ class Question:
 
 
 class EngineModel(lmms):
-    """A chat model of lmms-eval that writes with an engine.
+    """A chat model of lmms-eval that generates with an engine.
 
-    Random numbers depend on (`seed`, `policy_step`, task and document, index of the response) alone.
+    Random numbers depend only on `seed`, `policy_step`, the task and document, and the index of the response.
 
     Args:
-        processor: the engine's.
-        max_prompt_tokens: longer prompts are not asked; None for no bound.
-        prompts_per_chunk: handed to the engine at a time, while the next ones are read and encoded.
-        advanced: called with the number of questions answered since it was called last.
+        processor: the engine's processor.
+        max_prompt_tokens: longer prompts are not answered; None for no limit.
+        prompts_per_chunk: number of prompts passed to the engine at a time, while the next ones are read and encoded.
+        on_progress: called with the number of questions answered since its last call.
     """
 
     is_simple = False
@@ -68,7 +58,7 @@ class EngineModel(lmms):
         policy_step: int = 0,
         max_prompt_tokens: int | None = None,
         prompts_per_chunk: int = 64,
-        advanced: Callable[[int], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.engine = engine
@@ -77,35 +67,36 @@ class EngineModel(lmms):
         self.policy_step = policy_step
         self.max_prompt_tokens = max_prompt_tokens
         self.prompts_per_chunk = prompts_per_chunk
-        self.advanced = advanced
-        self.answered = Answered()
+        self.on_progress = on_progress
+        self.stats = ResponseStats()
 
     def reset(self) -> None:
-        """Begin to count anew."""
-        self.answered = Answered()
+        """Reset the statistics."""
+        self.stats = ResponseStats()
 
     def clean(self) -> None:
-        """Does nothing: lmms-eval's own would delete the model, which may be in training."""
+        """Do nothing: lmms-eval's own method would delete the model, which may be in training."""
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
-        """One response for each request; a question's requests stand together, as the same object.
+        """One response per request. The requests of one question are adjacent and are the same object.
 
         Raises:
-            UserError: a task asks for what the engine cannot do.
+            UserError: a task needs something that the engine does not support.
         """
         results: list[GenerationResult] = [GenerationResult(text="", token_counts=TokenCounts())] * len(requests)
         questions = _questions(requests)
-        before = len(self.answered.unreadable)
+        before = len(self.stats.unreadable)
         for decoding in dict.fromkeys(question.decoding for question in questions):
-            alike = [question for question in questions if question.decoding == decoding]
-            for entries in self._encoded(alike):
-                asked = [(question, entry) for question, entry in entries if isinstance(entry, Prompt)]
-                for (question, _), group in zip(asked, self._written(asked, decoding), strict=True):
+            same_decoding = [question for question in questions if question.decoding == decoding]
+            for entries in self._encoded(same_decoding):
+                prompts = [entry for _, entry in entries if isinstance(entry, Prompt)]
+                encoded = [question for question, entry in entries if isinstance(entry, Prompt)]
+                for question, group in zip(encoded, self._generate(prompts, decoding), strict=True):
                     results[question.first : question.first + decoding.num_samples] = self._results(group, decoding)
-                self._note([entry for _, entry in entries if isinstance(entry, Skip)])
-        if unreadable := self.answered.unreadable[before:]:
+                self._record_skips([entry for _, entry in entries if isinstance(entry, Skip)])
+        if unreadable := self.stats.unreadable[before:]:
             first = f"{unreadable[0].where}: {unreadable[0].reason}"
-            warning(f"{len(unreadable)} of {len(questions)} questions cannot be asked and count as empty; {first}")
+            warning(f"{len(unreadable)} of {len(questions)} questions cannot be read; the first: {first}")
         return results
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> NoReturn:
@@ -115,19 +106,19 @@ class EngineModel(lmms):
         _refuse(requests)
 
     def _encoded(self, questions: Sequence[Question]) -> Iterator[list[tuple[Question, Prompt | Skip]]]:
-        """The questions in chunks, each read and encoded while the engine is busy with the one before."""
+        """The questions in chunks, each read and encoded while the engine generates for the one before."""
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         try:
-            coming = thread.submit(self._chunk, questions)
-            while chunk := coming.result():
+            next_chunk = thread.submit(self._chunk, questions)
+            while chunk := next_chunk.result():
                 questions = questions[len(chunk) :]
-                coming = thread.submit(self._chunk, questions)
+                next_chunk = thread.submit(self._chunk, questions)
                 yield chunk
         finally:
-            thread.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for what has not begun
+            thread.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for queued work
 
     def _chunk(self, questions: Sequence[Question]) -> list[tuple[Question, Prompt | Skip]]:
-        """As many of the first questions as a chunk may have, by number and by bytes of media."""
+        """The first questions, as many as fit into one chunk by number and by bytes of media."""
         chunk: list[tuple[Question, Prompt | Skip]] = []
         size = 0
         for question in questions[: self.prompts_per_chunk]:
@@ -138,7 +129,7 @@ class EngineModel(lmms):
         return chunk
 
     def _encode(self, question: Question) -> Prompt | Skip:
-        """The question's prompt, or why it cannot be asked."""
+        """The question's prompt, or the reason why it cannot be read."""
         _, messages_of, _, index, task, split = question.request.args
         name = f"{task}/{index}"
         try:
@@ -149,56 +140,56 @@ class EngineModel(lmms):
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a task's own code, which may end the program
             return Skip(where=name, reason=f"{type(error).__name__}: {error}")
         if self.max_prompt_tokens is not None and len(prompt.token_ids) > self.max_prompt_tokens:
-            reason = f"a prompt of {len(prompt.token_ids)} tokens, and at most {self.max_prompt_tokens} can be read"
+            reason = f"a prompt of {len(prompt.token_ids)} tokens, where at most {self.max_prompt_tokens} can be read"
             return Skip(where=name, reason=reason)
         return prompt
 
-    def _written(self, asked: Sequence[tuple[Question, Prompt]], decoding: Decoding) -> list[list[Rollout]]:
-        if not asked:
+    def _generate(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
+        if not prompts:
             return []
-        told = 0
+        num_reported = 0
 
         def finished(group: Sequence[Rollout]) -> None:
-            nonlocal told
-            told += 1
-            self._advance(1)
+            nonlocal num_reported
+            num_reported += 1
+            self._report_progress(1)
 
-        prompts = [prompt for _, prompt in asked]
         sampling = decoding.sampling(self.seed, self.policy_step)
         groups = self.engine.generate(prompts, decoding.num_drawn, sampling, finished)
-        self._advance(len(prompts) - told)
+        self._report_progress(len(prompts) - num_reported)
         return groups
 
     def _results(self, group: Sequence[Rollout], decoding: Decoding) -> list[GenerationResult]:
-        """A question's responses, counted."""
+        """Convert and count a question's responses."""
         rollouts = list(group) if decoding.temperature else list(group) * decoding.num_samples
         ends = Counter(rollout.finish_reason for rollout in rollouts)
-        self.answered = replace(
-            self.answered,
-            num_responses=self.answered.num_responses + len(rollouts),
-            truncated=self.answered.truncated + ends[FinishReason.LENGTH],
-            response_tokens=self.answered.response_tokens + sum(len(rollout.response_ids) for rollout in rollouts),
+        self.stats = replace(
+            self.stats,
+            num_responses=self.stats.num_responses + len(rollouts),
+            truncated=self.stats.truncated + ends[FinishReason.LENGTH],
+            response_tokens=self.stats.response_tokens + sum(len(rollout.response_ids) for rollout in rollouts),
         )
         return [self._result(rollout, decoding) for rollout in rollouts]
 
     def _result(self, rollout: Rollout, decoding: Decoding) -> GenerationResult:
         counts = TokenCounts(input_tokens=len(rollout.prompt.token_ids), output_tokens=len(rollout.response_ids))
         text = decoding.cut(self.processor.decode(rollout.response_ids))
-        # Where a chat template has begun the thoughts, only so can thoughts without an end be told from an answer.
-        begun = self.processor.decode(rollout.prompt.token_ids[-PROMPT_END:]).rstrip().endswith(THINK)
-        return GenerationResult(text=THINK + text if begun else text, token_counts=counts)
+        # If the chat template opened the thoughts, repeat the tag: otherwise unfinished thoughts would look like an
+        # answer.
+        opened = self.processor.decode(rollout.prompt.token_ids[-PROMPT_END:]).rstrip().endswith(THINK)
+        return GenerationResult(text=THINK + text if opened else text, token_counts=counts)
 
-    def _note(self, skips: Sequence[Skip]) -> None:
-        self.answered = replace(self.answered, unreadable=(*self.answered.unreadable, *skips))
-        self._advance(len(skips))
+    def _record_skips(self, skips: Sequence[Skip]) -> None:
+        self.stats = replace(self.stats, unreadable=(*self.stats.unreadable, *skips))
+        self._report_progress(len(skips))
 
-    def _advance(self, count: int) -> None:
-        if self.advanced and count:
-            self.advanced(count)
+    def _report_progress(self, count: int) -> None:
+        if self.on_progress and count:
+            self.on_progress(count)
 
 
 def _questions(requests: Sequence[Instance]) -> list[Question]:
-    """lmms-eval repeats a request that is to have several responses: the same object, so many times in a row."""
+    """lmms-eval repeats a request for several responses: the same object, that many times in a row."""
     questions: list[Question] = []
     first = 0
     for _, clones in groupby(requests, key=id):
@@ -211,4 +202,5 @@ def _questions(requests: Sequence[Instance]) -> list[Question]:
 
 def _refuse(requests: Sequence[Instance]) -> NoReturn:
     request = requests[0]
-    raise UserError(f"{request.task_name}: output_type={request.request_type}: these models answer generate_until only")
+    kind = request.request_type
+    raise UserError(f"{request.task_name}: output_type={kind}: these models support only generate_until")

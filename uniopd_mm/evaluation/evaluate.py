@@ -21,7 +21,7 @@ from uniopd_mm.evaluation.manifest import manifest
 from uniopd_mm.evaluation.page import write_page
 from uniopd_mm.evaluation.pictures import write_pictures
 from uniopd_mm.evaluation.plan import Plan, make_jobs, make_plan, needs, plan_table
-from uniopd_mm.evaluation.protocol import Opening
+from uniopd_mm.evaluation.protocol import ModelSpec
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.results import write_results
 from uniopd_mm.evaluation.suites import suite_tasks
@@ -125,12 +125,12 @@ def run(
     """Whatever is not done yet; why what failed did."""
     if config.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # for the workers
-    openings = {checkpoint.name: _opening(config, checkpoint, data_root) for checkpoint in checkpoints}
+    specs = {checkpoint.name: _model_spec(config, checkpoint, data_root) for checkpoint in checkpoints}
     if not plan.waiting:
         return {}
     sweep = Sweep(
         jobs=plan.waiting,
-        openings=openings,
+        specs=specs,
         slots=slots(config),
         logs=out / "logs",
         task_minutes=config.task_minutes,
@@ -156,8 +156,8 @@ def slots(config: EvaluateConfig) -> list[str | None]:
     return list(groups) or [None]
 
 
-def _opening(config: EvaluateConfig, checkpoint: Checkpoint, data_root: Path | None) -> Opening:
-    return Opening(
+def _model_spec(config: EvaluateConfig, checkpoint: Checkpoint, data_root: Path | None) -> ModelSpec:
+    return ModelSpec(
         path=checkpoint.path,
         engine=chosen_engine(config.engine),
         dtype=config.dtype,

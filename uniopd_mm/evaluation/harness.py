@@ -1,7 +1,7 @@
-"""lmms-eval in this process: a task of it, loaded, and one model evaluated on it.
+"""lmms-eval in this process: evaluates one model on one loaded task.
 
-Evaluating leaves what is the caller's alone: random numbers, the launcher's environment, the model. lmms-eval, which is
-optional and takes half a minute to import, is imported by the functions that need it.
+An evaluation leaves the caller's state unchanged: random numbers, the launcher's environment, the model. lmms-eval is
+optional and takes half a minute to import, so only the functions that need it import it.
 """
 
 import argparse
@@ -15,12 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from uniopd_mm.evaluation.library import our_tasks
+from uniopd_mm.evaluation.records import ResponseStats
 from uniopd_mm.runtime.rng import untouched_rng
 
 if TYPE_CHECKING:
     from lmms_eval.api.task import ConfigurableMessagesTask
 
-    from uniopd_mm.evaluation.engine_model import Answered, EngineModel
+    from uniopd_mm.evaluation.engine_model import EngineModel
 
 REASONING_TAGS = '[["<think>", "</think>"], ["<analysis>", "</analysis>"]]'
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -30,13 +31,13 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 class TaskRun:
     """One model on one task.
 
-    `results` is what lmms-eval says of the task ("score,none": 51.2), `samples` what it logs of each document.
-    `num_questions` have results, of `num_expected`; each has `num_samples` responses.
+    `results` are lmms-eval's results for the task ("score,none": 51.2), `samples` its log of each document.
+    `num_questions` of `num_expected` questions have results; each has `num_samples` responses.
     """
 
     results: Mapping[str, Any]
     samples: list[dict[str, Any]]
-    answered: "Answered"
+    stats: ResponseStats
     num_questions: int
     num_expected: int
     num_samples: int
@@ -46,12 +47,13 @@ class TaskRun:
 def run_task(
     model: "EngineModel", task: "ConfigurableMessagesTask", *, limit: int | None = None, threads: int | None = None
 ) -> TaskRun:
-    """Evaluate the model on a loaded task, of which nothing is left changed.
+    """Evaluate the model on a loaded task, which stays unchanged.
 
     Args:
-        limit: the first so many documents; None for all.
-        threads: that judge responses; None for what suits the task: upstream's graders stop their own clocks with
-            signals, which only the main thread has, and call an answer wrong where they cannot.
+        limit: evaluate only this many documents, from the front; None for all.
+        threads: number of threads that grade responses; None for the task's default. lmms-eval's own graders get one:
+            they time out with signals, which only the main thread can receive, and in other threads they grade an
+            answer as wrong.
 
     Raises:
         ValueError: a limit below 1, which lmms-eval would read as all documents or as a share.
@@ -59,7 +61,7 @@ def run_task(
     if limit is not None and (limit < 1 or limit != int(limit)):
         raise ValueError(f"limit={limit} must be a whole number above 0")
     name = task.config.task
-    ours = name in our_tasks()
+    default_threads = 2 * len(os.sched_getaffinity(0)) if name in our_tasks() else 1
     model.reset()
     model.task_dict[name] = task.dataset
     began = time.perf_counter()
@@ -67,13 +69,13 @@ def run_task(
         for context in (untouched_rng(), _without_launcher(), _quietly()):
             stack.enter_context(context)
         options = _options(stack.enter_context(tempfile.TemporaryDirectory()))
-        everything = _evaluate(model, task, options, limit, threads or (2 * _cores() if ours else 1))
-    samples = everything["samples"][name]
-    original = everything["n-samples"][name]["original"]
+        output = _evaluate(model, task, options, limit, threads or default_threads)
+    samples = output["samples"][name]
+    original = output["n-samples"][name]["original"]
     return TaskRun(
-        results=everything["results"][name],
+        results=output["results"][name],
         samples=samples,
-        answered=model.answered,
+        stats=model.stats,
         num_questions=len({sample["doc_id"] for sample in samples}),
         num_expected=original if limit is None else min(limit, original),
         num_samples=task.config.repeats,
@@ -91,20 +93,20 @@ def _evaluate(
     from lmms_eval.evaluator import evaluate
 
     if task.config.num_fewshot is None:
-        task.set_config(key="num_fewshot", value=0)  # as the command line does
+        task.set_config(key="num_fewshot", value=0)  # as lmms-eval's command line does
     return evaluate(
         lm=model,
         task_dict={task.config.task: task},
         limit=limit,
-        bootstrap_iters=0,  # standard errors are metrics of our tasks
+        bootstrap_iters=0,  # our tasks compute standard errors as metrics
         cli_args=options,
         process_docs_parallel=threads,
     )
 
 
 def _options(output: str) -> argparse.Namespace:
-    """What is read of lmms-eval's command line, with its defaults: reasoning is taken out before scoring, as there.
-    `output` is where some tasks leave a submission."""
+    """The options of lmms-eval's command line that it reads here, with their defaults. As there, thoughts are removed
+    before scoring. `output` is the folder where some tasks leave a submission file."""
     return argparse.Namespace(
         process_with_media=False, reasoning_tags=REASONING_TAGS, output_path=output, log_samples_suffix=""
     )
@@ -112,7 +114,7 @@ def _options(output: str) -> argparse.Namespace:
 
 @contextmanager
 def _without_launcher() -> Iterator[None]:
-    """One process of a launched job evaluates by itself: lmms-eval would wait for the others."""
+    """Hide the launcher's environment: lmms-eval would wait for the other processes of the job."""
     hidden = {name: os.environ.pop(name) for name in LAUNCHER if name in os.environ}
     try:
         yield
@@ -122,7 +124,7 @@ def _without_launcher() -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without lmms-eval's log and bars, which would be drawn across the caller's."""
+    """Turn off lmms-eval's log and progress bars, which would overwrite the caller's."""
     from lmms_eval import evaluator
     from lmms_eval.api import task
 
@@ -131,7 +133,7 @@ def _quietly() -> Iterator[None]:
     evaluator.eval_logger.disable("lmms_eval")
     try:
         for module, bar in zip(modules, bars, strict=True):
-            module.tqdm = partial(_unseen, bar)
+            module.tqdm = partial(_disabled, bar)
         yield
     finally:
         for module, bar in zip(modules, bars, strict=True):
@@ -139,9 +141,5 @@ def _quietly() -> Iterator[None]:
         evaluator.eval_logger.enable("lmms_eval")
 
 
-def _unseen(bar: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def _disabled(bar: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     return bar(*arguments, **{**options, "disable": True})
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -1,10 +1,10 @@
-"""One evaluation of one checkpoint on one task: what identifies it, and where its files lie.
+"""A job: one evaluation of one checkpoint on one task. Defines its key and its files.
 
     <out>/<checkpoint>/<task>/samples.jsonl     every question's responses and scores, as lmms-eval logs them
     <out>/<checkpoint>/<task>/lmms_eval.json    lmms-eval's own results
     <out>/<checkpoint>/<task>/score.json        written last: the Score, the job's key, checksums of all three
 
-A job counts as done where all of that is there, belongs to the same key, and is what was written.
+A job is done if all files exist, belong to the same key, and are unchanged since they were written.
 """
 
 import hashlib
@@ -22,13 +22,14 @@ from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import json_line, standard
 
 SCORE, SAMPLES, RESULTS = "score.json", "samples.jsonl", "lmms_eval.json"
-LONGEST_CELL = 20_000  # characters of a row's cell in samples.jsonl
+MAX_CELL = 20_000  # characters of a row's cell in samples.jsonl
 FINISHED = (Status.DONE, Status.INAPPLICABLE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Changes to a task's own settings, None for none: questions, responses to each, tokens of a response."""
+    """Overrides of a task's own settings, None for no override: number of questions, responses to each, tokens per
+    response."""
 
     limit: int | None = None
     num_samples: int | None = None
@@ -37,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """`settings` is all that decides the outcome; its hash is the job's key."""
+    """`settings` is everything that determines the outcome; its hash is the job's key."""
 
     checkpoint: Checkpoint
     task: SuiteTask
@@ -59,7 +60,7 @@ def job_folder(out: Path, checkpoint: Checkpoint, task: str) -> Path:
 
 
 def blank_score(job: Job, status: Status, reason: str) -> Score:
-    """Of a job without a value, and why."""
+    """The score of a job without a value, with the reason."""
     task = job.task
     return Score(
         checkpoint=job.checkpoint.name,
@@ -75,7 +76,7 @@ def blank_score(job: Job, status: Status, reason: str) -> Score:
 
 
 def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], results: Mapping[str, Any]) -> None:
-    """All files of a job, the score last.
+    """Write all files of a job, the score last.
 
     Raises:
         UserError: the disk is full.
@@ -90,9 +91,9 @@ def write_outcome(job: Job, score: Score, samples: list[Mapping[str, Any]], resu
 
 
 def _without_long_cells(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample whose row lacks what nobody reads: the packed tests of one program may have megabytes."""
+    """The sample without very long cells of its row: the packed tests of one program may take megabytes."""
     row = {
-        name: f"({len(cell):,} characters)" if isinstance(cell, str) and len(cell) > LONGEST_CELL else cell
+        name: f"({len(cell):,} characters)" if isinstance(cell, str) and len(cell) > MAX_CELL else cell
         for name, cell in dict(sample.get("doc") or {}).items()
     }
     return {**sample, "doc": row}
@@ -100,7 +101,8 @@ def _without_long_cells(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """What a job's folder holds: its score, and why it has to be done again; neither where nothing was ever done."""
+    """The content of a job's folder: its score, and the reason to run the job again. Both are None for a job that never
+    ran."""
 
     score: Score | None = None
     problem: str | None = None
@@ -111,36 +113,36 @@ class Stored:
 
 
 def stored(job: Job) -> Stored:
-    """A finished evaluation, if its files are whole and were made with the same settings."""
+    """A job's stored evaluation. It is done if its files are complete and were made with the same settings."""
     path = job.folder / SCORE
     if not path.exists():
         return Stored()
     try:
         record = json.loads(path.read_bytes())
         score = score_from_json(record["score"])
-        whole = record.pop("sha256") == _sha256_of(record)
+        intact = record.pop("sha256") == _sha256_of(record)
         changed = [name for name, digest in _digests(job.folder).items() if record["files"][name] != digest]
         key = record["key"]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return Stored(problem=f"{path}: damaged ({type(error).__name__})")
-    if not whole or changed:
-        return Stored(problem=f"{job.folder / (changed or [SCORE])[0]}: not what was written")
+    if not intact or changed:
+        return Stored(problem=f"{job.folder / (changed or [SCORE])[0]}: changed since it was written")
     if key != job.key:
         return Stored(problem=f"{path}: made with other settings, another checkpoint or another version of the task")
     if score.status not in FINISHED:
         problem = f"{job.label}: {len(score.unreadable)} questions could not be read"
-        return Stored(score=_as_asked(score, job), problem=problem)
-    return Stored(score=_as_asked(score, job))
+        return Stored(score=_with_current_names(score, job), problem=problem)
+    return Stored(score=_with_current_names(score, job))
 
 
-def _as_asked(score: Score, job: Job) -> Score:
-    """With what decides nothing as the suite has it now."""
+def _with_current_names(score: Score, job: Job) -> Score:
+    """The score with the suite's current names and figures, which do not affect the value."""
     task = job.task
     return replace(score, checkpoint=job.checkpoint.name, title=task.title, domain=task.domain, paper=task.paper)
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Of the files beside the score, by name."""
+    """Checksums of the other files, by name."""
     return {name: _sha256(folder / name) for name in (SAMPLES, RESULTS)}
 
 
@@ -154,8 +156,8 @@ def _sha256_of(record: Mapping[str, Any]) -> str:
 
 
 def first_samples(job: Job, count: int) -> list[dict[str, Any]]:
-    """Plain records of the first questions of a finished job, for a person to look at: "checkpoint", "task", "prompt",
-    "response", "target", "scores"."""
+    """The first questions of a finished job, for display. Plain records with "checkpoint", "task", "prompt",
+    "response", "target" and "scores"."""
     path = job.folder / SAMPLES
     if not path.exists():
         return []

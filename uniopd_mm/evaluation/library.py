@@ -1,6 +1,6 @@
-"""The YAML files of our own lmms-eval tasks: which there are, what they say of themselves, and a hash of what they do.
+"""The YAML files of our own lmms-eval tasks: their names, their metadata, and a hash of all that defines a task.
 
-Knows nothing of lmms-eval, whose import takes half a minute.
+Does not import lmms-eval, which takes half a minute.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "benchmarks"
-HUB = "hf://datasets/"  # how a YAML names a file of a data set on the hub
+HUB = "hf://datasets/"  # prefix of a hub data set's file in a YAML
 
 
 class _Loader(yaml.SafeLoader):
-    """`!function a.b.c` stays the text a.b.c."""
+    """A YAML loader that reads `!function a.b.c` as the text a.b.c."""
 
 
 _Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
@@ -25,23 +25,23 @@ _Loader.add_constructor("!function", lambda loader, node: loader.construct_scala
 
 @cache
 def our_tasks() -> Mapping[str, Path]:
-    """The YAML of each task of ours, by name."""
+    """The YAML file of each task of ours, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("uniopd_*.yaml"))}
 
 
 @cache
 def task_yaml(name: str) -> Mapping[str, Any]:
-    """All that a task's YAML says, with what it includes; functions are their dotted names."""
+    """The full content of a task's YAML, with its includes. Functions are their dotted names."""
     return _merged(our_tasks()[name])
 
 
 def task_metadata(name: str) -> Mapping[str, Any]:
-    """`title`, `metric` (what its score is), `questions` and `download_gb`."""
+    """`title`, `metric` (what the score is), `questions` and `download_gb`."""
     return task_yaml(name)["metadata"]
 
 
 def settings_of(name: str) -> Mapping[str, Any]:
-    """A task's metadata with its `repeats` and `max_new_tokens`; nothing of a task that is not ours."""
+    """A task's metadata, `repeats` and `max_new_tokens`; empty for a task that is not ours."""
     if name not in our_tasks():
         return {}
     entries = task_yaml(name)
@@ -49,8 +49,8 @@ def settings_of(name: str) -> Mapping[str, Any]:
     return {**entries["metadata"], "repeats": entries.get("repeats", 1), "max_new_tokens": length}
 
 
-def takes_several(entries: Mapping[str, Any]) -> bool:
-    """Whether what a YAML says scores several responses to each question, as many as it is told."""
+def scores_several_responses(entries: Mapping[str, Any]) -> bool:
+    """Whether a task scores several responses to each question, so that their number can be changed."""
     return any(
         function["function"] == "take_first_k"
         for pipeline in entries.get("filter_list") or ()
@@ -59,8 +59,8 @@ def takes_several(entries: Mapping[str, Any]) -> bool:
 
 
 def task_hash(name: str) -> str:
-    """Of the task's YAML, of those that it includes, and of the source of the modules that it names and of those of
-    `uniopd_mm.tasks` that they use in turn: another prompt, setting or scorer is another task."""
+    """A hash of the task's YAML, the YAMLs it includes, the modules it names, and the modules of `uniopd_mm.tasks` that
+    these use. Any change of prompt, setting or scorer changes it."""
     content = hashlib.sha256()
     for path in (*_files(our_tasks()[name]), *_modules(task_yaml(name))):
         content.update(path.read_bytes())
@@ -87,39 +87,40 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _modules(entries: Mapping[str, Any]) -> list[Path]:
-    """The source files of all functions that a YAML names, and of what they use; each once, in one order."""
+    """The source files of all functions that a YAML names, and of what they use, without duplicates and in a fixed
+    order."""
     found: dict[str, Path] = {}
-    ahead = [text.rpartition(".")[0] for text in _texts(entries) if text.startswith("uniopd_mm.")]
-    while ahead:
-        name = ahead.pop()
+    pending = [text.rpartition(".")[0] for text in _strings(entries) if text.startswith("uniopd_mm.")]
+    while pending:
+        name = pending.pop()
         if name not in found and (path := _source(name)):
             found[name] = path
-            ahead += _used(path.read_text())
+            pending += _used(path.read_text())
     return [found[name] for name in sorted(found)]
 
 
 def _source(name: str) -> Path | None:
-    """The file of a module of this package, which is not imported for it; None for any other name."""
+    """The file of a module of this package, without importing it; None for any other name."""
     place = Path(__file__).parents[1].joinpath(*name.split(".")[1:])
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
-# Imports, and also texts that name a module, as what starts a process of it has.
+# Imports, and strings that name a module, for code that starts a module as a process.
 _NAMED = re.compile(r"\b(uniopd_mm\.tasks(?:\.\w+)*)(?: import (?:\(([^)]*)\)|([\w ,]+)))?")
 
 
 def _used(source: str) -> set[str]:
-    """Names below `uniopd_mm.tasks` in a source; some are no modules."""
+    """Names below `uniopd_mm.tasks` in a source text; some of them are not modules."""
     found = [(match[1], re.findall(r"\w+", match[2] or match[3] or "")) for match in _NAMED.finditer(source)]
     return {name for module, members in found for name in (module, *(f"{module}.{member}" for member in members))}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for entry in value.values():
-            yield from _texts(entry)
+            yield from _strings(entry)
     elif isinstance(value, list):
         for entry in value:
-            yield from _texts(entry)
+            yield from _strings(entry)

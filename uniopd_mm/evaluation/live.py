@@ -1,6 +1,6 @@
-"""Benchmarks in training: the student as it is answers the first questions of each, with the trainer's own engine.
+"""Benchmarks during training: the current student answers the first questions of each, using the trainer's own engine.
 
-Training goes on as if nothing had been asked: random numbers are put back, weights and modules are only read.
+Training is not affected: random numbers are restored, and weights and modules are only read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from uniopd_mm.types import UserError
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveTask:
-    """A benchmark, and lmms-eval's own object of it with its rows."""
+    """A benchmark, and lmms-eval's task object with its rows."""
 
     named: SuiteTask
     loaded: Any
@@ -41,10 +41,10 @@ def load_tasks(config: BenchmarksConfig) -> tuple[LiveTask, ...]:
     """The benchmarks with their rows.
 
     Raises:
-        UserError: there is no such task, its data cannot be read, or it lacks the metric that is asked for.
+        UserError: an unknown task, unreadable data, or a task without the requested metric.
     """
     if not interactive(terminal()):
-        disable_progress_bars()  # of data sets that are read: a file would have them line after line
+        disable_progress_bars()  # in a log file, the bars of data set loading would fill many lines
     with untouched_rng():
         return tuple(LiveTask(named=task, loaded=_loaded(task, config)) for task in live_tasks(config.tasks))
 
@@ -63,13 +63,13 @@ def _loaded(task: SuiteTask, config: BenchmarksConfig) -> Any:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveBenchmarks:
-    """Asks the same questions whenever it is called, with random numbers of `seed` and the step.
+    """Evaluates the student on the same questions at every call. Random numbers depend on `seed` and the step.
 
     Args:
-        tasks: needed in the main process alone, which asks all of them while the others wait, as long as they ever do
-            for each other (`World`).
-        limit: questions of each task.
-        max_prompt_tokens: a question whose prompt is longer is not asked, and counts as not answered right.
+        tasks: needed on the main process only. It evaluates all of them while the others wait, within the timeout of
+            `World`.
+        limit: number of questions per task.
+        max_prompt_tokens: a question with a longer prompt counts as incorrect.
     """
 
     tasks: Sequence[LiveTask]
@@ -80,10 +80,10 @@ class LiveBenchmarks:
     world: World
 
     def __call__(self, engine: RolloutEngine, step: int) -> Mapping[str, float]:
-        """`benchmark/<task>` on the scale of 0 to 100, and their mean `benchmark/mean`.
+        """Scores as `benchmark/<task>` on a scale of 0 to 100, and their mean `benchmark/mean`.
 
         Raises:
-            UserError: not one question of a task can be asked, or the task lacks its metric.
+            UserError: no question of a task can be read, or the task lacks its metric.
         """
         return self.world.from_main(lambda: self._scores(engine, step))
 
@@ -96,7 +96,7 @@ class LiveBenchmarks:
                 seed=self.seed,
                 policy_step=step,
                 max_prompt_tokens=self.max_prompt_tokens,
-                advanced=bar.advance,
+                on_progress=bar.advance,
             )
             scores = {f"benchmark/{task.named.task}": self._score(model, task) for task in self.tasks}
         return {**scores, "benchmark/mean": fmean(scores.values())}
@@ -110,14 +110,14 @@ def score_value(task: SuiteTask, run: TaskRun) -> float:
     """The value of a run, 0 to 100.
 
     Raises:
-        UserError: it lacks questions, none of them could be asked, or its metric is not there.
+        UserError: some questions have no results, none of them could be read, or the metric is missing.
     """
-    unreadable = run.answered.unreadable
+    unreadable = run.stats.unreadable
     if run.num_questions != run.num_expected:
         raise UserError(f"benchmarks.tasks: {task.task}: {run.num_questions} of {run.num_expected} questions scored")
     if len(unreadable) == run.num_expected:
         first = f"{unreadable[0].where}: {unreadable[0].reason}"
-        raise UserError(f"benchmarks.tasks: {task.task}: no question can be asked; {first}; leave it out")
+        raise UserError(f"benchmarks.tasks: {task.task}: no question can be read; {first}; remove the task")
     try:
         score = score_of(
             run.results,
@@ -126,7 +126,7 @@ def score_value(task: SuiteTask, run: TaskRun) -> float:
             status=Status.DONE,
             num_questions=run.num_questions,
             num_samples=run.num_samples,
-            answered=run.answered,
+            stats=run.stats,
         )
     except ValueError as error:
         raise UserError(f"benchmarks.tasks: {error}; give it as NAME:METRIC or NAME:METRIC:FULL_MARK") from error

@@ -1,4 +1,4 @@
-"""Which benchmarks a run asks its student, told before anything is loaded, and without lmms-eval's import."""
+"""Checks the benchmarks of a training run before anything is loaded, without importing lmms-eval."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from uniopd_mm.types import UserError
 
 
 def live_tasks(names: Sequence[str]) -> tuple[SuiteTask, ...]:
-    """The tasks of `benchmarks.tasks`, none where that is empty.
+    """The tasks of `benchmarks.tasks`; empty if there are none.
 
     Raises:
-        UserError: one of ours that is not there, one given twice, or lmms-eval is not installed.
+        UserError: an unknown task of ours, a task given twice, or lmms-eval is not installed.
     """
     if not names:
         return ()

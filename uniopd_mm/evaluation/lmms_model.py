@@ -1,7 +1,7 @@
-"""`lmms-eval --model uniopd_hf` and `--model uniopd_vllm`: what their `--model_args` make.
+"""The models behind `lmms-eval --model uniopd_hf` and `--model uniopd_vllm`, with their `--model_args`.
 
-lmms-eval reads `pretrained=PATH,dtype=bfloat16,seed=1,max_pixels=401408` into numbers, booleans and texts. Beside what
-is named here, every parameter of configs/processor/auto.yaml may be given.
+lmms-eval parses `pretrained=PATH,dtype=bfloat16,seed=1,max_pixels=401408` into numbers, booleans and strings. Besides
+the parameters listed here, every parameter of configs/processor/auto.yaml is accepted.
 """
 
 import os
@@ -12,61 +12,61 @@ from lmms_eval.api.instance import GenerationResult, Instance
 
 from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.evaluation.engine_model import EngineModel
-from uniopd_mm.evaluation.opening import open_engine, processor_node
+from uniopd_mm.evaluation.model_loading import load_engine, processor_node
 from uniopd_mm.models.backbone import best_device
 from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import UserError
 
 KEY = "pretrained"
-ABSENT = ("none", "null")  # how lmms-eval's command line can say None
+ABSENT = ("none", "null")  # spellings of None on lmms-eval's command line
 
 
 class CommandLineModel(EngineModel):
-    """What both share: everything of the command line that is not about this one model in this one process."""
+    """Base of both classes: handles lmms-eval's command line."""
 
     def __init__(
         self, engine: str, pretrained: str, seed: int, device: str | None, given: dict[str, Any], **known: Any
     ) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise UserError(
-                "WORLD_SIZE: these models run in one process; start one without a launcher, or use python -m "
-                "uniopd_mm.evaluate, which shares tasks out over GPUs"
+                "WORLD_SIZE: these models run in one process; start it without a launcher, or use python -m "
+                "uniopd_mm.evaluate, which distributes tasks over GPUs"
             )
-        if device is not None and not str(device).startswith(_here()):
-            warning(f"--device {device}: the model runs on {_here()}; CUDA_VISIBLE_DEVICES chooses among GPUs")
+        if device is not None and not str(device).startswith(_device_type()):
+            warning(f"--device {device}: the model runs on {_device_type()}; use CUDA_VISIBLE_DEVICES to choose a GPU")
         node = processor_node(**{name: _value(value) for name, value in given.items()})
-        opened = open_engine(engine, str(pretrained), processor=node, key=KEY, **known)
+        loaded = load_engine(engine, str(pretrained), processor=node, key=KEY, **known)
         super().__init__(
-            opened.engine,
-            opened.processor,
+            loaded.engine,
+            loaded.processor,
             seed=seed,
-            max_prompt_tokens=opened.max_prompt_tokens,
-            prompts_per_chunk=opened.prompts_per_chunk,
+            max_prompt_tokens=loaded.max_prompt_tokens,
+            prompts_per_chunk=loaded.prompts_per_chunk,
         )
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
         """See `EngineModel.generate_until`.
 
         Raises:
-            UserError: not one question can be asked: a score of empty responses would be printed like any other.
+            UserError: no question can be read. Without an error, lmms-eval would print the score of empty responses.
         """
         results = super().generate_until(requests)
-        if self.answered.unreadable and not self.answered.num_responses:
-            first = self.answered.unreadable[0]
-            raise UserError(f"no question can be asked; the first: {first.where}: {first.reason}")
+        if self.stats.unreadable and not self.stats.num_responses:
+            first = self.stats.unreadable[0]
+            raise UserError(f"no question can be read; the first: {first.where}: {first.reason}")
         return results
 
 
 @final
 class UniopdHF(CommandLineModel):
-    """transformers' own generation.
+    """Generates with transformers.
 
     Args:
-        pretrained: a checkpoint folder, that of a LoRA adapter, or a hub name.
+        pretrained: a checkpoint folder, the folder of a LoRA adapter, or a hub name.
         dtype: bfloat16 or float32; None for bfloat16 on a GPU and float32 on a CPU.
-        max_batch_size: sequences computed at a time (`--max_batch_size`).
-        batch_size: of no effect, so that lmms-eval's default of 1 does not make it slow.
-        device: where there is a GPU, it is used.
+        max_batch_size: number of sequences computed at a time (`--max_batch_size`).
+        batch_size: ignored, because lmms-eval's default of 1 would make it slow.
+        device: a GPU is used if there is one.
         processor: parameters of configs/processor/auto.yaml.
     """
 
@@ -87,14 +87,14 @@ class UniopdHF(CommandLineModel):
 
 @final
 class UniopdVLLM(CommandLineModel):
-    """vLLM, which batches by itself: `batch_size` and `max_batch_size` are of no effect.
+    """Generates with vLLM, which batches by itself: `batch_size` and `max_batch_size` are ignored.
 
     Args:
-        max_model_len: tokens of prompt and response together; None for what fits.
-        gpu_memory_utilization: share of the GPU's memory; there is no trainer to leave room for.
+        max_model_len: maximum of prompt and response tokens together; None for what fits.
+        gpu_memory_utilization: share of the GPU's memory. The default is high because no trainer needs memory.
         processor: parameters of configs/processor/auto.yaml.
 
-    The rest is as in `UniopdHF` and `VLLMOptions`.
+    The other parameters are those of `UniopdHF` and `VLLMOptions`.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class UniopdVLLM(CommandLineModel):
         super().__init__("vllm", pretrained, seed, device, processor, dtype=_value(dtype), options=options)
 
 
-def _here() -> str:
+def _device_type() -> str:
     return best_device().type
 
 

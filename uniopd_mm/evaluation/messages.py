@@ -1,24 +1,24 @@
-"""lmms-eval's messages as a sample of ours."""
+"""Converts lmms-eval's messages to a sample."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uniopd_mm.types import BadSample, Media, Message, Sample
 
-PLACES = ("url", "path")  # where a part, or its url, names the medium
+SOURCE_KEYS = ("url", "path")  # keys of a part, or of its url, that hold the media source
 
 
 def sample_of(messages: Sequence[Mapping[str, Any]], name: str, domain: str) -> Sample:
-    """A sample without an answer, system messages included.
+    """A sample without an answer, including system messages.
 
     Args:
-        messages: each with a role and a content, which is a text or a list of parts: {"type": "text", "text"} or
-            {"type": KIND, "url": SOURCE} with further options of the medium's decoder, where SOURCE may be a mapping
-            that holds the source under `url` or `path`, and options.
-        name: what the sample is called, and where it is found.
+        messages: each with a role and a content, which is a string or a list of parts. A part is {"type": "text",
+            "text"} or {"type": KIND, "url": SOURCE}, with optional settings of the media decoder. SOURCE may also be a
+            mapping that holds the source under `url` or `path`, and settings.
+        name: the sample's id and source.
 
     Raises:
-        BadSample: not such messages.
+        BadSample: the messages have another form.
     """
     turns = tuple(Message(role=str(message["role"]), content=_content(message["content"])) for message in messages)
     return Sample(sample_id=name, domain=domain, messages=turns, answer=None, source=name)
@@ -33,11 +33,11 @@ def _item(part: Mapping[str, Any]) -> str | Media:
         return str(part["text"])
     given = {name: value for name, value in part.items() if name != "type"}
     nested = given.get("url")
-    if isinstance(nested, Mapping):  # what lmms-eval makes of a document's own description of a clip
+    if isinstance(nested, Mapping):  # lmms-eval nests a document's own description of a clip here
         given = {**{name: value for name, value in given.items() if name != "url"}, **nested}
         given.pop("type", None)
-    source = next((given[place] for place in PLACES if given.get(place) is not None), None)
+    source = next((given[key] for key in SOURCE_KEYS if given.get(key) is not None), None)
     if source is None:
         raise BadSample(f"a part of type {part['type']!r} without a url")
-    options = {name: value for name, value in given.items() if name not in PLACES and value is not None}
+    options = {name: value for name, value in given.items() if name not in SOURCE_KEYS and value is not None}
     return Media(kind=str(part["type"]), source=source, options=options)

@@ -1,7 +1,7 @@
-"""report.html of a sweep: one self-contained page (table, pictures, settings, failures, responses), without scripts or
-network.
+"""report.html of a sweep: one self-contained page (table, pictures, settings, failures, responses) without scripts or
+network access.
 
-The markup is page.html.jinja, which escapes whatever a model, a data set or a name says.
+The markup is page.html.jinja, which escapes all text from models, data sets and names.
 """
 
 import json
@@ -21,19 +21,19 @@ from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import standard
 
 FILE_NAME = "report.html"
-_MAX_TEXT = 6000  # letters of a prompt or a response
+_MAX_TEXT = 6000  # characters of a prompt or a response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingsLine:
-    """How one checkpoint was asked: `asked` is "500 questions × 4", `settings` "name: value" pairs."""
+    """How one checkpoint was evaluated: `size` is "500 × 4", `settings` are (name, value) pairs."""
 
     benchmark: str
     checkpoint: str
     value: str
     metric: str
     extras: str
-    asked: str
+    size: str
     seconds: float
     settings: tuple[tuple[str, str], ...]
 
@@ -46,7 +46,7 @@ def write_page(
     title: str = "evaluation",
     samples: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Write `folder`/report.html in one step; what is drawn is what pictures.py draws.
+    """Write `folder`/report.html atomically, with the pictures of pictures.py.
 
     Raises:
         UserError: the disk is full.
@@ -63,10 +63,12 @@ def render(
     title: str = "evaluation",
     samples: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The page as HTML. `samples` are responses worth a look, plain records of "task", "checkpoint", "prompt",
-    "response", "target" and "scores", any of which may be missing. Characters UTF-8 cannot hold (lone surrogates)
-    become question marks."""
-    # No extension-based choice: everything that comes from outside is escaped.
+    """The page as HTML.
+
+    `samples` are responses to show: plain records of "task", "checkpoint", "prompt", "response", "target" and "scores",
+    each of them optional. Characters that UTF-8 cannot encode (lone surrogates) become question marks.
+    """
+    # autoescape=True instead of a choice by file extension: the template renders text from outside.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -85,7 +87,7 @@ def render(
 
 
 def settings_lines(scores: Sequence[Score]) -> list[SettingsLine]:
-    """One for each score, in the table's order."""
+    """One line per score, in the order of the table."""
     comparison = compare(scores)
     return [
         SettingsLine(
@@ -94,7 +96,7 @@ def settings_lines(scores: Sequence[Score]) -> list[SettingsLine]:
             value=cell_of(score),
             metric=score.metric,
             extras=", ".join(f"{name} {value:.1f}" for name, value in score.extras.items()),
-            asked=f"{score.num_questions} × {score.num_samples}",
+            size=f"{score.num_questions} × {score.num_samples}",
             seconds=score.seconds,
             settings=_pairs(score.settings),
         )
@@ -109,7 +111,7 @@ def _pairs(entries: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _shown(value: Any) -> str:
-    """A text as it is, everything else as JSON."""
+    """A string as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(standard(value), ensure_ascii=False, default=str)
 
 
@@ -119,8 +121,8 @@ def _sample(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _shortened(text: str) -> str:
-    """The beginning and the end, where the final answer is, of a very long text."""
+    """The beginning and the end of a very long text. The final answer is at the end."""
     if len(text) <= _MAX_TEXT:
         return text
     half = _MAX_TEXT // 2
-    return f"{text[:half]}\n\n[... {len(text) - 2 * half} letters ...]\n\n{text[-half:]}"
+    return f"{text[:half]}\n\n[... {len(text) - 2 * half} characters ...]\n\n{text[-half:]}"

@@ -1,6 +1,6 @@
-"""What a sweep will do, and what it needs: its jobs, which of them are done, data to fetch, room on the disk.
+"""What a sweep will do and what it needs: its jobs, which of them are done, downloads, and disk space.
 
-Nothing is loaded and nothing fetched to say so.
+Nothing is loaded or downloaded to find out.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from rich.table import Table
 from uniopd_mm.config.evaluate import existing
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job, Limits, Stored, job_folder, stored
-from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several, task_hash, task_metadata, task_yaml
+from uniopd_mm.evaluation.library import HUB, our_tasks, scores_several_responses, task_hash, task_metadata, task_yaml
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.models.loading import revision
 
-HERE, CACHED, THERE, UNKNOWN = "here", "cache", "hub", "unknown"
+LOCAL, CACHED, HUB_ONLY, UNKNOWN = "local", "cache", "hub", "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a task's data come from, and how much there is to fetch, about; None where nobody knows."""
+    """Where a task's data are, and the approximate download size; None if unknown."""
 
     where: str
     download_gb: float | None
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """`found` and `places` have an entry for each job and for each task."""
+    """`found` has an entry per job, `places` an entry per task."""
 
     jobs: tuple[Job, ...]
     found: Mapping[str, Stored]
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def download_gb(self) -> float:
-        """About so much has to be fetched for them."""
+        """The approximate download size for these jobs."""
         tasks = {job.task.task for job in self.waiting}
         return sum(self.places[task].download_gb or 0 for task in tasks)
 
@@ -63,11 +63,11 @@ def make_jobs(
     settings: Mapping[str, Any],
     offline: bool = False,
 ) -> tuple[Job, ...]:
-    """One job for each checkpoint and task, a checkpoint's jobs together.
+    """One job per checkpoint and task, ordered by checkpoint.
 
     Args:
-        settings: those of the engine.
-        offline: do not ask the hub whether a checkpoint of its has changed.
+        settings: the settings of the engine.
+        offline: do not ask the hub whether a checkpoint there has changed.
     """
     revisions = {checkpoint.name: _fingerprint(revision(checkpoint.path, offline)) for checkpoint in checkpoints}
     hashes = {task.task: _hash(task.task) for task in tasks}
@@ -95,8 +95,17 @@ def make_jobs(
     )
 
 
+def _fingerprint(weights: Any) -> str:
+    """A short identifier of a checkpoint's weights."""
+    return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
+
+
+def _hash(task: str) -> str:
+    return task_hash(task) if task in our_tasks() else f"lmms-eval {version('lmms-eval')}"
+
+
 def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
-    """What is done already, and where the data are."""
+    """Look up which jobs are done and where the data are."""
     tasks = dict.fromkeys(job.task.task for job in jobs)
     return Plan(
         jobs=tuple(jobs),
@@ -105,28 +114,19 @@ def make_plan(jobs: Sequence[Job], data_root: Path | None) -> Plan:
     )
 
 
-def _fingerprint(weights: Any) -> str:
-    """Of which weights these are, in one word."""
-    return hashlib.sha256(json.dumps(weights).encode()).hexdigest()[:16]
-
-
-def _hash(task: str) -> str:
-    return task_hash(task) if task in our_tasks() else f"lmms-eval {version('lmms-eval')}"
-
-
 def _place(task: str, data_root: Path | None) -> Place:
     if task not in our_tasks():
         return Place(where=UNKNOWN, download_gb=None)
     repository = _repository(task_yaml(task))
     if data_root is not None and (data_root / repository).is_dir():
-        return Place(where=HERE, download_gb=0)
+        return Place(where=LOCAL, download_gb=0)
     if (Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}").is_dir():
         return Place(where=CACHED, download_gb=0)
-    return Place(where=THERE, download_gb=task_metadata(task).get("download_gb"))
+    return Place(where=HUB_ONLY, download_gb=task_metadata(task).get("download_gb"))
 
 
 def _repository(entries: Mapping[str, Any]) -> str:
-    """OWNER/NAME of a task's data set, which may be named as files of the hub."""
+    """OWNER/NAME of a task's data set, which the YAML may give as files of the hub."""
     files = str((entries.get("dataset_kwargs") or {}).get("data_files") or "")
     if HUB in files:
         return "/".join(files.partition(HUB)[2].split("/")[:2])
@@ -134,7 +134,8 @@ def _repository(entries: Mapping[str, Any]) -> str:
 
 
 def plan_table(plan: Plan) -> Table:
-    """A row a task: how many questions and responses, where its data are, and which checkpoints still need it."""
+    """One row per task: the number of questions and responses, where its data are, and how many checkpoints still need
+    it."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("task", "questions", "responses", "data", "to fetch", "to do"):
         table.add_column(name, justify="left" if name in {"task", "data"} else "right", no_wrap=name == "task")
@@ -152,7 +153,7 @@ def _size(task: str, limits: Limits) -> tuple[str, str]:
     published = task_metadata(task).get("questions")
     questions = min(published, limits.limit or published) if published else None
     samples = task_yaml(task).get("repeats", 1)
-    if takes_several(task_yaml(task)):
+    if scores_several_responses(task_yaml(task)):
         samples = limits.num_samples or samples
     return (f"{questions:,}", f"{questions * samples:,}") if questions else ("?", "?")
 
@@ -164,7 +165,7 @@ def _gigabytes(place: Place) -> str:
 
 
 def needs(plan: Plan, out: Path, offline: bool) -> list[str]:
-    """What a person should know before it starts, a line each."""
+    """What the user should know before the sweep starts, one line each."""
     lines = []
     if plan.download_gb:
         free = shutil.disk_usage(existing(Path(HF_HUB_CACHE))).free / 1e9
@@ -172,9 +173,9 @@ def needs(plan: Plan, out: Path, offline: bool) -> list[str]:
             f"to fetch from the hub: about {plan.download_gb:,.3g} GB into {HF_HUB_CACHE} ({free:,.0f} GB free)"
         )
         if plan.download_gb > free:
-            lines.append("this does not fit: set HF_HOME to a larger disk, or give tasks= or data_root=")
+            lines.append("this does not fit: set HF_HOME to a folder on a larger disk, or set tasks= or data_root=")
         if offline or os.environ.get("HF_HUB_OFFLINE") == "1":
-            lines.append("offline: what is to be fetched will be named as missing")
+            lines.append("offline: data that would be fetched will be reported as missing")
     free = shutil.disk_usage(existing(out)).free / 1e9
     lines.append(f"results go to {out} ({free:,.0f} GB free)")
     return lines

@@ -1,11 +1,12 @@
-"""What the sweep and its worker processes say to each other, over a `multiprocessing.connection.Connection`.
+"""Messages between a sweep and its worker processes, sent over a `multiprocessing.connection.Connection`.
 
-The sweep sends one `Opening`, then one `Job` at a time; the worker answers a job with any number of `Asked` and then
-`Finished` or `Failed`. A worker that is gone answers with the end of the connection.
+The sweep sends one `ModelSpec`, which the worker answers with `Ready` or `Failed`. Then it sends one `Job` at a time.
+The worker answers a job with any number of `ProgressReport`s, followed by `Finished` or `Failed`. If a worker dies, the
+connection ends.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from uniopd_mm.config.parts import VLLMOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opening:
-    """How a worker loads its model. `engine` is "hf" or "vllm", `processor` a component's node."""
+class ModelSpec:
+    """The model that a worker loads. `engine` is "hf" or "vllm", `processor` a component's node."""
 
     path: str
     engine: str
@@ -31,16 +32,14 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """The model is loaded; its own settings, as they are shown."""
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The model is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """So many questions have been answered since the last report, of so many."""
+class ProgressReport:
+    """Number of questions answered since the last report, and the total number."""
 
-    questions: int
+    num_answered: int
     total: int
 
 
@@ -51,6 +50,6 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """Why nothing came of the job, or of loading the model."""
+    """Why the job, or loading the model, failed."""
 
     reason: str

@@ -1,4 +1,4 @@
-"""The records of evaluation: what is asked, what came out, and what the paper has."""
+"""The records of evaluation: tasks, scores, and the paper's figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from uniopd_mm.types import Skip
 class Status(StrEnum):
     """How the evaluation of a checkpoint on a task ended.
 
-    INCOMPLETE: some questions could not be read and count as not answered right. INAPPLICABLE: the checkpoint cannot
-    read the benchmark's media.
+    INCOMPLETE: some questions could not be read and count as incorrect. INAPPLICABLE: the checkpoint cannot read the
+    benchmark's media.
     """
 
     DONE = "done"
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Paper:
-    """Published figures on the scale of 0 to 100 (arXiv 2605.03677, radar figure), None where there is none."""
+    """Published figures on a scale of 0 to 100 (arXiv 2605.03677, radar figure), None where the paper has none."""
 
     student: float | None = None
     opd: float | None = None
@@ -34,8 +34,8 @@ class Paper:
 class SuiteTask:
     """One benchmark of a suite.
 
-    `task` is its name in lmms-eval. `metric` and `scale` say which of an upstream task's metrics counts and what its
-    full mark is (1 or 100); tasks of ours have `score` of 100.
+    `task` is its name in lmms-eval. `metric` and `scale` choose which of an upstream task's metrics counts, and give
+    its full mark (1 or 100). Our own tasks have `score` with full mark 100.
     """
 
     task: str
@@ -47,16 +47,29 @@ class SuiteTask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """How one checkpoint did on one task; values are on the scale of 0 to 100.
+class ResponseStats:
+    """Counts over the responses to a task's questions: responses, those truncated at the token limit, and their tokens.
 
-    `value` and `standard_error` are None where nothing was measured. `metric` is what the value is ("avg@k",
-    "accuracy"), of `num_questions` questions with `num_samples` responses each. `extras` are further metrics by name.
-    `unknown` counts responses that could not be judged, `truncated` those cut off at the token limit; `unreadable`
-    names questions that could not be asked. `contaminated` counts questions that stand in the checkpoint's training
-    rollouts, None where there are none to compare with. `settings` is all that decides the value: sampling, limits,
-    engine. `departures` says in words where they are not those of the protocol ("4 of 32 responses"): such a value is
-    marked wherever it stands.
+    Questions in `unreadable` have empty responses, which are not counted.
+    """
+
+    num_responses: int = 0
+    truncated: int = 0
+    response_tokens: int = 0
+    unreadable: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """The result of one checkpoint on one task; values are on a scale of 0 to 100.
+
+    `value` and `standard_error` are None if nothing was measured. `metric` names the value ("avg@k", "accuracy"), over
+    `num_questions` questions with `num_samples` responses each. `extras` are further metrics by name. `unknown` counts
+    responses that could not be graded, `truncated` those cut off at the token limit. `unreadable` lists the questions
+    that could not be read. `contaminated` counts questions that appear in the checkpoint's training prompts; None if
+    there is nothing to compare with. `settings` is everything that determines the value: sampling, limits, engine.
+    `departures` lists differences from the protocol in words ("4 of 32 responses"); such a value is marked wherever it
+    is shown.
     """
 
     checkpoint: str

@@ -1,22 +1,22 @@
-"""results.json: every score of a sweep in one file, and how lmms-eval's results of a task become a score.
+"""results.json: all scores of a sweep in one file. Also converts lmms-eval's results of a task to a score.
 
     {"schema": 1, "scale": "0-100", "manifest": {...}, "scores": [...]}
 
-All values, standard errors and figures of the paper are on the scale of 0 to 100, None (null) where they are unknown.
-`manifest` is what the sweep was run with: versions, seeds, commit, hashes of tasks. A score is
+All values, standard errors and figures of the paper are on a scale of 0 to 100, None (null) if unknown. `manifest`
+describes the sweep: versions, seeds, commit, hashes of tasks. A score is
 
-    {"checkpoint", "task", "title", "domain",         what was evaluated on what
+    {"checkpoint", "task", "title", "domain",         which checkpoint was evaluated on which task
      "status", "reason",                              "done", "incomplete", "inapplicable" or "failed", and why
-     "metric", "value", "standard_error",             what the value is ("avg@32"), and the value
+     "metric", "value", "standard_error",             the name of the value ("avg@32"), and the value
      "num_questions", "num_samples",                  questions, responses to each
      "extras",                                        {name: value} of further metrics
-     "unknown", "truncated", "response_tokens",       responses not judged, cut off; tokens of all responses
+     "unknown", "truncated", "response_tokens",       responses not graded, cut off; tokens of all responses
      "unreadable", "contaminated",                    [{"where", "reason"}], count of questions or null
-     "seconds", "settings", "departures",             what decides the value; where it is not the protocol's, in words
+     "seconds", "settings", "departures",             what determines the value, and differences from the protocol
      "paper": {"student", "opd", "uni_opd"},          the paper's figures
      "difference"}                                    value - paper.uni_opd, or null
 
-Numbers that are not finite stand as strings ("NaN"), as in a run's other files. Left out: tables and pictures.
+Numbers that are not finite are strings ("NaN"), as in a run's other files. Not here: tables and pictures.
 """
 
 import json
@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from uniopd_mm.evaluation.records import Paper, Score, Status, SuiteTask
+from uniopd_mm.evaluation.records import Paper, ResponseStats, Score, Status, SuiteTask
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import standard
 from uniopd_mm.types import Skip, UserError
@@ -35,23 +35,11 @@ from uniopd_mm.types import Skip, UserError
 FILE_NAME = "results.json"
 SCHEMA = 1
 _SCALE = "0-100"
-_NO_METRICS = {"alias", "samples", "sample_len", "name"}  # entries that lmms-eval puts beside a task's metrics
-
-
-class Answered(Protocol):
-    """What is known of a task's responses beside their scores: those cut off at the token limit, the tokens of all,
-    and the questions that could not be asked."""
-
-    @property
-    def truncated(self) -> int: ...
-    @property
-    def response_tokens(self) -> int: ...
-    @property
-    def unreadable(self) -> Sequence[Skip]: ...
+_NO_METRICS = {"alias", "samples", "sample_len", "name"}  # entries of lmms-eval's results that are not metrics
 
 
 def write_results(folder: Path, scores: Sequence[Score], manifest: Mapping[str, Any]) -> Path:
-    """Write `folder`/results.json in one step. Values of settings that JSON has no word for stand as their `str`.
+    """Write `folder`/results.json atomically. Settings that JSON cannot represent are written as their `str`.
 
     Raises:
         UserError: the disk is full.
@@ -69,22 +57,22 @@ def write_results(folder: Path, scores: Sequence[Score], manifest: Mapping[str, 
 
 
 def read_results(path: Path) -> list[Score]:
-    """The scores of a results.json. Raises UserError where the file is not one, or has another schema."""
+    """The scores of a results.json. Raises UserError if the file is not one, or has another schema."""
     return [_parsed(path, record) for record in _read(path)["scores"]]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a results.json. Raises UserError where the file is not one, or has another schema."""
+    """The manifest of a results.json. Raises UserError if the file is not one, or has another schema."""
     return dict(_read(path)["manifest"])
 
 
 def difference(score: Score) -> float | None:
-    """The value minus the paper's of Uni-OPD, None where either is unknown."""
+    """The value minus the paper's Uni-OPD, None if either is unknown."""
     return None if score.value is None or score.paper.uni_opd is None else score.value - score.paper.uni_opd
 
 
 def score_to_json(score: Score) -> dict[str, Any]:
-    """A score as it stands in results.json."""
+    """A score as written to results.json."""
     fields = {name: getattr(score, name) for name in Score.__slots__}
     fields |= {"paper": asdict(score.paper), "unreadable": [asdict(skip) for skip in score.unreadable]}
     record: dict[str, Any] = standard({**fields, "status": str(score.status), "difference": difference(score)})
@@ -92,7 +80,7 @@ def score_to_json(score: Score) -> dict[str, Any]:
 
 
 def score_from_json(record: Mapping[str, Any]) -> Score:
-    """What `score_to_json` wrote.
+    """The inverse of `score_to_json`.
 
     Raises:
         ValueError, TypeError, KeyError, AttributeError: `record` is something else.
@@ -120,22 +108,22 @@ def score_of(
     status: Status,
     num_questions: int,
     num_samples: int,
-    answered: Answered,
+    stats: ResponseStats,
     contaminated: int | None = None,
     seconds: float = 0.0,
     settings: Mapping[str, Any] | None = None,
     metric: str | None = None,
     departures: Sequence[str] = (),
 ) -> Score:
-    """The score that lmms-eval's results of one task give.
+    """The score from lmms-eval's results of one task.
 
     `results` has an entry for each metric and filter ("score,none"), and standard errors as "score_se,none" (ours) or
-    "relaxed_overall_stderr,none" (upstream), which may be "N/A". `metric` is what the value is called where the suite
-    only has "score"; an "@k" of it, and of the extras' names, becomes the number of responses. Extras are taken to
+    "relaxed_overall_stderr,none" (upstream), which may be "N/A". `metric` is the name of the value if the suite only
+    has "score". An "@k" in it, and in the names of the extras, becomes the number of responses. Extras are assumed to
     have the same full mark as the value.
 
     Raises:
-        ValueError: the task's metric is missing, is no number, or lies outside of 0 to its full mark.
+        ValueError: the task's metric is missing, is not a number, or is outside of 0 to its full mark.
     """
     key = _key(results, task)
     return Score(
@@ -152,9 +140,9 @@ def score_of(
         num_questions=num_questions,
         num_samples=num_samples,
         unknown=_unknown(results),
-        truncated=answered.truncated,
-        response_tokens=answered.response_tokens,
-        unreadable=tuple(answered.unreadable),
+        truncated=stats.truncated,
+        response_tokens=stats.response_tokens,
+        unreadable=stats.unreadable,
         contaminated=contaminated,
         seconds=seconds,
         settings=settings or {},
@@ -163,9 +151,9 @@ def score_of(
 
 
 def normalised(value: Any, scale: float) -> float | None:
-    """A task's value, whose full mark is `scale`, on the scale of 0 to 100; None where it is no finite number.
+    """A value with full mark `scale`, on a scale of 0 to 100; None unless it is a finite number.
 
-    A text that ends in "%" has that scale already: normalised("12.3%", 1) == 12.3, normalised(0.123, 1) == 12.3.
+    A string that ends in "%" already has that scale: normalised("12.3%", 1) == 12.3, normalised(0.123, 1) == 12.3.
     """
     if isinstance(value, str) and value.strip().endswith("%"):
         value, scale = value.strip()[:-1], 100.0
@@ -175,21 +163,22 @@ def normalised(value: Any, scale: float) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    # A full mark of 100 leaves the number as it is, to the bit.
+    # A full mark of 100 leaves the number unchanged, bit for bit.
     return (number if scale == 100 else number * (100 / scale)) if math.isfinite(number) else None
 
 
 def departures(used: Mapping[str, int], published: Mapping[str, int | None]) -> tuple[str, ...]:
-    """Where less was used than the protocol has, by what is counted; None is a limit where it is not known how much
-    that leaves out, and what is missing there has none.
+    """Where less was used than the protocol specifies, by unit.
+
+    A published number of None means that the full size is unknown. A unit that is not published has no departure.
 
     departures({"questions": 8, "responses": 4}, {"questions": 30, "responses": 4}) == ("8 of 30 questions",)
     """
-    wholes = {noun: published[noun] for noun in used if noun in published}
+    wholes = {unit: published[unit] for unit in used if unit in published}
     return tuple(
-        f"{used[noun]} {noun} only" if whole is None else f"{used[noun]} of {whole} {noun}"
-        for noun, whole in wholes.items()
-        if whole is None or used[noun] < whole
+        f"{used[unit]} {unit} only" if whole is None else f"{used[unit]} of {whole} {unit}"
+        for unit, whole in wholes.items()
+        if whole is None or used[unit] < whole
     )
 
 
@@ -202,7 +191,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: not the results of a sweep ({type(error).__name__}: {error}); run it again"
         ) from error
     if schema != SCHEMA:
-        raise UserError(f"{path}: schema {schema}, and this version reads {SCHEMA}; run the sweep again")
+        raise UserError(f"{path}: schema {schema}, but this version reads {SCHEMA}; run the sweep again")
     if not isinstance(scores, list) or not isinstance(manifest, dict):
         raise UserError(f"{path}: not the results of a sweep (scores or manifest); run it again")
     return {"scores": scores, "manifest": manifest}
@@ -220,18 +209,18 @@ def _number(entry: float | str | None) -> float | None:
 
 
 def _key(results: Mapping[str, Any], task: SuiteTask) -> str:
-    """The entry of the task's metric; of several filters the unfiltered one."""
+    """The entry of the task's metric; with several filters, the unfiltered one."""
     keys = [key for key in results if task.metric in (key, key.partition(",")[0])]
     unfiltered = f"{task.metric},none"
     if len(keys) == 1 or unfiltered in keys:
         return unfiltered if unfiltered in keys else keys[0]
-    there = ", ".join(_metric_keys(results)) or "none at all"
-    problem = f"has several filters ({', '.join(keys)})" if keys else "is not among its metrics"
-    raise ValueError(f"{task.task}: {task.metric!r} {problem}; there are: {there}")
+    known = ", ".join(_metric_keys(results)) or "none"
+    problem = f"has several filters ({', '.join(keys)})" if keys else "is not one of its metrics"
+    raise ValueError(f"{task.task}: {task.metric!r} {problem}; the metrics are: {known}")
 
 
 def _metric_keys(results: Mapping[str, Any]) -> list[str]:
-    """Entries that are metrics, without their standard errors."""
+    """Entries that are metrics, without standard errors."""
     names = {key: key.partition(",")[0] for key in results}
     return [
         key
@@ -243,14 +232,15 @@ def _metric_keys(results: Mapping[str, Any]) -> list[str]:
 def _value(value: Any, key: str, task: SuiteTask) -> float:
     number = normalised(value, task.scale)
     if number is None:
-        raise ValueError(f"{task.task}: {key} is {value!r}, which is no number")
+        raise ValueError(f"{task.task}: {key} is {value!r}, which is not a number")
     if not -1e-6 <= number <= 100 + 1e-6:
         raise ValueError(f"{task.task}: {key} is {value!r}, outside of 0 to {task.scale:g}; set the suite's scale")
     return min(max(number, 0.0), 100.0)
 
 
 def _standard_error(results: Mapping[str, Any], key: str, task: SuiteTask) -> float | None:
-    """Ours, or lmms-eval's of the same aggregation. Its `_stderr_clt` is of items, whose scale may be another."""
+    """Our own, or lmms-eval's for the same aggregation. Its `_stderr_clt` is over items, which may have another
+    scale."""
     name, _, filtered = key.partition(",")
     errors = (normalised(results.get(f"{name}_{end},{filtered}"), task.scale) for end in ("se", "stderr"))
     return next((error for error in errors if error is not None), None)

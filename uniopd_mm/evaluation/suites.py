@@ -1,4 +1,4 @@
-"""Suites: which benchmarks are evaluated together (configs/suite), read from their configuration into records."""
+"""Reads a suite (configs/suite), the benchmarks to evaluate together, from its configuration into records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,10 +12,11 @@ _FIGURES = tuple(field.name for field in fields(Paper))
 
 
 def suite_tasks(tasks: Sequence[Mapping[str, Any]]) -> tuple[SuiteTask, ...]:
-    """The benchmarks of `suite.tasks`, in their order. A `title` left out is the task's name, a `domain` "other".
+    """The benchmarks of `suite.tasks`, in their order. The default `title` is the task's name, the default `domain`
+    "other".
 
     Raises:
-        UserError: an entry has no name, an unknown key or a value of the wrong kind, or a task stands there twice.
+        UserError: an entry has no name, an unknown key or a value of the wrong type, or a task is listed twice.
     """
     entries = tuple(_task(f"suite.tasks[{index}]", entry) for index, entry in enumerate(tasks))
     names = [entry.task for entry in entries]
@@ -23,7 +24,7 @@ def suite_tasks(tasks: Sequence[Mapping[str, Any]]) -> tuple[SuiteTask, ...]:
         if name in names[:index]:
             raise UserError(f"suite.tasks[{index}].task: {name!r} is also suite.tasks[{names.index(name)}]; remove one")
     if not entries:
-        raise UserError("suite.tasks: []; name at least one task, as suite.tasks=[{task: uniopd_aime24}]")
+        raise UserError("suite.tasks: []; name at least one task, as in 'suite.tasks=[{task: uniopd_aime24}]'")
     return entries
 
 
@@ -45,19 +46,19 @@ def _task(key: str, entry: Any) -> SuiteTask:
 def _check_keys(key: str, entry: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in entry:
         if name not in known:
-            raise UserError(f"{key}.{name}: unknown; keys are {', '.join(known)}")
+            raise UserError(f"{key}.{name}: unknown key; choose from {', '.join(known)}")
 
 
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{key}: {value!r}; give it a text")
+        raise UserError(f"{key}: {value!r}; must be a text")
     return value
 
 
 def _scale(key: str, value: Any) -> float:
     """The metric's full mark."""
     if not _is_number(value) or value not in (1, 100):
-        raise UserError(f"{key}: {value!r}; the metric's full mark is 1 or 100")
+        raise UserError(f"{key}: {value!r}; the metric's full mark must be 1 or 100")
     return float(value)
 
 
@@ -72,7 +73,7 @@ def _paper(key: str, figures: Any) -> Paper:
 
 def _figure(key: str, value: Any) -> float | None:
     if value is not None and not (_is_number(value) and 0 <= value <= 100):
-        raise UserError(f"{key}: {value!r}; a figure of 0 to 100, or null where there is none")
+        raise UserError(f"{key}: {value!r}; must be a figure from 0 to 100, or null for none")
     return None if value is None else float(value)
 
 

@@ -1,7 +1,8 @@
-"""Runs jobs in worker processes, one model in each, side by side where there are GPUs.
+"""Runs jobs in worker processes, each with one model, in parallel if there are several GPUs.
 
-A worker keeps its model for all tasks of a checkpoint, so that start-up is paid once. What goes wrong with a job, up to
-the death of its worker, is named, tried once more and then left; it never ends the sweep. So is loading a checkpoint.
+A worker keeps its model for all tasks of a checkpoint, so that start-up is paid once. If a job fails or its worker
+dies, the error is reported, and the job is tried once more and then skipped. The same holds for loading a checkpoint.
+Neither ends the sweep.
 """
 
 import os
@@ -20,99 +21,99 @@ from typing import final
 
 from uniopd_mm.evaluation.checkpoints import Checkpoint
 from uniopd_mm.evaluation.jobs import Job
-from uniopd_mm.evaluation.protocol import Asked, Failed, Finished, Opening, Ready
+from uniopd_mm.evaluation.protocol import Failed, Finished, ModelSpec, ProgressReport, Ready
 from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.tracking.console import interactive, progress, terminal, warning
 
 ATTEMPTS = 2
 POLL_SECONDS = 0.5
-PATIENCE = 10.0  # seconds for a worker to end by itself
+EXIT_SECONDS = 10.0  # for a worker to exit by itself
 MODULE = "uniopd_mm.evaluation.worker"
 
 
 class JobFailed(Exception):
-    """Why nothing came of a job; its worker is as good as before."""
+    """A job failed; its worker is still usable. The message is the reason."""
 
 
 class WorkerLost(Exception):
-    """A worker ended or was ended, and why."""
+    """A worker died or was ended. The message is the reason."""
 
 
-class Unloadable(Exception):
-    """Why a checkpoint could not be loaded."""
+class LoadFailed(Exception):
+    """A checkpoint could not be loaded. The message is the reason."""
 
 
 @final
 class Worker:
-    """One process with one model, which it loads when it is sent an `Opening`.
+    """One process with one model, which it loads when it receives a `ModelSpec`.
 
-    It leads a group of processes of its own: what it starts ends with it, and an interrupt from the keyboard, which
-    the sweep answers for all, does not reach it.
+    It leads its own process group, so its child processes end with it, and an interrupt from the keyboard does not
+    reach it. The sweep handles interrupts for all workers.
 
     Args:
-        gpus: what it may see, None for all there is.
-        log: where all that it prints goes.
+        gpus: the GPUs it may use, None for all.
+        log: the file for its output.
     """
 
     def __init__(self, gpus: str | None, log: Path) -> None:
         self._log = log
-        here, there = Pipe()
+        connection, child_connection = Pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | ({} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus})
-        command = [sys.executable, "-m", MODULE, str(there.fileno()), str(os.getpid())]
+        command = [sys.executable, "-m", MODULE, str(child_connection.fileno()), str(os.getpid())]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[there.fileno()],
+                pass_fds=[child_connection.fileno()],
                 env=environment,
                 start_new_session=True,
             )
-        there.close()
-        self._connection: Connection = here
+        child_connection.close()
+        self._connection: Connection = connection
 
-    def answer(self, deadline: float | None = None) -> object:
+    def receive(self, deadline: float | None = None) -> object:
         """The next message.
 
         Raises:
-            WorkerLost: the process has ended, or it is late.
+            WorkerLost: the process has ended, or the deadline has passed.
         """
         try:
             while not self._connection.poll(POLL_SECONDS):
                 if self._process.poll() is not None and not self._connection.poll():
-                    raise EOFError  # a process that it has started holds the other end open
+                    raise EOFError  # one of its child processes still holds the connection open
                 check_time(deadline)
             return self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait()
-            said = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise WorkerLost(f"its process {said}; {self._log} has its last words") from None
+            end = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+            raise WorkerLost(f"its process {end}; see the end of {self._log}") from None
 
-    def send(self, message: Opening | Job) -> None:
-        """Raises WorkerLost where nobody is there."""
+    def send(self, message: ModelSpec | Job) -> None:
+        """Raises WorkerLost if the process is gone."""
         try:
             self._connection.send(message)
         except OSError:
-            raise WorkerLost(f"its process is gone; {self._log} has its last words") from None
+            raise WorkerLost(f"its process is gone; see the end of {self._log}") from None
 
     def close(self) -> None:
-        """End the process: by itself, if it is idle and quick about it."""
+        """End the process. An idle one gets some time to exit by itself."""
         self._connection.close()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=PATIENCE)
+            self._process.wait(timeout=EXIT_SECONDS)
         self.kill()
 
     def kill(self) -> None:
-        """End whatever is left of it and of what it has started."""
+        """Kill the process, if it still runs, and its child processes."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 def check_time(deadline: float | None) -> None:
-    """Raises WorkerLost after it."""
+    """Raises WorkerLost after the deadline."""
     if deadline is not None and monotonic() > deadline:
         raise WorkerLost("it took longer than task_minutes")
 
@@ -120,24 +121,24 @@ def check_time(deadline: float | None) -> None:
 @final
 @dataclass
 class Sweep:
-    """The jobs still to do, shared by slots that each have room for one model.
+    """The jobs to run, shared by slots with room for one model each.
 
     Args:
-        openings: how to load each checkpoint, by name.
-        slots: the GPUs of each slot as CUDA_VISIBLE_DEVICES has them; [None] without any.
-        task_minutes: after which a job is given up, None for never.
-        logs: folder of the workers' logs.
+        specs: the model specification of each checkpoint, by name.
+        slots: the GPUs of each slot in the format of CUDA_VISIBLE_DEVICES; [None] without GPUs.
+        task_minutes: time limit of a job; None for no limit.
+        logs: folder for the workers' logs.
     """
 
     jobs: Sequence[Job]
-    openings: dict[str, Opening]
+    specs: dict[str, ModelSpec]
     slots: Sequence[str | None]
     logs: Path
     task_minutes: float | None = None
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def run(self) -> dict[tuple[str, str], str]:
-        """Do all jobs; why those that came to nothing did, by checkpoint and task."""
+        """Run all jobs. Returns the reasons of those that failed, by checkpoint and task."""
         self._waiting = deque((job, 1) for job in self.jobs)
         self._unloaded = Counter[str]()
         self._lock = threading.Lock()
@@ -153,56 +154,56 @@ class Sweep:
                 for thread in threads:
                     thread.join()
             finally:
-                with self._lock:  # none is started afterwards
+                with self._lock:  # no worker starts after this
                     self._stopped.set()
-                    left = list(self._workers.values())
-                for worker in left:
+                    running = list(self._workers.values())
+                for worker in running:
                     worker.kill()
         return self.failures
 
     def _serve(self, slot: int, gpus: str | None) -> None:
-        """One slot, until nothing waits."""
-        held: Checkpoint | None = None
-        while not self._stopped.is_set() and (taken := self._take(held)):
+        """Run jobs in one slot until none are waiting."""
+        loaded: Checkpoint | None = None
+        while not self._stopped.is_set() and (taken := self._take(loaded)):
             job, attempt = taken
             try:
-                if held != job.checkpoint or slot not in self._workers:
+                if loaded != job.checkpoint or slot not in self._workers:
                     self._close(slot)
-                    held = job.checkpoint
-                    self._open(slot, gpus, job)
-                self._do(slot, job)
+                    loaded = job.checkpoint
+                    self._load(slot, gpus, job)
+                self._run_job(slot, job)
             except JobFailed as failed:
                 self._failed(job, attempt, str(failed))
             except WorkerLost as lost:
                 self._kill(slot)
                 self._failed(job, attempt, str(lost))
-            except Unloadable as reason:
+            except LoadFailed as reason:
                 self._kill(slot)
                 self._not_loaded(job, attempt, str(reason))
-            except Exception as error:  # noqa: BLE001 - else all that waits would be lost without a word
+            except Exception as error:  # noqa: BLE001 - otherwise all waiting jobs would be lost silently
                 self._kill(slot)
                 self._failed(job, attempt, in_short(f"{type(error).__name__}: {error}"))
         self._close(slot)
 
-    def _take(self, held: Checkpoint | None) -> tuple[Job, int] | None:
-        """The next job of the checkpoint that a slot holds, of any where it holds none or its own are done."""
+    def _take(self, loaded: Checkpoint | None) -> tuple[Job, int] | None:
+        """The next job: of the loaded checkpoint if it has any left, otherwise of any checkpoint."""
         with self._lock:
             if not self._waiting:
                 return None
-            entry = next((entry for entry in self._waiting if entry[0].checkpoint == held), self._waiting[0])
+            entry = next((entry for entry in self._waiting if entry[0].checkpoint == loaded), self._waiting[0])
             self._waiting.remove(entry)
             return entry
 
-    def _open(self, slot: int, gpus: str | None, job: Job) -> None:
+    def _load(self, slot: int, gpus: str | None, job: Job) -> None:
         self._show(slot, f"{job.checkpoint.name}: loading")
         try:
             worker = self._start(slot, gpus)
-            worker.send(self.openings[job.checkpoint.name])
-            answer = worker.answer()
+            worker.send(self.specs[job.checkpoint.name])
+            answer = worker.receive()
         except (WorkerLost, OSError) as lost:
-            raise Unloadable(str(lost)) from lost
+            raise LoadFailed(str(lost)) from lost
         if isinstance(answer, Failed):
-            raise Unloadable(answer.reason)
+            raise LoadFailed(answer.reason)
         assert isinstance(answer, Ready)
         self._unloaded.pop(job.checkpoint.name, None)
 
@@ -213,19 +214,19 @@ class Sweep:
             worker = self._workers[slot] = Worker(gpus, self.logs / f"worker_{slot}.log")
             return worker
 
-    def _do(self, slot: int, job: Job) -> None:
+    def _run_job(self, slot: int, job: Job) -> None:
         worker, deadline = self._workers[slot], None
         if self.task_minutes is not None:
             deadline = monotonic() + 60 * self.task_minutes
         self._show(slot, job.label)
         worker.send(job)
         done = 0
-        while not isinstance(answer := worker.answer(deadline), Finished):
+        while not isinstance(answer := worker.receive(deadline), Finished):
             if isinstance(answer, Failed):
                 raise JobFailed(answer.reason)
-            assert isinstance(answer, Asked)
+            assert isinstance(answer, ProgressReport)
             check_time(deadline)
-            done += answer.questions
+            done += answer.num_answered
             self._show(slot, f"{job.label} {done}/{answer.total}")
         with self._lock:
             self.failures.pop((job.checkpoint.name, job.task.task), None)
@@ -233,18 +234,18 @@ class Sweep:
 
     def _failed(self, job: Job, attempt: int, reason: str) -> None:
         if self._stopped.is_set():
-            return  # it was ended with the sweep
+            return  # killed with the sweep
         with self._lock:
             if attempt < ATTEMPTS:
-                warning(f"{job.label}: {reason}; tried once more")
+                warning(f"{job.label}: {reason}; trying once more")
                 self._waiting.appendleft((job, attempt + 1))
                 return
-            warning(f"{job.label}: {reason}; left")
+            warning(f"{job.label}: {reason}; skipped")
             self.failures[job.checkpoint.name, job.task.task] = reason
             self._bar.advance(1, self._shown())
 
     def _not_loaded(self, job: Job, attempt: int, reason: str) -> None:
-        """Loading has tries of its own: after the last, all that waits for the checkpoint has failed."""
+        """Loading has its own number of attempts. After the last one, all waiting jobs of the checkpoint fail."""
         if self._stopped.is_set():
             return
         name = job.checkpoint.name
@@ -252,11 +253,11 @@ class Sweep:
             self._unloaded[name] += 1
             self._waiting.appendleft((job, attempt))
             if self._unloaded[name] < ATTEMPTS:
-                warning(f"{name} cannot be loaded: {reason}; tried once more")
+                warning(f"{name} cannot be loaded: {reason}; trying once more")
                 return
             lost = [waiting for waiting, _ in self._waiting if waiting.checkpoint == job.checkpoint]
             self._waiting = deque(entry for entry in self._waiting if entry[0].checkpoint != job.checkpoint)
-            warning(f"{name} cannot be loaded: {reason}; {len(lost)} of its evaluations are left")
+            warning(f"{name} cannot be loaded: {reason}; {len(lost)} of its evaluations are skipped")
             self.failures |= {(name, waiting.task.task): reason for waiting in lost}
             self._bar.advance(len(lost), self._shown())
 

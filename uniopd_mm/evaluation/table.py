@@ -1,6 +1,6 @@
-"""The table of a sweep, as cells: rows by domain with their means, beside the paper's figures, and what its marks mean.
+"""The table of a sweep as cells: rows by domain with their means, next to the paper's figures, and notes on its marks.
 
-`terminal_table` and `markdown` show the same cells; the page has them too (page.py).
+`terminal_table`, `markdown` and the page (page.py) show the same cells.
 """
 
 import re
@@ -35,14 +35,14 @@ from uniopd_mm.evaluation.footnotes import footnotes
 from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.tracking.console import printable, terminal
 
-_HEADER = 13  # letters of a header's line; values need about as many
-_NAME = 24  # letters of a name's line
-_GAP = 2  # between columns: one of padding, and the box's own
+_HEADER = 13  # characters per line of a header; values need about as many
+_NAME = 24  # characters per line of a name
+_GAP = 2  # characters between columns: one of padding, and one of the box
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#])")
 
 
 class Kind(StrEnum):
-    """What a row is."""
+    """The kind of a row."""
 
     BENCHMARK = "benchmark"
     MEAN = "mean"
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row's cells, one for each column; `domain` is "" for the overall mean."""
+    """One cell per column. `domain` is "" for the overall mean."""
 
     kind: Kind
     domain: str
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepTable:
-    """The first `num_names` columns are names, the others numbers. Notes are sentences to stand below."""
+    """The first `num_names` columns are names, the others numbers. `notes` go below the table."""
 
     columns: tuple[str, ...]
     num_names: int
@@ -68,14 +68,14 @@ class SweepTable:
 
     @property
     def ends(self) -> tuple[bool, ...]:
-        """Of each row, whether it is the last of its domain."""
+        """For each row, whether it is the last one of its domain."""
         following = [*(row.domain for row in self.rows[1:]), None]
         return tuple(row.domain != after for row, after in zip(self.rows, following, strict=False))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Column:
-    """A column: its header, a benchmark's cell, and the cell of a mean over benchmarks that all checkpoints have."""
+    """A column: its header, the cell of a benchmark, and the mean over benchmarks that all checkpoints have."""
 
     header: str
     cell: Callable[[Benchmark], str]
@@ -84,7 +84,8 @@ class _Column:
 
 
 def sweep_table(scores: Sequence[Score]) -> SweepTable:
-    """The cells of a sweep. Values are `47.8 ± 1.2`, with `*` where they are not to be compared without a remark."""
+    """The cells of a sweep. Values look like `47.8 ± 1.2`, with `*` where they must not be compared without a
+    remark."""
     comparison = compare(scores)
     names, numbers = _name_columns(comparison), _number_columns(comparison)
     rows: list[Row] = []
@@ -105,8 +106,10 @@ def sweep_table(scores: Sequence[Score]) -> SweepTable:
 
 
 def terminal_table(table: SweepTable, title: str = "", *, width: int | None = None) -> Group:
-    """The table and, below it, its notes, `width` letters wide (the terminal's): numbers that do not fit stand in
-    further tables below. Names are shown as they are, whatever markup they may spell."""
+    """The table with its notes below, `width` characters wide (default: the terminal's).
+
+    Number columns that do not fit go to further tables below. Markup in names is not interpreted.
+    """
     width = width or terminal().width
     parts = [part for columns in _parts(table, width) for part in (_terminal_part(table, columns), Text())]
     heading = [printable(title, terminal()), Text()] if title else []
@@ -114,8 +117,10 @@ def terminal_table(table: SweepTable, title: str = "", *, width: int | None = No
 
 
 def markdown(table: SweepTable, title: str = "") -> str:
-    """The same as a table of GitHub's Markdown, means in bold, and its notes as a list; ends in a newline.
-    Characters UTF-8 cannot hold (lone surrogates) become question marks."""
+    """The same as a GitHub Markdown table, with means in bold and the notes as a list; ends in a newline.
+
+    Characters that UTF-8 cannot encode (lone surrogates) become question marks.
+    """
     sides = [":--" if number < table.num_names else "--:" for number in range(len(table.columns))]
     lines = [f"## {_escaped(title)}\n"] if title else []
     lines += [_line(map(_escaped, table.columns)), _line(sides)]
@@ -128,7 +133,7 @@ def markdown(table: SweepTable, title: str = "") -> str:
 
 
 def cell_of(score: Score | None) -> str:
-    """One score: `47.8 ± 1.2`, `47.8*`, `-` for not applicable, `failed`, or nothing where there is none yet."""
+    """The cell of one score: `47.8 ± 1.2`, `47.8*`, `-` for not applicable, `failed`, or empty if there is none."""
     if score is None:
         return ""
     if score.status is Status.INAPPLICABLE:
@@ -140,7 +145,7 @@ def cell_of(score: Score | None) -> str:
 
 
 def _name_columns(comparison: Comparison) -> tuple[_Column, ...]:
-    """The benchmark, and where some are not ours, the name of their task."""
+    """The benchmark and, if some tasks are not ours, the name of the task."""
     title = _Column(header="benchmark", cell=lambda row: row.title)
     task = _Column(header="task", cell=lambda row: "" if row.is_ours else row.task)
     return (title,) if all(row.is_ours for row in comparison.benchmarks) else (title, task)
@@ -162,6 +167,15 @@ def _number_columns(comparison: Comparison) -> tuple[_Column, ...]:
     return (*checkpoints, *paper, *_differences(comparison))
 
 
+def _cell_at(index: int, row: Benchmark) -> str:
+    return cell_of(row.scores[index])
+
+
+def _figure(name: str, row: Benchmark) -> str:
+    value = getattr(row.paper, name)
+    return "" if value is None else f"{value:.1f}"
+
+
 def _differences(comparison: Comparison) -> list[_Column]:
     columns = []
     if "uni_opd" in comparison.figures:
@@ -177,7 +191,7 @@ def _differences(comparison: Comparison) -> list[_Column]:
 def _mean_row(
     domain: str, benchmarks: Sequence[Benchmark], names: Sequence[_Column], numbers: Sequence[_Column]
 ) -> Row:
-    """Over the benchmarks that all checkpoints have; a cell of fewer than those says of how many."""
+    """Means over the benchmarks that all checkpoints have. A cell with fewer benchmarks shows their number."""
     rows = in_common(benchmarks)
     title = f"mean of {len(rows)}" if len(rows) == len(benchmarks) else f"mean of {len(rows)} of {len(benchmarks)}"
     title = f"{domain or 'all'}, {title}"
@@ -193,26 +207,17 @@ def _mean_cell(column: _Column, rows: Sequence[Benchmark]) -> str:
     return text + ("*" if mean.marked else "") + (f" ({mean.count})" if mean.count < len(rows) else "")
 
 
-def _cell_at(index: int, row: Benchmark) -> str:
-    return cell_of(row.scores[index])
-
-
-def _figure(name: str, row: Benchmark) -> str:
-    value = getattr(row.paper, name)
-    return "" if value is None else f"{value:.1f}"
-
-
 def _number(value: float, error: float | None) -> str:
     return f"{value:.1f}" if error is None else f"{value:.1f} ± {error:.1f}"
 
 
 def _signed(value: float | None) -> str:
-    """`+0.0` for nothing, on whichever side of it."""
+    """A difference with its sign; a rounded zero is `+0.0`."""
     return "" if value is None else f"{round(value, 1) + 0.0:+.1f}"
 
 
 def _parts(table: SweepTable, width: int) -> list[range]:
-    """Which columns of numbers stand in one table of at most that width; each has one at least."""
+    """The number columns of each table, at most `width` wide together with the names. Each table has at least one."""
     names = sum(_width(table, column) for column in range(table.num_names))
     starts, used = [table.num_names], names
     for column in range(table.num_names, len(table.columns)):
@@ -225,7 +230,7 @@ def _parts(table: SweepTable, width: int) -> list[range]:
 
 
 def _width(table: SweepTable, column: int) -> int:
-    """Letters that a column takes with the space between columns; means' names go over several lines."""
+    """Characters that a column takes, including the gap. Names of mean rows may wrap."""
     is_name = column < table.num_names
     cells = [row.cells[column] for row in table.rows if row.kind is Kind.BENCHMARK or not is_name]
     longest = max([*map(len, _header(table.columns[column])), *map(len, cells)])
@@ -247,7 +252,7 @@ def _terminal_part(table: SweepTable, columns: Sequence[int]) -> Table:
 
 
 def _header(name: str) -> list[str]:
-    """Several short lines rather than a long one: after a word, a slash or a hyphen."""
+    """The header in several short lines, broken after a word, a slash or a hyphen."""
     pieces = re.sub(r"^(paper|minus|last -) |(?<=/)(?=.)", "\\1\n", name).split("\n")
     return [line for piece in pieces for line in wrap(piece, _HEADER)] or [""]
 
@@ -257,5 +262,5 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A cell's text is no markup, and one line."""
+    """The text on one line, with Markdown characters escaped."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Tasks of lmms-eval, ours and its own, loaded with data that may lie in a folder of the user's."""
+"""Loads tasks of lmms-eval, ours and its own, with data from a local folder if available."""
 
 import difflib
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub.constants import HF_HOME
 
 from uniopd_mm.evaluation.available import require_lmms_eval
-from uniopd_mm.evaluation.library import HUB, our_tasks, takes_several
+from uniopd_mm.evaluation.library import HUB, our_tasks, scores_several_responses
 from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.runtime.rng import untouched_rng
 from uniopd_mm.types import UserError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lmms_eval.api.task import ConfigurableMessagesTask
     from lmms_eval.tasks import TaskManager
 
-DATA_ROOT = "UNIOPD_MM_DATA_ROOT"  # where tasks of ours look for files beside their rows
+DATA_ROOT = "UNIOPD_MM_DATA_ROOT"  # where our tasks look for files other than their rows
 
 
 def load_task(
@@ -29,16 +29,16 @@ def load_task(
     num_samples: int | None = None,
     max_new_tokens: int | None = None,
 ) -> "ConfigurableMessagesTask":
-    """A task by its name, its rows read.
+    """Load a task by name, including its rows.
 
     Args:
-        data_root: folder that has data sets as the hub has them, as DATA_ROOT/OWNER/NAME; those it lacks come from the
-            hub. Also put into the environment, for tasks that read further files.
-        num_samples: responses to each question, of a task that scores several; None for the task's own number.
-        max_new_tokens: of a response; None for the task's own limit.
+        data_root: folder with data sets in the layout of the hub, as DATA_ROOT/OWNER/NAME. Data sets that it lacks come
+            from the hub. Also set in the environment, for tasks that read further files.
+        num_samples: responses per question, for tasks that score several; None for the task's own number.
+        max_new_tokens: token limit of a response; None for the task's own limit.
 
     Raises:
-        UserError: there is no such task, or its data cannot be loaded.
+        UserError: the task does not exist, or its data cannot be loaded.
     """
     require_lmms_eval()
     if data_root is not None:
@@ -47,46 +47,46 @@ def load_task(
     with untouched_rng():
         config = _config(name)
         task = _loaded(name, changed(config, data_root, num_samples), config.get("dataset_path"))
-    if max_new_tokens is not None:  # only now: a task may have generation_kwargs by the kind of model, too
+    if max_new_tokens is not None:  # after loading, because generation_kwargs may depend on the kind of model
         task.set_config(key="generation_kwargs", value={"max_new_tokens": max_new_tokens}, update=True)
     return task
 
 
 def require_metric(task: "ConfigurableMessagesTask", metric: str, prefix: str = "") -> None:
-    """Raises UserError where a task will not have the metric that counts, before it is asked anything."""
+    """Raise UserError if a task lacks the metric that counts, before any question is answered."""
     name, metrics = task.config.task, [str(entry["metric"]) for entry in task.config.metric_list or ()]
     if metrics and metric.partition(",")[0] not in metrics:
         raise UserError(
-            f"{prefix}{name} has no metric {metric}, but {', '.join(metrics)}; give it as {name}:{metrics[0]}:1, "
-            "where 1 is the full mark, or 100"
+            f"{prefix}{name} has no metric {metric}, but {', '.join(metrics)}; choose one as {name}:{metrics[0]}:1, "
+            "where 1 is its full mark (1 or 100)"
         )
 
 
 def changed(config: Mapping[str, Any], data_root: Path | None, num_samples: int | None) -> dict[str, Any]:
-    """A task's configuration with the user's choices of data and of responses to a question in it."""
+    """A task's configuration with the user's data folder and number of responses."""
     config = dict(config)
     if data_root is not None:
         config |= _relocated(config, data_root)
-    if num_samples is not None and takes_several(config):
-        config |= {"repeats": num_samples, "filter_list": _taking(config["filter_list"], num_samples)}
+    if num_samples is not None and scores_several_responses(config):
+        config |= {"repeats": num_samples, "filter_list": _with_k(config["filter_list"], num_samples)}
     return config
 
 
 def _config(name: str) -> dict[str, Any]:
-    """What the task's YAML says. Ours is read by itself: it takes ten seconds to look through lmms-eval's."""
+    """The content of the task's YAML. Ours are read directly, because scanning lmms-eval's tasks takes ten seconds."""
     from lmms_eval.utils import load_yaml_config
 
     if name in our_tasks():
         return load_yaml_config(str(our_tasks()[name]), mode="full")
-    os.environ.setdefault("HF_HOME", HF_HOME)  # some of its tasks cannot be read without
+    os.environ.setdefault("HF_HOME", HF_HOME)  # some of its tasks cannot be read without it
     manager = _manager()
     entry = manager.task_index.get(name)
     if entry is None:
         near = difflib.get_close_matches(name, [*our_tasks(), *manager.all_tasks], n=3)
-        meant = f"did you mean {', '.join(near)}?" if near else "`lmms-eval tasks list` prints those there are"
-        raise UserError(f"task {name}: there is no such task; {meant}")
+        hint = f"did you mean {', '.join(near)}?" if near else "`lmms-eval tasks list` lists all tasks"
+        raise UserError(f"task {name}: there is no such task; {hint}")
     if entry["type"] not in ("task", "python_task"):
-        raise UserError(f"task {name}: it is a {entry['type']} of several tasks; name each of them")
+        raise UserError(f"task {name}: it is a {entry['type']} of several tasks; name its tasks instead")
     return load_yaml_config(entry["yaml_path"], mode="full")
 
 
@@ -97,26 +97,26 @@ def _manager() -> "TaskManager":
     return TaskManager("ERROR")
 
 
-def _loaded(name: str, config: dict[str, Any], place: str | None) -> "ConfigurableMessagesTask":
-    """`place` is where the hub has its data."""
+def _loaded(name: str, config: dict[str, Any], repository: str | None) -> "ConfigurableMessagesTask":
+    """`repository` is the hub repository of its data."""
     from lmms_eval.api.task import ConfigurableMessagesTask
 
     try:
-        if "class" in config:  # a task that is a class of its own
+        if "class" in config:  # the task has its own class
             return _manager().load_task_or_group([config], "chat")[name]
         return ConfigurableMessagesTask(config=config)
     except UserError:
         raise
-    except (Exception, SystemExit) as error:  # of datasets, of the hub, or of a task's own code
+    except (Exception, SystemExit) as error:  # raised by datasets, the hub, or the task's own code
         reason = in_short(_cause(error)) or type(error).__name__
         raise UserError(
-            f"task {name}: its data {place} cannot be loaded: {reason}; put it into data_root=DIR as DIR/{place}, or "
-            "see that the hub can be reached"
+            f"task {name}: its data {repository} cannot be loaded: {reason}; put them into DIR/{repository} and set "
+            "data_root=DIR, or check that the hub can be reached"
         ) from error
 
 
 def _cause(error: BaseException) -> BaseException:
-    """lmms-eval tries five times, and then says no more than that."""
+    """lmms-eval retries five times and then only reports that; return the last attempt's error."""
     attempt = getattr(error, "last_attempt", None)
     return (attempt.exception() if attempt is not None else None) or error
 
@@ -133,7 +133,8 @@ def _relocated(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _local_files(files: Any, root: Path) -> Any:
-    """`hf://datasets/OWNER/NAME/FILE` in texts, lists and mappings, as files below the root if OWNER/NAME is there."""
+    """Replace `hf://datasets/OWNER/NAME/FILE` in strings, lists and mappings by a file below the root, if OWNER/NAME
+    exists there."""
     if isinstance(files, Mapping):
         return {split: _local_files(entry, root) for split, entry in files.items()}
     if isinstance(files, (list, tuple)):
@@ -144,8 +145,8 @@ def _local_files(files: Any, root: Path) -> Any:
     return str(root / owner / name / file) if (root / owner / name).is_dir() else files
 
 
-def _taking(pipelines: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
-    """The filters of a task, with `number` in the place of each k that take_first_k has."""
+def _with_k(pipelines: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """The filters of a task, with `number` as the k of every take_first_k."""
     return [
         {
             **pipeline,

@@ -1,8 +1,8 @@
-"""Prints the folder of the tasks that come with this package, for lmms-eval's own command line:
+"""Prints the folder of our lmms-eval tasks, for lmms-eval's own command line:
 
     lmms-eval --include_path "$(python -m uniopd_mm.evaluation.where)" --tasks uniopd_chartqa ...
 
-lmms-eval finds models through entry points, but tasks only in folders that it is told of.
+lmms-eval finds models through entry points, but it looks for tasks only in folders that it is given.
 """
 
 from uniopd_mm.evaluation.library import FOLDER

@@ -1,1 +1,1 @@
-"""What every part may use: processes, random numbers, the cache folder, counted reasons."""
+"""Basics used by all folders: processes, random numbers, the cache folder, counted reasons."""

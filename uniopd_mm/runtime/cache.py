@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept: the user's cache folder, or the one `UNIOPD_MM_CACHE` names."""
+"""The cache folder, for files that can be rebuilt: `UNIOPD_MM_CACHE`, or the user's cache folder by default."""
 
 import os
 from pathlib import Path
@@ -9,19 +9,19 @@ from uniopd_mm.types import UserError
 
 
 def cache_folder() -> Path:
-    """The folder, not necessarily there yet."""
+    """The folder, which may not exist yet."""
     return Path(os.environ.get("UNIOPD_MM_CACHE") or platformdirs.user_cache_dir("uniopd_mm"))
 
 
 def made_cache_folder(*parts: str) -> Path:
-    """A folder below it, which is there.
+    """A folder inside the cache folder, created if missing.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     folder = cache_folder().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"UNIOPD_MM_CACHE: {folder}: {error.strerror}; name a folder to write in with it") from error
+        raise UserError(f"UNIOPD_MM_CACHE: {folder}: {error.strerror}; set it to a writable folder") from error
     return folder

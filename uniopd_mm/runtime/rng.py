@@ -1,4 +1,5 @@
-"""The global random generators' states: kept by a checkpoint, and kept from libraries that draw from them."""
+"""Saves and restores the state of the global random generators, for checkpoints and around libraries that draw from
+them."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ import torch
 
 
 def rng_state() -> dict[str, Any]:
-    """Every global random generator's state."""
+    """The state of every global random generator."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -20,7 +21,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng_state(state: Mapping[str, Any]) -> None:
-    """Set what `rng_state` gave."""
+    """Restore a state returned by `rng_state`."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
@@ -30,7 +31,7 @@ def restore_rng_state(state: Mapping[str, Any]) -> None:
 
 @contextmanager
 def untouched_rng() -> Iterator[None]:
-    """After the block every generator is where it was, whatever the block drew or seeded."""
+    """Restore all global random generators after the block, whatever it drew or seeded."""
     state = rng_state()
     try:
         yield

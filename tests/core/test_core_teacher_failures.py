@@ -1,8 +1,8 @@
-"""When a run stops because a domain's teachers stay away."""
+"""When a run stops because a domain's teachers keep failing."""
 
 import pytest
 
-from uniopd_mm.distill.absence import check_presence
+from uniopd_mm.distill.teacher_failures import check_teacher_failures
 from uniopd_mm.types import UserError
 
 
@@ -17,11 +17,13 @@ def step(**failures: int) -> dict[str, float]:
 
 
 def check(*history: dict[str, float], share: float = 0.5, steps: int = 3) -> None:
-    check_presence(history, num_samples=2, share=share, steps=steps)
+    check_teacher_failures(history, num_samples=2, share=share, steps=steps)
 
 
 def test_a_domain_that_loses_too_many_for_too_long_is_named() -> None:
-    with pytest.raises(UserError, match=r"domain chart: its teachers left 62% or more .* last 3 steps each"):
+    with pytest.raises(
+        UserError, match=r"domain chart: its teachers left 62% or more .* each of the last 3 steps, above"
+    ):
         check(step(math=0, chart=8), step(math=8, chart=5), step(math=0, chart=6))
 
 
@@ -40,6 +42,6 @@ def test_less_goes_on(history: tuple[dict[str, float], ...]) -> None:
 
 
 def test_share_and_steps_are_the_users() -> None:
-    with pytest.raises(UserError, match=r"last 1 steps each, above routing\.max_lost_share=0"):
+    with pytest.raises(UserError, match=r"each of the last 1 steps, above routing\.max_lost_share=0"):
         check(step(math=1), share=0, steps=1)
     check(*[step(math=8)] * 9, share=1.0, steps=1)

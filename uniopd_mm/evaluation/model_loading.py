@@ -1,4 +1,4 @@
-"""From a checkpoint to a model that lmms-eval can evaluate."""
+"""Loads a checkpoint as a model that lmms-eval can evaluate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from uniopd_mm.types import UserError
 ENGINES = ("hf", "vllm")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 PROCESSOR = Path(__file__).parents[1] / "configs" / "processor" / "auto.yaml"
-# A whole text benchmark at a time, so that vLLM need not wait for the longest responses of one part after the other.
+# Large enough for a whole text benchmark, so that vLLM need not wait for the longest responses of each chunk.
 VLLM_CHUNK = 1024
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """An engine with its processor, and what suits it: see `EngineModel`."""
+class LoadedEngine:
+    """An engine with its processor and suitable settings for `EngineModel`."""
 
     engine: RolloutEngine
     processor: Processor
@@ -38,7 +38,7 @@ class Opened:
     prompts_per_chunk: int
 
 
-def open_model(
+def load_engine_model(
     engine: str,
     path: str,
     *,
@@ -49,29 +49,29 @@ def open_model(
     key: str = "checkpoints",
     prompts_per_chunk: int | None = None,
     max_batch_size: int = 64,
-    advanced: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> EngineModel:
-    """A model on an engine of its own.
+    """A model with its own engine.
 
     Args:
-        prompts_per_chunk: handed to the engine at a time; None for what suits it.
+        prompts_per_chunk: number of prompts passed to the engine at a time; None for the engine's default.
 
-    The rest is as in `open_engine` and `EngineModel`.
+    The other arguments are those of `load_engine` and `EngineModel`.
     """
-    opened = open_engine(
+    loaded = load_engine(
         engine, path, dtype=dtype, options=options, processor=processor, key=key, max_batch_size=max_batch_size
     )
     return EngineModel(
-        opened.engine,
-        opened.processor,
+        loaded.engine,
+        loaded.processor,
         seed=seed,
-        max_prompt_tokens=opened.max_prompt_tokens,
-        prompts_per_chunk=prompts_per_chunk or opened.prompts_per_chunk,
-        advanced=advanced,
+        max_prompt_tokens=loaded.max_prompt_tokens,
+        prompts_per_chunk=prompts_per_chunk or loaded.prompts_per_chunk,
+        on_progress=on_progress,
     )
 
 
-def open_engine(
+def load_engine(
     engine: str,
     path: str,
     *,
@@ -80,16 +80,17 @@ def open_engine(
     processor: Mapping[str, Any] | None = None,
     key: str = "checkpoints",
     max_batch_size: int = 64,
-) -> Opened:
-    """
+) -> LoadedEngine:
+    """Load a checkpoint into an engine.
+
     Args:
         engine: hf or vllm.
-        path: a checkpoint folder, that of a LoRA adapter, or a hub name.
-        dtype: of weights and computation, bfloat16 or float32; None for bfloat16 on a GPU and float32 on a CPU.
-        options: of vLLM; their own dtype wins.
-        processor: the component that makes it from `path`; None for that of configs/processor/auto.yaml.
+        path: a checkpoint folder, the folder of a LoRA adapter, or a hub name.
+        dtype: dtype of weights and computation, bfloat16 or float32; None for bfloat16 on a GPU and float32 on a CPU.
+        options: options of vLLM; a dtype set there takes precedence.
+        processor: the component that makes the processor from `path`; None for configs/processor/auto.yaml.
         key: the configuration key to name in errors.
-        max_batch_size: sequences that the engine hf computes at a time.
+        max_batch_size: number of sequences that the engine hf computes at a time.
 
     Raises:
         UserError: an unknown engine or dtype, or the checkpoint cannot be loaded.
@@ -98,38 +99,40 @@ def open_engine(
         raise UserError(f"engine={engine}: no such engine; choose {' or '.join(ENGINES)}")
     dtype = known_dtype(dtype)
     plain = plain_checkpoint(path, key)
-    made = _processor(processor or processor_node(), plain, key)
+    built = _processor(processor or processor_node(), plain, key)
     if engine == "hf":
-        hf = HFRollout(_backbone(plain, key, dtype, made), made, max_batch_size=max_batch_size)
-        return Opened(engine=hf, processor=made, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
+        model = load_model(plain, key, DTYPES[dtype])
+        backbone = Backbone(model, banned_ids=built.vocabulary.banned_ids, dtype=dtype)
+        hf = HFRollout(backbone, built, max_batch_size=max_batch_size)
+        return LoadedEngine(engine=hf, processor=built, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
     vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), dtype), key=key)
-    return Opened(
-        engine=VLLMRollout(vllm, made.vocabulary),
-        processor=made,
+    return LoadedEngine(
+        engine=VLLMRollout(vllm, built.vocabulary),
+        processor=built,
         max_prompt_tokens=vllm.max_model_len - 1,  # vLLM writes at least one token
         prompts_per_chunk=VLLM_CHUNK,
     )
 
 
 def processor_node(**changes: Any) -> dict[str, Any]:
-    """The component of configs/processor/auto.yaml, with other values for some of its parameters.
+    """The component of configs/processor/auto.yaml, with some parameters changed.
 
     Raises:
-        UserError: it has no such parameter.
+        UserError: an unknown parameter.
     """
     node: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(PROCESSOR))  # type: ignore[assignment]
     known = sorted(name for name in node if not name.startswith("_"))
     for name, value in changes.items():
         if name not in known:
-            raise UserError(f"{name}={value}: no such parameter; the processor takes {', '.join(known)}")
+            raise UserError(f"{name}={value}: no such parameter; choose from {', '.join(known)}")
     return node | changes
 
 
 def known_dtype(dtype: str | None) -> str:
-    """The dtype's name, chosen by what there is to compute with where it is None or "auto".
+    """The name of the dtype; for None or "auto", the default of the hardware.
 
     Raises:
-        UserError: the engines do not compute in it.
+        UserError: the engines do not support it.
     """
     if dtype is None or dtype == "auto":
         return "bfloat16" if torch.cuda.is_available() else "float32"
@@ -143,8 +146,3 @@ def _processor(node: Mapping[str, Any], path: str, key: str) -> Processor:
         return build(node, "processor", path=path)
     except UserError as error:
         raise UserError(f"{key}={path}: {error}") from error
-
-
-def _backbone(path: str, key: str, dtype: str, processor: Processor) -> Backbone:
-    model = load_model(path, key, DTYPES[dtype])
-    return Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=dtype)
