@@ -13,7 +13,6 @@ from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.types import Prompt, Sample
 
-
 LONGEST = ("job", "engines", "tests", "evaluation", "remote")  # folders of tests, those of whole runs first
 
 
