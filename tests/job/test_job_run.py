@@ -26,7 +26,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
     """The folder of a run of four steps that nothing interrupted, every checkpoint kept."""
     folder = tmp_path_factory.mktemp("whole")
     arguments = [*small, f"trainer.steps={STEPS}", "trainer.keep_checkpoints=9", "tracking.tensorboard=true"]
-    finished = run(arguments, folder)
+    finished = run(arguments, folder, charts=True)
     assert (finished.status, finished.err) == (0, "")
     return folder / "runs" / "small"
 
@@ -36,6 +36,7 @@ def test_a_run_leaves_what_the_design_lists(whole: Path) -> None:
     wanted = {"config.yaml", "metrics.jsonl", "rollouts", "tensorboard", "checkpoints", "summary.json", "report.html"}
     assert names == wanted | {"teachers.json", "mixture.json", "mixture_budget.json"}
     assert list((whole / "tensorboard").iterdir())
+    assert (whole / "report.html").read_text(encoding="utf-8").count("<svg") > 20
     assert set(rollouts(whole)) == {f"step_{step}.jsonl" for step in range(1, STEPS + 1)}
     assert complete_steps(whole) == list(range(1, STEPS + 1))
     assert {path.name for path in (whole / "checkpoints" / "step_1").iterdir()} == {"student", "trainer_state"}
