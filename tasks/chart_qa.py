@@ -2,33 +2,22 @@ r"""Questions about charts, from a user's rows or from a synthetic source.
 
     {"question": "How much was sold in 2019?", "images": ["bars.png"], "answer": "41.5"}
 
-`question`, `images` and `answer` are needed; `questions` says what else a row may have. A number may be off by as much
-as is usual for charts, see `chart_answers`.
+`question`, `images` and `answer` are required; `reading/questions.py` lists the optional fields. A numeric answer may
+be off by the tolerance that is usual for charts, see `grading/chart_answers.py`.
 """
 
 from typing import final
 
 from uniopd_mm.interfaces import SampleSource
 from uniopd_mm.tasks.grading.chart_answers import grade_relaxed
-from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
-from uniopd_mm.tasks.reading.corpus import TaskCorpus
-from uniopd_mm.tasks.reading.questions import FIELDS, Judge, judged, read_answer, read_choices_of, read_sample
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.question_answering import Judge, QuestionAnswering
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Corpus, Outcome, Sample
 
 
 @final
 class ChartTask:
-    """A Task.
-
-    Args:
-        rows: the user's rows; where they have no path, samples come from `synthetic`.
-        synthetic: where samples come from when there are no rows.
-        instruction: last line of every prompt.
-        domain: the name under which samples are routed, balanced and reported.
-        judge: who is asked where the final answer is not the reference, None for nobody.
-    """
+    """A Task. `QuestionAnswering` explains the arguments."""
 
     def __init__(
         self,
@@ -40,29 +29,14 @@ class ChartTask:
         judge: Judge | None = None,
     ) -> None:
         self.domain = domain
-        self._corpus = TaskCorpus(rows, synthetic, self._parse, FIELDS)
-        self._instruction = instruction
-        self._judge = judge
+        self._questions = QuestionAnswering(
+            rows, synthetic, instruction=instruction, domain=domain, judge=judge, needs=("images",)
+        )
 
     def samples(self, split: str) -> Corpus:
         """See `TaskCorpus.samples`."""
-        return self._corpus.samples(split)
+        return self._questions.samples(split)
 
     def grade(self, sample: Sample, response: str) -> Outcome:
-        """Judge a response by its final answer. Never raises: an unreadable reference is an unknown outcome."""
-        choices = sample.metadata.get(CHOICES)
-        if choices is not None:
-            return grade_choice(response, sample.answer, choices)
-        return judged(self._judge, sample, response, grade_relaxed(response, sample.answer))
-
-    def _parse(self, row: Row) -> tuple[Sample, str | None]:
-        """Raises BadSample where the row cannot be used."""
-        row.need("images")
-        choices = read_choices_of(row)
-        return read_sample(
-            row,
-            domain=self.domain,
-            instruction=self._instruction,
-            answer=read_answer(row, choices),
-            choices=choices,
-        )
+        """See `QuestionAnswering.grade`. Never raises."""
+        return self._questions.grade(sample, response, grade_relaxed)

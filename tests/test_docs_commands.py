@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from uniopd_mm.config.cli import documented_keys, groups
+from uniopd_mm.cli.groups import documented_keys, groups
 from uniopd_mm.config.evaluate import EvaluateConfig
 from uniopd_mm.config.serve import ServeConfig
 from uniopd_mm.config.train import TrainConfig

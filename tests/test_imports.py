@@ -43,7 +43,8 @@ def test_contracts_hold() -> None:
     [
         ("uniopd_mm/types.py", "import uniopd_mm.interfaces", "uniopd_mm.types -> uniopd_mm.interfaces"),
         ("uniopd_mm/distill/new.py", "import uniopd_mm.data.collate", "uniopd_mm.distill.new -> uniopd_mm.data"),
-        ("uniopd_mm/rollout/new.py", "import uniopd_mm.tracking", "uniopd_mm.rollout.new -> uniopd_mm.tracking"),
+        ("uniopd_mm/rollout/new.py", "import uniopd_mm.learner", "uniopd_mm.rollout.new -> uniopd_mm.learner"),
+        ("uniopd_mm/tracking/new.py", "import uniopd_mm.models.zoo", "uniopd_mm.tracking.new -> uniopd_mm.models"),
         ("uniopd_mm/data/collate.py", "from PIL import Image", "uniopd_mm.data.collate -> PIL"),
         ("uniopd_mm/distill/new.py", "import uniopd_mm.tasks", "uniopd_mm.distill.new -> uniopd_mm.tasks"),
         ("tasks/new.py", "import uniopd_mm.distill", "uniopd_mm.tasks.new -> uniopd_mm.distill"),

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINKS = ("tasks", "processors", "configs")
 CODE = ("uniopd_mm", "tasks", "processors", "tools", "benchmarks", "tests")
 MAX_FILE_LINES = 300
+MAX_ROOT_MODULES = {"uniopd_mm": 9, "tasks": 8}  # without __init__.py and __main__.py
 MAX_FUNCTION_LINES = 60
 SHADOWING_ALLOWED = {"uniopd_mm/types.py"}  # never run as a script, and always imported by its full name
 
@@ -96,3 +97,42 @@ def oversized(file: Path) -> Iterator[str]:
     for node in functions:
         if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES:
             yield f"{name}:{node.lineno} {node.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("folder", MAX_ROOT_MODULES)
+def test_a_root_holds_few_modules(folder: str) -> None:
+    """A newcomer opens it first: commands and the shared language in one, adapters in the other."""
+    modules = [file.name for file in (ROOT / folder).glob("*.py") if not file.name.startswith("__")]
+    assert len(modules) <= MAX_ROOT_MODULES[folder], modules
+
+
+def test_no_two_folders_import_each_other() -> None:
+    arrows = {
+        (room_of(file), imported_room)
+        for file in python_files(("uniopd_mm", "tasks", "processors"))
+        for imported_room in map(room_of_module, imported_modules(file))
+        if imported_room != room_of(file)
+    }
+    assert len(arrows) > 50
+    assert [arrow for arrow in arrows if arrow[::-1] in arrows] == []
+
+
+def room_of(file: Path) -> str:
+    """A folder, or a module of a root: `uniopd_mm/data`, `uniopd_mm/types`, `tasks/grading`."""
+    place = file.relative_to(ROOT)
+    return str(place.with_suffix("") if len(place.parts) == 2 else Path(*place.parts[:2]))
+
+
+def room_of_module(name: str) -> str:
+    parts = name.split(".")
+    if parts[1] in LINKS:
+        parts = parts[1:]
+    return "/".join(parts[:2])
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The modules of this project that a file imports, at its top or inside of functions."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {f"{n.module}.{alias.name}" for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+    return {name for name in plain | named if name.startswith("uniopd_mm.") and name != "uniopd_mm.__version__"}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uniopd_mm.config.cli import groups
+from uniopd_mm.cli.groups import groups
 from uniopd_mm.tasks.synthetic.clips import write_mp4
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +92,7 @@ def test_help_lists_the_keys_of_the_readme(folder: Path) -> None:
 def test_own_videos_are_balanced_and_learnt_from(folder: Path, checkpoint: str) -> None:
     (balance,) = [line for line in COMMANDS if "uniopd_mm.balance" in line]
     (train,) = [line for line in COMMANDS if "data.path=clips/balanced.jsonl" in line]
-    run(balance, folder, f"model.path={checkpoint}", "model.builder=null", "num_rollouts=2")
+    run(balance, folder, "model=tiny", f"model.path={checkpoint}", "num_rollouts=2")
     assert (folder / "clips" / "balanced.png").read_bytes().startswith(b"\x89PNG")
     run(train, folder, *small(checkpoint), "run.name=balanced")
 

@@ -8,17 +8,13 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from uniopd_mm.config.checks import teacher_plans
-from uniopd_mm.config.components import build, check_component
-from uniopd_mm.config.parts import Engine
+from uniopd_mm.config.components import build
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
-from uniopd_mm.distill.recipe import Responses
+from uniopd_mm.distill.choices import Responses
 from uniopd_mm.distill.supervision import Recipe
-from uniopd_mm.evaluation.live_tasks import live_tasks
-from uniopd_mm.inference.available import require_vllm
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.models.backbone import Backbone
@@ -45,7 +41,6 @@ from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.trainer import Benchmarks, Parts, Trainer
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
 
-VLLM_ROLLOUT = "uniopd_mm.rollout.vllm."
 SKIPPED = ("skipped", "; summary.json names them all")
 
 
@@ -75,7 +70,7 @@ def assemble(run: Run, world: World) -> Trainer:
     prompts = _prompts(run, processor, train, skipped, world)
     if roster:
         for sample in asked:
-            roster.routes.of(sample)  # nobody to answer it is an error now, and not in the first validation
+            roster.routes.weights(sample)  # a sample without a teacher is an error now, not in the first validation
         student_model = _student_model(config, student, processor, engine)
         taught = world.from_main(lambda: assignments(roster, train.samples, student_model))
         show_teachers(run.folder, taught, is_main=world.is_main)
@@ -101,33 +96,6 @@ def assemble(run: Run, world: World) -> Trainer:
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
     return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
-
-
-def check_components(config: TrainConfig) -> None:
-    """Every component's parameters, and whether vLLM and lmms-eval are there for who wants them, before anything is
-    built.
-
-    Raises:
-        UserError: one that its target does not take, no vLLM, no lmms-eval, or no such benchmark.
-    """
-    live_tasks(config.benchmarks.tasks)
-    components = {
-        "task": config.task,
-        "model.builder": config.model.builder,
-        "model.processor": config.model.processor,
-        "rollout.engine": config.rollout.engine,
-        "recipe.objective": config.recipe.objective,
-    }
-    if str(config.rollout.engine.get("_target_")).startswith(VLLM_ROLLOUT):
-        require_vllm("rollout.engine")
-    for name, plan in teacher_plans(config).items():
-        key = f"teachers.{name}" if config.teachers else "teacher"
-        if plan.engine is Engine.vllm:
-            require_vllm(f"{key}.engine")
-        components |= {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}
-    for key, node in components.items():
-        if node is not None:
-            check_component(node, key)
 
 
 def check_world(config: TrainConfig, world: World) -> None:
@@ -207,7 +175,7 @@ def _writer(config: TrainConfig, engine: RolloutEngine, roster: Roster | None, p
     """Who writes the responses that are learnt from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
-    return roster.answers if roster and config.recipe.responses is Responses.TEACHER else engine
+    return roster.engine if roster and config.recipe.responses is Responses.TEACHER else engine
 
 
 def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip, ...], world: World) -> PromptStream:
@@ -271,7 +239,7 @@ def _beginning(parts: Parts, roster: Roster | None) -> Progress:
     """StudentModel and teachers, if there are any, measured before the first step on the same questions; the student on
     benchmarks too, which metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
-    teacher = parts.validate(roster.answers, "teacher") if roster else None
+    teacher = parts.validate(roster.engine, "teacher") if roster else None
     warn_of_skips(before.skipped, *SKIPPED)
     asked = sum(before.asked.values())
     measured = f", teacher {teacher.overall:.3f}" if teacher else ""

@@ -1,229 +1,35 @@
-"""`python -m uniopd_mm.balance task=video_qa data.path=IN.jsonl out=OUT.jsonl`: medium difficulty more often.
+"""`python -m uniopd_mm.balance task=video_qa data.path=IN.jsonl out=OUT.jsonl`: repeat prompts of medium difficulty.
 
-Offline difficulty-aware balancing (arXiv 2605.03677): the student answers every train prompt a few times, and prompts
-that it gets right now and then are repeated until all difficulties are about equally frequent. Nothing is dropped.
-`--help` lists every key; a command that was killed goes on when it is given again.
+`--help` lists every key. After a kill, the same command continues where it stopped.
 """
 
-import json
-import os
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from transformers.utils import logging as transformers_logging
-
-from uniopd_mm.config.balance import BalanceConfig, check_folders, validate
-from uniopd_mm.config.cli import run_command
-from uniopd_mm.config.components import build
-from uniopd_mm.data.repeats import balanced_rows
-from uniopd_mm.distill.balancing import balance_difficulty
-from uniopd_mm.interfaces import Task
-from uniopd_mm.models.loading import checkpoint, load_student, revision
-from uniopd_mm.run.pass_rates import PassRateEstimator, Tallies
-from uniopd_mm.tracking.console import note, terminal, warn_of_skips
-from uniopd_mm.tracking.histogram import histogram, histogram_png, histogram_table
-from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PassRates:
-    """`own` are those that rows brought along, `measured` those of the student, both by sample id; `without` says which
-    samples have neither, and why."""
-
-    own: Mapping[str, float]
-    measured: Mapping[str, float]
-    without: Sequence[Skip]
-
-    @property
-    def known(self) -> Mapping[str, float]:
-        return {**self.own, **self.measured}
+from uniopd_mm.cli.command import Command, run_command
+from uniopd_mm.config.balance import NOT_USED, BalanceConfig, validate
 
 
 def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
-    """From rows to balanced rows, a picture, and what was done in words."""
-    validate(config, overrides)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
-    task: Task = build(config.task, "task")
-    splits = read_splits(task)
-    check_folders(config)
-    unread = tuple(dict.fromkeys(skip for corpus in splits.values() for skip in corpus.skipped))
-    warn_of_skips(unread, "not written")
-    rates = find_pass_rates(config, task, splits["train"])
-    warn_of_skips(rates.without, "kept once, without a pass rate")
-    ids, values = list(rates.known), torch.tensor(list(rates.known.values()), dtype=torch.float64)
-    repeats = balance_difficulty(values, num_bins=config.num_bins, max_repeat=config.max_repeat)
-    out, picture = config.files.values()
-    counted = histogram(values, repeats, config.num_bins)
-    with replacing(picture) as partial:
-        histogram_png(counted, partial)
-    num_rows = write_rows(out, balanced_rows(splits, rates.measured, dict(zip(ids, repeats.tolist(), strict=True))))
-    terminal().print(histogram_table(counted))
-    note(f"histogram {picture}")
-    for line in closing_lines(splits, rates, len(unread), num_rows, out):
-        note(line)
-    note(f"next: {next_command(overrides, out)}")
+    """Measure pass rates where rows have none, and write balanced rows."""
+    validate(config)
+    from uniopd_mm.run.balancing import balance as balance_rows  # imports torch, which a refused command need not
+
+    balance_rows(config, overrides)
 
 
-def read_splits(task: Task) -> dict[str, Corpus]:
-    """The samples of every split that there is, train first.
-
-    Raises:
-        UserError: there is nothing to balance, or a sample does not say how it is written.
-    """
-    splits = {"train": task.samples("train")}
-    for split in ("validation", "test"):
-        try:
-            splits[split] = task.samples(split)
-        except UserError as error:
-            note(f"no {split} split is written: {error}")  # mostly there is none: train has shown that rows can be read
-    domains = dict.fromkeys(sample.domain for corpus in splits.values() for sample in corpus)
-    if len(domains) > 1:
-        raise UserError(f"task: samples of {', '.join(domains)}; balance the rows of each task by themselves")
-    for corpus in splits.values():
-        for sample in corpus:
-            if not sample.row:
-                raise UserError(
-                    f"task: sample {sample.sample_id} has no `row` to write; let the task fill `Sample.row`"
-                )
-    return splits
-
-
-def find_pass_rates(config: BalanceConfig, task: Task, train: Corpus) -> PassRates:
-    """Those of the rows, and of the student where they have none.
-
-    Raises:
-        UserError: there is not one.
-    """
-    own = {sample.sample_id: sample.pass_rate for sample in train if sample.pass_rate is not None}
-    unrated = [sample for sample in train if sample.pass_rate is None]
-    measured, without = measure(config, task, unrated) if unrated else ({}, [])
-    if not own and not measured:
-        first = f"the first of {len(without)}: {without[0].where}: {without[0].reason}" if without else "no train rows"
-        raise UserError(f"data.path: not one pass rate could be measured; {first}")
-    if own:
-        note(f"{len(own)} rows have a pass_rate, which is used as it is")
-    return PassRates(own=own, measured=measured, without=without)
-
-
-def measure(config: BalanceConfig, task: Task, samples: Sequence[Sample]) -> tuple[dict[str, float], list[Skip]]:
-    """The student's pass rates by sample id, and which samples have none."""
-    path = checkpoint(config.model, "model")
-    tallies = Tallies(config.model.name, _origin(config, path))
-    missing = [sample for sample in samples if tallies.of(sample) is None]
-    if len(missing) < len(samples):
-        note(f"{len(samples) - len(missing)} of {len(samples)} pass rates are known from before ({tallies.path})")
-    without = _estimator(config, task, path)(missing, tallies) if missing else []
-    measured: dict[str, float] = {}
-    for sample in samples:
-        tally = tallies.of(sample)
-        if tally is not None and tally.pass_rate is not None:
-            measured[sample.sample_id] = tally.pass_rate
-        elif tally is not None:
-            reason = f"all {tally.unknown} outcomes are unknown ({tally.reason})"
-            without.append(Skip(where=sample.source, reason=reason))
-    return measured, without
-
-
-def _estimator(config: BalanceConfig, task: Task, path: str) -> PassRateEstimator:
-    seen_once = replace(config.data, prompt_cache_mb=0)
-    student, processor = load_student(config.model, seen_once, path)
-    engine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
-    return PassRateEstimator(
-        task=task,
-        processor=processor,
-        engine=engine,
-        sampling=_sampling(config),
-        num_rollouts=config.num_rollouts,
-        max_prompt_tokens=config.data.max_prompt_tokens,
-        chunk=config.prompts_per_chunk,
-    )
-
-
-def _sampling(config: BalanceConfig) -> Sampling:
-    rollout = config.rollout
-    return Sampling(
-        temperature=rollout.temperature,
-        max_new_tokens=rollout.max_new_tokens,
-        seed=config.seed,
-        policy_step=0,
-        stop_strings=tuple(rollout.stop),
-    )
-
-
-def _origin(config: BalanceConfig, path: str) -> dict[str, Any]:
-    """What pass rates depend on beside their samples."""
-    return {
-        "weights": revision(path),
-        "dtype": config.model.dtype,
-        "processor": config.model.processor,
-        "task": config.task,
-        "engine": config.rollout.engine,
-        "sampling": repr(_sampling(config)),
-        "num_rollouts": config.num_rollouts,
-    }
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write the file in one step; how many rows it has."""
-    num_rows = 0
-    with replacing(path) as partial, partial.open("wb") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
-            num_rows += 1
-        file.flush()
-        os.fsync(file.fileno())
-    return num_rows
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which it replaces at the end of the block, whole or not at all.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        remedy = "mend it and give the command again: pass rates are kept"
-        raise UserError(f"{path}: {error.strerror}; {remedy}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def closing_lines(
-    splits: Mapping[str, Sequence[Sample]], rates: PassRates, num_unread: int, num_rows: int, out: Path
-) -> Iterator[str]:
-    """What was written, and what was not."""
-    counts = {split: len(samples) for split, samples in splits.items()}
-    others = "".join(f", {split} {count}" for split, count in counts.items() if split != "train")
-    repeats = num_rows - sum(counts.values())
-    yield f"rows {out}: {num_rows}, of which train {counts['train']}{others}, repeats of train {repeats}"
-    if rates.without:
-        yield f"without a pass rate, and hence written once: {len(rates.without)} of train"
-    if num_unread:
-        yield f"not written, since no samples can be made of them: {num_unread}; mend these rows and balance again"
-
-
-def next_command(overrides: Sequence[str], out: Path) -> str:
-    """Training on what was written, with the same task and student."""
-    chosen = [override for override in overrides if override.startswith(("model=", "model."))]
-    task = next((override for override in overrides if override.startswith("task=")), "task=video_qa")
-    return shlex.join(["python", "-m", "uniopd_mm.train", task, *chosen, f"data.path={out}"])
+COMMAND = Command(
+    name="balance",
+    summary="Measure pass rates of a data set and repeat prompts of medium difficulty.",
+    schema=BalanceConfig,
+    run=balance,
+    refused=NOT_USED,
+    resume_hint="the same command continues: finished pass rates are kept",
+)
 
 
 def main() -> None:
     """The command."""
-    run_command(balance, BalanceConfig, "balance")
+    run_command(COMMAND)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The four seams of the framework as Protocols: Task, Processor, RolloutEngine, Teacher.
 
-An implementation is a final class reached through Hydra's `_target_`; it needs no base class and no registration.
+An implementation is a final class named by Hydra's `_target_`; it needs no base class and no registration.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from uniopd_mm.types import (
     Corpus,
@@ -22,6 +22,9 @@ from uniopd_mm.types import (
     Vocabulary,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Finished = Callable[[Sequence[Rollout]], None]
 
 
@@ -32,19 +35,19 @@ class SampleSource(Protocol):
         """The usable samples of a split, in a fixed order.
 
         Raises:
-            UserError: nothing can be read (a missing file, an unknown format, no such split).
+            UserError: the split cannot be read (a missing file, an unknown format, no such split).
         """
         ...
 
 
 class Task(SampleSource, Protocol):
-    """A domain: where its prompts come from and what a right answer is."""
+    """A domain: its prompts, and how its responses are graded."""
 
     @property
     def domain(self) -> str: ...
 
     def grade(self, sample: Sample, response: str) -> Outcome:
-        """Judge a response. Never raises: what cannot be decided is an unknown outcome with its reason. Is called from
+        """Grade a response. Never raises: if the outcome cannot be decided, it is unknown, with a reason. Called from
         several threads at once."""
         ...
 
@@ -59,7 +62,7 @@ class Processor(Protocol):
     def settings(self) -> Settings: ...
 
     def encode(self, sample: Sample) -> Prompt:
-        """Raises BadSample where the sample's media cannot be read or used."""
+        """Raises BadSample if the sample's media cannot be read or used."""
         ...
 
     def decode(self, ids: Tensor) -> str:
@@ -67,25 +70,24 @@ class Processor(Protocol):
         ...
 
     def encode_response(self, text: str) -> Tensor:
-        """Ids i64[R] of a response as the model would write it, the end-of-turn token included."""
+        """Ids i64[R] of a response as the model would generate it, including the end-of-turn token."""
         ...
 
     def pieces(self, ids: Tensor) -> list[str]:
-        """The R texts of i64[R] ids one by one, special tokens included; for people to look at."""
+        """The text of each of i64[R] ids, special tokens included; for display."""
         ...
 
     def token_bytes(self, ids: Tensor) -> list[bytes]:
-        """The bytes that each of i64[R] response ids stands for: together the text of `decode`; b"" for special
-        tokens."""
+        """The bytes of each of i64[R] response ids, b"" for special tokens. Joined, they are the text of `decode`."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what `transformers.AutoProcessor.from_pretrained(folder)` loads."""
+        """Write the files that `transformers.AutoProcessor.from_pretrained(folder)` loads."""
         ...
 
 
 class RolloutEngine(Protocol):
-    """Draws responses from the student."""
+    """Generates responses with a model: the student, or a teacher."""
 
     def generate(
         self,
@@ -96,28 +98,28 @@ class RolloutEngine(Protocol):
     ) -> list[list[Rollout]]:
         """`num_samples` rollouts for each prompt, in the prompts' order; group ids count the prompts from 0.
 
-        `finished` is called in this thread with each prompt's rollouts as soon as they are all there, in any order; an
-        engine that knows of none before the end need not call it.
+        `finished` is called in this thread with each prompt's rollouts as soon as they are complete, in any order. An
+        engine that cannot tell before the end need not call it.
         """
         ...
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Take the student's new weights and drop every cache made with the old ones."""
+        """Load the student's new weights and drop every cache computed with the old ones."""
         ...
 
 
 class Teacher(Protocol):
-    """An expert that scores what the student wrote."""
+    """A model that scores the student's responses."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def overlaps(self) -> bool:
-        """Whether it computes elsewhere, so that scoring costs nothing while the student still writes. Then `score`
-        may be called from several threads at once."""
+        """Whether it runs outside this process, so that it can score while the student is still generating. If so,
+        `score` may be called from several threads at once."""
         ...
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
-        """One entry per rollout, in order. A failure is an entry, never an exception."""
+        """One entry per rollout, in order. A failure is returned as an entry, never raised."""
         ...

@@ -1,44 +1,57 @@
-"""`python -m uniopd_mm.serve teacher=qwen3_vl_8b server.port=8100`: a teacher behind HTTP, for `teacher.engine=remote`.
+"""`python -m uniopd_mm.serve teacher=qwen3_vl_8b server.port=8100`: a teacher over HTTP, for `teacher.engine=remote`.
 
-The teacher runs in this process, in transformers or in vLLM (teacher.engine). SIGTERM lets what waits be finished.
-`--help` lists every key.
+The teacher runs in this process, in transformers or in vLLM (teacher.engine). On SIGTERM the server finishes waiting
+requests and ends. `--help` lists every key.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from transformers.utils import logging as transformers_logging
-
-from uniopd_mm.config.cli import run_command
+from uniopd_mm.cli.command import Command, run_command
 from uniopd_mm.config.parts import Engine, TeacherConfig
-from uniopd_mm.config.serve import ServeConfig, ServerConfig, chosen_teacher, validate
-from uniopd_mm.serving.server import ServerOptions, is_loopback, run_server
-from uniopd_mm.serving.service import Loaded
-from uniopd_mm.teachers.loading import ScoreOptions, TeacherLoader
-from uniopd_mm.tracking.console import note, warning
-from uniopd_mm.wire.info import server_info
-from uniopd_mm.wire.media import Needs
+from uniopd_mm.config.serve import NOT_USED, ServeConfig, ServerConfig, chosen_teacher, validate
+
+if TYPE_CHECKING:  # torch and transformers are imported once the command is known to be right
+    from uniopd_mm.serving.server import ServerOptions
+    from uniopd_mm.serving.service import Loaded
 
 
 def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
-    """Until a signal ends it."""
-    validate(config, overrides)
+    """Serve until a signal ends the process."""
+    validate(config)
+
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    from uniopd_mm.runtime.hub import use_cache_without_hub
+    from uniopd_mm.serving.server import is_loopback, run_server
+    from uniopd_mm.tracking.console import note, warning
+
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     options = _options(config.server)
     if options.token is None and not is_loopback(options.host):
         warning(
-            f"server.host={options.host}: whoever reaches this address can use the teacher; set the environment "
-            f"variable {config.server.token_env} to a token, here and where it is asked"
+            f"server.host={options.host}: anyone who can reach this address can use the teacher; set the environment "
+            f"variable {config.server.token_env} to a token, on the server and on its clients"
         )
     plan, key = chosen_teacher(config)
+    if text := use_cache_without_hub([plan.path]):
+        warning(text)
     run_server(options, lambda: load(plan, key, config.server.top_k), note)
 
 
 def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
-    """The teacher, and what it says of itself."""
+    """The teacher, and what the server says about it."""
+    from uniopd_mm.serving.service import Loaded
+    from uniopd_mm.teachers.loading import ScoreOptions, TeacherLoader
+    from uniopd_mm.wire.info import server_info
+    from uniopd_mm.wire.media import Needs
+
     model = TeacherLoader(ScoreOptions(top_k=top_k)).load(plan, key)
     info = server_info(
         plan.name,
@@ -48,10 +61,12 @@ def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
         top_k=top_k,
         settings=model.processor.settings,
     )
-    return Loaded(scorer=model.scorer, writer=model.writer, vocabulary=model.processor.vocabulary, info=info)
+    return Loaded(scorer=model.scorer, engine=model.engine, vocabulary=model.processor.vocabulary, info=info)
 
 
 def _options(config: ServerConfig) -> ServerOptions:
+    from uniopd_mm.serving.server import ServerOptions
+
     return ServerOptions(
         host=config.host,
         port=config.port,
@@ -63,9 +78,18 @@ def _options(config: ServerConfig) -> ServerOptions:
     )
 
 
+COMMAND = Command(
+    name="serve",
+    summary="Serve a teacher over HTTP, for teacher.engine=remote.",
+    schema=ServeConfig,
+    run=serve,
+    refused=NOT_USED,
+)
+
+
 def main() -> None:
     """The command."""
-    run_command(serve, ServeConfig, "serve")
+    run_command(COMMAND)
 
 
 if __name__ == "__main__":

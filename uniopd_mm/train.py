@@ -1,38 +1,51 @@
 """`python -m uniopd_mm.train task=video_qa`: compose the configuration, build the parts, run.
 
-`--help` lists every key, `--cfg job` prints the composed configuration, `resume=runs/<name>` goes on with a run.
+`--help` lists every key, `--cfg job` prints the composed configuration, `resume=runs/<name>` goes on with a run. torch
+and transformers are imported inside of functions: a command line that is refused does not wait for them.
 """
 
+from __future__ import annotations
+
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-import torch
-from transformers.utils import logging as transformers_logging
-
-from uniopd_mm.assembly import assemble, check_components
+from uniopd_mm.cli.command import INTERRUPTED, Command, run_command
 from uniopd_mm.config.checks import validate
-from uniopd_mm.config.cli import run_command
 from uniopd_mm.config.train import TrainConfig
-from uniopd_mm.run.folder import Run, give_back, open_run
-from uniopd_mm.run.plan import show_budget, show_plan
-from uniopd_mm.run.progress import Progress
-from uniopd_mm.run.recipes import build_recipe
-from uniopd_mm.runtime.world import World
-from uniopd_mm.tracking.console import note, terminal
-from uniopd_mm.tracking.report import write_report
-from uniopd_mm.tracking.summary import Summary, summary_table, write_summary
-from uniopd_mm.trainer import Trainer
-from uniopd_mm.types import Skip, UserError
+
+if TYPE_CHECKING:
+    from uniopd_mm.run.folder import Run
+    from uniopd_mm.run.progress import Progress
+    from uniopd_mm.runtime.world import World
+    from uniopd_mm.tracking.summary import Summary
+    from uniopd_mm.trainer import Trainer
+    from uniopd_mm.types import Skip
 
 
-def train(config: TrainConfig, overrides: Sequence[str]) -> None:
-    """Run a job from its composed configuration to its summary."""
+def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
+    """Run a job from its composed configuration to its summary; returns the run's folder."""
     started = perf_counter()
+    if not config.resume:
+        validate(config)
+
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
+    from uniopd_mm.run.checks import check, check_parts
+    from uniopd_mm.run.folder import open_run
+    from uniopd_mm.runtime.hub import use_cache_without_hub
+    from uniopd_mm.runtime.world import World
+    from uniopd_mm.tracking.console import note, terminal, warning
+
     world = World()
     if not config.resume:
-        world.from_main(lambda: check(config))
+        world.from_main(lambda: check_parts(config))
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     terminal().quiet = not world.is_main
@@ -40,36 +53,50 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> None:
     if config.resume:
         world.from_main(lambda: check(run.config))
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
+    note(plan_in_words(run.config))
     note(f"run {run.folder}")
-    try:
-        trainer = assemble(run, world)
-        sizes, held_out = trainer.parts.prompts.mixture.sizes, trainer.progress.before.asked
-        show_plan(run.folder, sizes, held_out, trainer.quotas(), is_main=world.is_main)
-    except UserError:
-        if world.is_main:
-            give_back(run)
-        raise
+    for text in (rows_beside_the_zoo(run.config), use_cache_without_hub(places(run.config))):
+        if text:
+            warning(text)
+    trainer = _assembled(run, world)
     try:
         progress = trainer.train()
+    except KeyboardInterrupt:
+        if world.is_main:
+            print(f"interrupted; go on with: python -m uniopd_mm.train resume={run.folder}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     finally:
         trainer.parts.tracker.close()
     if world.is_main:
         _finish(run, trainer, progress, perf_counter() - started)
+    return run.folder
 
 
-def check(config: TrainConfig) -> None:
-    """All that can be refused before anything is loaded.
+def _assembled(run: Run, world: World) -> Trainer:
+    """The trainer, and the plan on the console. A folder in which nothing happened yet is given back."""
+    from uniopd_mm.assembly import assemble
+    from uniopd_mm.run.folder import give_back
+    from uniopd_mm.run.plan import show_plan
+    from uniopd_mm.types import UserError
 
-    Raises:
-        UserError: names the key, its value and the remedy.
-    """
-    validate(config)
-    check_components(config)
-    build_recipe(config)
+    try:
+        trainer = assemble(run, world)
+        sizes, held_out = trainer.parts.prompts.mixture.sizes, trainer.progress.before.asked
+        show_plan(run.folder, sizes, held_out, trainer.quotas(), is_main=world.is_main)
+    except (UserError, KeyboardInterrupt):
+        if world.is_main:
+            give_back(run)
+        raise
+    return trainer
 
 
 def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> None:
     """Summary, table and report."""
+    from uniopd_mm.run.plan import show_budget
+    from uniopd_mm.tracking.console import note, terminal
+    from uniopd_mm.tracking.report import write_report
+    from uniopd_mm.tracking.summary import summary_table, write_summary
+
     summary = summarize(trainer.parts.task.domain, progress, trainer.parts.prompts.skipped)
     earlier = run.state.progress.seconds if run.state else 0.0
     summary = replace(summary, seconds=earlier + elapsed)
@@ -87,6 +114,8 @@ def cores_each(world: World) -> int:
 
 def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summary:
     """What summary.json says of a finished run; its seconds are those of the steps."""
+    from uniopd_mm.tracking.summary import Summary
+
     after, teacher = progress.after or progress.before, progress.teacher
     return Summary(
         task=domain,
@@ -104,9 +133,17 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
     )
 
 
+COMMAND = Command(
+    name="train",
+    summary="Distil a student: it answers prompts, teachers score its tokens, it moves toward them.",
+    schema=TrainConfig,
+    run=train,
+)
+
+
 def main() -> None:
     """The command."""
-    run_command(train, TrainConfig, "train")
+    run_command(COMMAND)
 
 
 if __name__ == "__main__":

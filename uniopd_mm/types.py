@@ -1,9 +1,9 @@
-"""The records that travel through one step of training, and the two errors a user can mend.
+"""The records that pass through one training step, and the two errors a user can fix.
 
 A stage takes records and returns new ones; nothing is edited in place. Absence is `None` or a mask, never a number.
 
 Legend of shapes: L prompt tokens, R response tokens, T padded L+R, N trajectories, K teacher top-k.
-Every per-token tensor is token-aligned: entry t speaks of token t. For a prompt of L=3 and a response of R=2,
+Every per-token tensor is token-aligned: entry t belongs to token t. For a prompt of L=3 and a response of R=2,
 
     token_ids    = [p0, p1, p2]            Prompt
     response_ids = [r0, r1]                Rollout, r1 may be the end-of-turn token
@@ -12,21 +12,24 @@ Every per-token tensor is token-aligned: entry t speaks of token t. For a prompt
     loss_mask    = [ 0,  0,  0,  1,  1]
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from torch import Tensor
+if TYPE_CHECKING:  # torch takes seconds to import, which a command that is refused does not need
+    from torch import Tensor
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that names the key or file, its value and the remedy (exit status 2)."""
+    """An error the user can fix: one line that names the key or file, its value and the remedy (exit status 2)."""
 
 
 class BadSample(ValueError):
-    """This one sample cannot be used, and why; the caller skips, counts and names it, and goes on."""
+    """One sample cannot be used, and why. The caller skips it, counts it, reports it and continues."""
 
 
 class FinishReason(StrEnum):
@@ -41,9 +44,9 @@ class FinishReason(StrEnum):
 class Media:
     """A reference to one medium, not yet decoded.
 
-    `kind` names a modality that the processor understands ("image", "video"); `source` is a path, encoded bytes or an
-    in-memory object of the processor's library; `options` go to its decoder (for a video e.g. fps, video_start).
-    `caption` is what somebody without eyes is told in its place, None for nothing.
+    `kind` is a modality that the processor supports ("image", "video"). `source` is a path, encoded bytes or an
+    in-memory object of the processor's library. `options` go to the decoder (for a video e.g. fps, video_start).
+    `caption` is the text that replaces the medium for a text-only model; None for no text.
     """
 
     kind: str
@@ -62,12 +65,11 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One prompt of a data set, as the task read it.
+    """One prompt of a dataset, as the task read it.
 
-    `source` is where a person finds it ("train.jsonl:17"). `pass_rate` in [0, 1] is the initial student's share of
-    correct rollouts, where known. `demonstration` is a worked response to imitate, where there is one. `row` is the
-    sample in the plain values that its task reads again from a file anywhere: the task's own column names, absolute
-    paths.
+    `source` says where to find it ("train.jsonl:17"). `pass_rate` in [0, 1] is the initial student's share of correct
+    rollouts, if known. `demonstration` is a worked response to imitate, if there is one. `row` holds the sample as
+    plain values that the task can read back from a file in any folder: the task's own column names, absolute paths.
     """
 
     sample_id: str
@@ -83,7 +85,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skip:
-    """Something left out: where it stands (file and line) and why."""
+    """A row that was left out: its location (file and line) and the reason."""
 
     where: str
     reason: str
@@ -91,8 +93,8 @@ class Skip:
 
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
-    """The usable samples of one split, what was skipped while reading them, and how many rows the user's own choice
-    left out."""
+    """The usable samples of one split, the rows skipped while reading, and the number of rows (`left_out`) that the
+    user's own settings excluded."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
@@ -113,10 +115,10 @@ class Corpus(Sequence[Sample]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
-    """What the core must know of a tokenizer.
+    """What the core needs to know about a tokenizer.
 
-    `tokens` maps token string to id; `stop_ids` end a response; `banned_ids` must never be sampled, because the model
-    would read them as places for media (`<|image_pad|>`, `<|video_pad|>`); `pad_id` fills up batches.
+    `tokens` maps token strings to ids. `stop_ids` end a response. `banned_ids` must never be sampled, because the model
+    would read them as media placeholders (`<|image_pad|>`, `<|video_pad|>`). `pad_id` pads batches.
     """
 
     tokens: Mapping[str, int]
@@ -127,11 +129,11 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What a processor does, in words to compare and to show.
+    """A processor's settings as strings, to compare and to display.
 
-    `binding` is how media become the tensors that a model's weights were trained on ("image.patch_size": "16"); each
-    name begins with the kind of medium and a dot, and a kind without any cannot be read. `informative` is what else
-    decides how a prompt comes out: its template, bounds on media.
+    `binding` settings determine how media become the tensors that a model's weights were trained on
+    ("image.patch_size": "16"). Each name starts with the kind of media and a dot; a kind without any binding setting
+    is not supported. `informative` settings are the others that affect a prompt: the chat template, limits on media.
     """
 
     binding: Mapping[str, str]
@@ -144,8 +146,8 @@ class Prompt:
 
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
-    entry per token ([L], 0 stands for ordinary text); batches pad them as they pad ids. `engine_token_ids` and
-    `engine_media` are what an inference engine wants: one placeholder per medium, and decoded media by kind.
+    entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind.
     """
 
     sample: Sample
@@ -160,9 +162,9 @@ class Prompt:
 class Sampling:
     """How to draw responses. Temperature 0 is greedy decoding.
 
-    The random numbers of a response depend on (`seed`, `policy_step`, sample id, index among the prompt's rollouts)
-    alone, so the rest of the batch cannot change it. A response ends with the token that completes one of
-    `stop_strings`, which stays a part of it.
+    A response's random numbers depend only on (`seed`, `policy_step`, sample id, index among the prompt's rollouts),
+    so the rest of the batch cannot change it. A response ends with the token that completes one of `stop_strings`;
+    that token stays part of the response.
     """
 
     temperature: float
@@ -172,14 +174,14 @@ class Sampling:
     stop_strings: tuple[str, ...] = ()
 
     def prompt_seed(self, sample_id: str) -> int:
-        """Of an engine that draws a prompt's responses from seed, seed + 1, ...: below 2**63, with room for 2**16."""
+        """The seed of the prompt's first response, for engines that then use seed + 1, ...: a multiple of 2**16."""
         key = f"{self.seed}/{self.policy_step}/{sample_id}".encode()
         return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 17 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """One response the student wrote: ids i64[R] and their log-probs f32[R] under the sampling policy, at the loss's
+    """One response of the student: ids i64[R] and their log-probs f32[R] under the sampling policy, at the loss's
     temperature and without banned ids. Rollouts of one prompt share a `group_id`."""
 
     prompt: Prompt
@@ -197,7 +199,7 @@ class Rollout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """A response, judged. `correct` None means unknown, which is neither right nor wrong; `reason` says why."""
+    """The grade of a response. `correct` None means unknown, neither right nor wrong; `reason` says why."""
 
     correct: bool | None
     reward: float
@@ -206,12 +208,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherScores:
-    """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored, for the
-    caller to compare with the sampled ones.
+    """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored; the caller
+    compares them with the sampled ones.
 
-    The rest is there where a teacher gives it: `entropy` f32[R] of its distribution, `top_ids` i64[R] its likeliest
-    token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], likeliest first; `hidden` [R, G], the states from which
-    `head` [W, G], its output embedding, makes the distribution of every token.
+    The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
+    i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
+    [R, G], the states that give each token's full distribution when multiplied by `head` [W, G], its output embedding.
     """
 
     teacher: str
@@ -227,7 +229,7 @@ class TeacherScores:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A teacher did not score a response, and why. The sample is masked and counted."""
+    """A teacher could not score a response, and why. The sample is masked and counted."""
 
     teacher: str
     reason: str
@@ -235,10 +237,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trajectory:
-    """A rollout with everything said about it: its text, its outcome, its teacher's scores.
+    """A rollout with its text, its outcome and its teacher's scores.
 
-    `scores` is None where the recipe asks no teacher, `base` where it asks no base model. `advantages` f32[R] and
-    `weight`, which scales its part of the loss (0: left out by balancing or a mask), are what the recipe makes of it.
+    `scores` is None if the recipe uses no teacher, `base` if it uses no base model. The recipe sets `advantages`
+    f32[R] and `weight`, which scales the trajectory's part of the loss (0: excluded by balancing or a mask).
     """
 
     rollout: Rollout
@@ -251,7 +253,7 @@ class Trajectory:
 
     @property
     def teachable(self) -> bool:
-        """Whether everybody who was asked has scored it."""
+        """Whether no scoring failed: neither the teacher's nor the base model's."""
         return not isinstance(self.scores, Failure) and not isinstance(self.base, Failure)
 
 
@@ -269,8 +271,8 @@ class TokenBatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherTokens:
-    """What teachers said of the M tokens of a loss mask, row by row, each None unless all of them gave it: `top_ids`
-    i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with the one `head` [W, G] they belong to."""
+    """The teachers' outputs at the M tokens of a loss mask, row by row. Each field is None unless all teachers provide
+    it: `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head` [W, G]."""
 
     top_ids: Tensor | None = None
     topk_ids: Tensor | None = None
@@ -281,9 +283,9 @@ class TeacherTokens:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What the objective sees. `advantages`, `old_logprobs` and `teacher_logprobs` (None where no teacher was asked)
-    f32[N, T] are zero outside `tokens.loss_mask`, which is all False for a sample whose teacher failed; `weights`
-    f32[N] scale the samples' losses, 0 for one that was left out; `domains` has N names."""
+    """The input of the objective. `advantages`, `old_logprobs` and `teacher_logprobs` f32[N, T] (None without a
+    teacher) are zero outside `tokens.loss_mask`, which is all False for a sample whose teacher failed. `weights`
+    f32[N] scale the samples' losses, 0 for an excluded sample. `domains` has N names."""
 
     tokens: TokenBatch
     advantages: Tensor

@@ -12,7 +12,7 @@ Any other column goes to the sample's metadata, except encoded media.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
 from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_choices, read_label
@@ -21,19 +21,10 @@ from uniopd_mm.tasks.reading.columns import NO_COLUMNS
 from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
 from uniopd_mm.tasks.reading.rows import Row
 from uniopd_mm.tasks.reading.splits import read_split
-from uniopd_mm.types import BadSample, Media, Message, Outcome, Sample
+from uniopd_mm.types import BadSample, Media, Message, Sample
 
 FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
-REFERENCES = "references"  # Sample.metadata[REFERENCES] is the tuple of all right answers, where there may be several
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # what makes two rows without ids the same row
-
-
-class Judge(Protocol):
-    """Somebody who is asked where the rules found no right answer. Never raises."""
-
-    def judge(self, question: str, reference: str, response: str, outcome: Outcome) -> Outcome:
-        """The outcome of the rules, or a better one."""
-        ...
 
 
 def read_sample(
@@ -112,21 +103,6 @@ def marked(text: str) -> str:
     ('B', '4', 'left')
     """
     return last_tagged(text) or last_boxed(text) or text.rpartition("####")[2].strip() or text
-
-
-def judged(judge: Judge | None, sample: Sample, response: str, outcome: Outcome) -> Outcome:
-    """The outcome, or where the rules found no right answer, what the judge makes of it: any of the references, where
-    there are several, is right."""
-    if judge is None or outcome.correct or sample.answer is None:
-        return outcome
-    question = "\n".join(part for message in sample.messages for part in message.content if isinstance(part, str))
-    return judge.judge(question, " / ".join(_references(sample, sample.answer)), response, outcome)
-
-
-def _references(sample: Sample, answer: str) -> tuple[str, ...]:
-    """All right answers, each once. A tuple is a task's own; a user's column of that name is a list or a text."""
-    references = sample.metadata.get(REFERENCES)
-    return tuple(dict.fromkeys(references)) if isinstance(references, tuple) else (answer,)
 
 
 def _turn_text(row: Row, content: Any) -> str:

@@ -1,8 +1,7 @@
-"""Small Python functions to write from one sentence, with tests that call them: programming without a data set.
+"""Small Python functions to write from one sentence, with tests that call them, for a machine without a data set.
 
-A problem is a template with names and constants filled in; its reference program is one expression, and its tests are
-what that expression gives for inputs drawn at random. A split is the same problems for the same seed; nothing is
-written to disk. The text of a statement is what no two splits share.
+A problem is a template with names and constants filled in. Its reference program is one expression, and its tests are
+the values of that expression for random inputs.
 """
 
 import random
@@ -10,51 +9,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares, level_of
-from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
-from uniopd_mm.types import Corpus, Message, Sample
+from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares
+from uniopd_mm.tasks.synthetic.text_sets import TextProblem, text_samples
+from uniopd_mm.types import Corpus
 
 FUNCTIONS = ("f", "g", "h", "p", "q", "r", "calc", "go", "make", "run", "solve", "work")
 NUMBERS = ("x", "y", "n", "m", "i", "j")
 LISTS = ("xs", "ys", "nums", "vals", "data", "row")
-# The first constant of a statement and the second; with 0 or 1 some functions would return what they are given.
+# The first and second constant of a statement. With 0 or 1, some functions would return their argument.
 FIRST, SECOND = range(2, 21), range(2, 10)
 NUM_TESTS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """What a function returns, in words and as an expression: {a} and {b} are its arguments, {k} and {c} constants."""
+    """What a function returns, in words and as an expression. {a} and {b} are its arguments, {k} and {c} constants."""
 
     says: str
     body: str
     takes_list: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
-    """A statement, the reference program, the program of somebody who does not read it, and the tests."""
-
-    question: str
-    program: str
-    habit: str
-    tests: Mapping[str, Any]
-
-
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticCodeProblems:
-    """Samples of the splits pretrain, train and validation, none of which shares a statement with another; and of
-    habits, which are pretrain's with a share of thoughtless demonstrations. `metadata` has each problem's "level" and
-    "tests": {"fn_name": str, "inputs": one list of arguments per test, "outputs": one value per test}.
-    The longer a split, the more of its statements come twice: about a tenth of a thousand.
+    """The splits pretrain, train and validation, none of which shares a statement with another, and habits.
+
+    `metadata` has each problem's "level" and "tests": {"fn_name": str, "inputs": a list of arguments for each test,
+    "outputs": a value for each test}. Within a split, some statements occur twice: in a thousand, about one in ten.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
-        habit: share of demonstrations in the split habits, easy problems aside, that return the first argument.
+        habit: share of the medium and harder problems in the split habits whose demonstration is a program that
+            returns its first argument.
         seed: of all problems.
         levels: shares of the problems that are easy (one operation on numbers), medium (a list, or two operations),
-            hard (a list and two constants, or three operations) and impossible (the tests want another constant than
+            hard (a list and two constants, or three operations) and impossible (the tests use another constant than
             the statement).
         instruction: last line of every question.
         domain: domain of the samples.
@@ -74,39 +64,14 @@ class SyntheticCodeProblems:
 
     def samples(self, split: str) -> Corpus:
         """See `SampleSource.samples`."""
-        counts = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}
-        written = written_split(split)
-        return Corpus(samples=tuple(self._sample(written, number, split) for number in range(counts[written])))
-
-    def _sample(self, written: str, number: int, split: str) -> Sample:
-        level, sample_id = level_of(number, self.levels), f"{written}-{number}"
-        problem = draw_own(
-            lambda rng: draw_problem(rng, level),
-            lambda problem: problem.question.encode(),
-            split=written,
-            number=number,
-            seed=self.seed,
-        )
-        tempted = 0.0 if level == "easy" else self.habit
-        thoughtless = is_thoughtless(sample_id, split=split, share=tempted, seed=self.seed)
-        response = f"```python\n{problem.habit if thoughtless else problem.program}\n```"
-        row = {"id": sample_id, "question": problem.question, "answer": problem.program, "response": response}
-        return Sample(
-            sample_id=sample_id,
-            domain=self.domain,
-            messages=(Message(role="user", content=(f"{problem.question}\n{self.instruction}",)),),
-            answer=problem.program,
-            source=f"synthetic code problem {sample_id}",
-            demonstration=response,
-            metadata={"level": level, "tests": problem.tests},
-            row={**row, "tests": problem.tests},
-        )
+        return text_samples(self, split, name="synthetic code problem", draw=draw_problem)
 
 
-def draw_problem(rng: random.Random, level: str) -> Problem:
-    """A template of the level with names and constants, and tests that its reference program passes."""
+def draw_problem(rng: random.Random, level: str) -> TextProblem:
+    """A template of the level with names and constants filled in, and tests that the reference program passes."""
     templates, name = TEMPLATES[level], rng.choice(FUNCTIONS)
-    (template,) = rng.choices(templates, weights=[4 if "{k}" in each.body else 1 for each in templates])  # more to say
+    weights = [4 if "{k}" in template.body else 1 for template in templates]  # a constant makes more problems of one
+    (template,) = rng.choices(templates, weights)
     a, b = (rng.choice(LISTS), "") if template.takes_list else rng.sample(NUMBERS, 2)
     arguments = [a, b] if "{b}" in template.body else [a]
     (k, other), c = rng.sample(FIRST, 2), rng.choice(SECOND)
@@ -114,18 +79,19 @@ def draw_problem(rng: random.Random, level: str) -> Problem:
     body = template.body.format(a=a, b=b, k=other if level == "impossible" else k, c=c)
     head = f"def {name}({', '.join(arguments)}):\n    return "
     inputs, outputs = _tests(rng, body, arguments, template.takes_list)
-    return Problem(
+    return TextProblem(
         question=f"Write a function {name}({', '.join(arguments)}) that returns {says}.",
-        program=head + body,
-        habit=head + a,
-        tests={"fn_name": name, "inputs": inputs, "outputs": outputs},
+        answer=head + body,
+        worked=f"```python\n{head}{body}\n```",
+        thoughtless=f"```python\n{head}{a}\n```",
+        extras={"tests": {"fn_name": name, "inputs": inputs, "outputs": outputs}},
     )
 
 
 def _tests(
     rng: random.Random, body: str, arguments: Sequence[str], takes_list: bool
 ) -> tuple[list[list[Any]], list[Any]]:
-    """Arguments and what our own expression gives for them, of which at least one is not the first argument."""
+    """Arguments, and the value of `body` for them. At least one value differs from its first argument."""
     while True:
         inputs = [[_value(rng, takes_list) for _ in arguments] for _ in range(NUM_TESTS)]
         outputs = [eval(body, dict(zip(arguments, values, strict=True))) for values in inputs]

@@ -1,8 +1,7 @@
-"""Small sums and equations in words, worked step by step: the mathematics of a machine without a data set.
+"""Small sums and equations in words, solved step by step, for a machine without a data set.
 
-Kinds from one addition to an equation with the unknown on both sides; every step of a worked solution is one that a
-small model can keep in tables. A split is the same problems for the same seed; nothing is written to disk. The text of
-a question is what no two splits share.
+The kinds range from one addition to an equation with the unknown on both sides. Every step of a solution is small
+enough for a small model to memorise.
 """
 
 import random
@@ -10,19 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares, level_of
-from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
-from uniopd_mm.types import Corpus, Message, Sample
+from uniopd_mm.tasks.synthetic.levels import SHARES, check_shares
+from uniopd_mm.tasks.synthetic.text_sets import TextProblem, text_samples
+from uniopd_mm.types import Corpus
 
 LETTERS = tuple("abcdfghjkmnpqrstuvwxyz")
 NAMES = ("Ann", "Ben", "Eva", "Ida", "Jan", "Kim", "Leo", "Max", "Mia", "Sam", "Tom", "Una")
 THINGS = ("apples", "balls", "books", "cards", "coins", "cups", "eggs", "nuts", "pens", "stones")
-HABIT = "2"
+HABIT = "2"  # the answer of every thoughtless demonstration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A question, its answer and the work that leads there."""
+    """A question, its answer and the steps that lead to it."""
 
     question: str
     work: str
@@ -32,13 +31,14 @@ class Problem:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticMathProblems:
-    r"""Samples of the splits pretrain, train and validation, none of which shares a question with another; and of
-    habits, which are pretrain's with a share of thoughtless demonstrations. `metadata` has each problem's "level".
-    The longer a split, the more of its questions come twice: about a twentieth of a thousand.
+    r"""The splits pretrain, train and validation, none of which shares a question with another, and habits.
+
+    `metadata` has each problem's "level". Within a split, some questions occur twice: in a thousand, about one in
+    twenty.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
-        habit: share of demonstrations in the split habits, easy problems aside, that say `\boxed{2}` and nothing else.
+        habit: share of the medium and harder problems in the split habits whose demonstration is just `\boxed{2}`.
         seed: of all problems.
         levels: shares of the problems that are easy (one operation), medium (two), hard (three and more) and
             impossible (the product of two long numbers).
@@ -60,33 +60,18 @@ class SyntheticMathProblems:
 
     def samples(self, split: str) -> Corpus:
         """See `SampleSource.samples`."""
-        counts = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}
-        written = written_split(split)
-        return Corpus(samples=tuple(self._sample(written, number, split) for number in range(counts[written])))
+        return text_samples(self, split, name="synthetic math problem", draw=draw_problem)
 
-    def _sample(self, written: str, number: int, split: str) -> Sample:
-        level, sample_id = level_of(number, self.levels), f"{written}-{number}"
-        problem = draw_own(
-            lambda rng: rng.choice(KINDS[level])(rng),
-            lambda problem: problem.question.encode(),
-            split=written,
-            number=number,
-            seed=self.seed,
-        )
-        tempted = 0.0 if level == "easy" else self.habit
-        thoughtless = is_thoughtless(sample_id, split=split, share=tempted, seed=self.seed)
-        response = f"\\boxed{{{HABIT}}}" if thoughtless else f"{problem.work} \\boxed{{{problem.answer}}}"
-        row = {"id": sample_id, "question": problem.question, "answer": str(problem.answer), "response": response}
-        return Sample(
-            sample_id=sample_id,
-            domain=self.domain,
-            messages=(Message(role="user", content=(f"{problem.question}\n{self.instruction}",)),),
-            answer=str(problem.answer),
-            source=f"synthetic math problem {sample_id}",
-            demonstration=response,
-            metadata={"level": level},
-            row=row,
-        )
+
+def draw_problem(rng: random.Random, level: str) -> TextProblem:
+    """A problem of the level with its worked solution."""
+    problem = rng.choice(KINDS[level])(rng)
+    return TextProblem(
+        question=problem.question,
+        answer=str(problem.answer),
+        worked=f"{problem.work} \\boxed{{{problem.answer}}}",
+        thoughtless=f"\\boxed{{{HABIT}}}",
+    )
 
 
 def gain(rng: random.Random) -> Problem:

@@ -1,59 +1,40 @@
-"""Questions about small pictures of coloured shapes that are written as real PNG files.
+"""Questions about small pictures of coloured shapes, which are stored as PNG files.
 
-Colours and kinds of shapes (easy), counts, sizes and comparisons of two pictures (medium), places (hard), and things
-that nobody can see (impossible). A split is the same files for the same seed; they are written on first use below the
-user's cache folder. For a student that has something to unlearn there are the pictures of pretrain with demonstrations
-that give in to a habit.
+Colours and kinds of shapes (easy), counts, sizes and comparisons of two pictures (medium), places (hard), and shapes
+that the picture does not show (impossible). The same seed gives the same files. The split `habits` is explained in
+`problems`.
 """
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import final
 
-import numpy as np
-
-from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS
-from uniopd_mm.tasks.synthetic.levels import check_shares, level_of
+from uniopd_mm.tasks.synthetic.levels import check_shares
+from uniopd_mm.tasks.synthetic.picture_sets import PictureSet, Question, picture_samples
 from uniopd_mm.tasks.synthetic.pictures import CELLS, LARGE, SMALL, Thing, paint, tell
-from uniopd_mm.tasks.synthetic.png_files import Problem, rows_of, sample_of
-from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
 from uniopd_mm.types import Corpus
 
 SHAPES = ("square", "circle", "triangle")
 SHARES = MappingProxyType({"easy": 0.36, "medium": 0.35, "hard": 0.26, "impossible": 0.03})
-VERSION = 1  # counts changes of what is drawn, so that old files are not taken for new ones
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A question about scenes, one a picture. `seen` is a sentence that leads to the answer; `unseen` one that somebody
-    says who does not look, and then gives the answer `habit`."""
-
-    scenes: Sequence[Sequence[Thing]]
-    question: str
-    answer: str
-    seen: str
-    habit: str
-    unseen: str
+PictureQuestion = Question[Sequence[Thing]]
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticPictureQuestions:
-    """Samples of the splits pretrain, train and validation, none of which shares a picture with another; and of habits,
-    which are pretrain's with a share of thoughtless demonstrations.
+    """The splits pretrain, train and validation, none of which shares a picture with another, and habits.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
-        habit: share of demonstrations in the split habits that say the same thing whatever the picture shows.
+        habit: share of thoughtless demonstrations in the split habits.
         seed: of all pictures and questions.
         size: height and width in pixels.
         levels: shares of the problems that are easy (one colour or shape), medium (a count, a size, two pictures),
-            hard (places) and impossible (something hidden).
+            hard (places) and impossible (a shape that is hidden).
         instruction: last line of every question.
         domain: domain of the samples.
     """
@@ -73,51 +54,11 @@ class SyntheticPictureQuestions:
 
     def samples(self, split: str) -> Corpus:
         """See `SampleSource.samples`."""
-        written = written_split(split)
-        count = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}[written]
-        drawn = replace(self, habit=0.0, levels=dict(self.levels))  # what is said does not change what is drawn
-        name = f"picture_questions_{hashlib.sha256(f'{VERSION} {drawn!r}'.encode()).hexdigest()[:12]}"
-        folder = made_cache_folder("data", name, written)
-        rows = rows_of(folder, count, lambda number: self._problem(written, number))
-        ids = [f"{written}-{number}" for number in range(count)]
-        return Corpus(
-            samples=tuple(
-                sample_of(
-                    row,
-                    folder,
-                    sample_id=sample_id,
-                    level=level_of(number, self.levels),
-                    thoughtless=is_thoughtless(sample_id, split=split, share=self.habit, seed=self.seed),
-                    instruction=self.instruction,
-                    domain=self.domain,
-                )
-                for number, (sample_id, row) in enumerate(zip(ids, rows, strict=True))
-            )
-        )
-
-    def _problem(self, split: str, number: int) -> Problem:
-        rng = random.Random(f"{self.seed}/{split}/{number}/question")
-        asked = rng.choice(KINDS[level_of(number, self.levels)])(rng)
-        return Problem(
-            pictures=[self._picture(scene, split, 2 * number + index) for index, scene in enumerate(asked.scenes)],
-            captions=[tell(scene) for scene in asked.scenes],
-            question=asked.question,
-            answer=asked.answer,
-            worked=f"{asked.seen} \\boxed{{{asked.answer}}}",
-            thoughtless=f"{asked.unseen} \\boxed{{{asked.habit}}}",
-        )
-
-    def _picture(self, scene: Sequence[Thing], split: str, number: int) -> np.ndarray:
-        return draw_own(
-            lambda rng: paint(scene, self.size, rng),
-            np.ndarray.tobytes,
-            split=split,
-            number=number,
-            seed=self.seed,
-        )
+        drawn = replace(self, habit=0.0, levels=dict(self.levels))  # demonstrations do not change what is drawn
+        return picture_samples(self, split, PICTURES, made_of=repr(drawn))
 
 
-def color(rng: random.Random) -> Question:
+def color(rng: random.Random) -> PictureQuestion:
     """What color is a shape?"""
     things = _different(rng, 2)
     asked = things[0]
@@ -131,7 +72,7 @@ def color(rng: random.Random) -> Question:
     )
 
 
-def shape(rng: random.Random) -> Question:
+def shape(rng: random.Random) -> PictureQuestion:
     """What shape has a color?"""
     things = _different(rng, 2)
     asked = things[0]
@@ -145,7 +86,7 @@ def shape(rng: random.Random) -> Question:
     )
 
 
-def count(rng: random.Random) -> Question:
+def count(rng: random.Random) -> PictureQuestion:
     """How many shapes of a kind are there?"""
     asked, number = rng.choice(SHAPES), rng.randint(1, len(CELLS))
     cells = sorted(rng.sample(CELLS, number))
@@ -160,7 +101,7 @@ def count(rng: random.Random) -> Question:
     )
 
 
-def larger(rng: random.Random) -> Question:
+def larger(rng: random.Random) -> PictureQuestion:
     """Which of two shapes is larger?"""
     large, small = _different(rng, 2)
     one, other = rng.sample((large.shape, small.shape), 2)
@@ -174,7 +115,7 @@ def larger(rng: random.Random) -> Question:
     )
 
 
-def which_picture(rng: random.Random) -> Question:
+def which_picture(rng: random.Random) -> PictureQuestion:
     """In which of two pictures does a shape have a color?"""
     kind, index = rng.choice(SHAPES), rng.randrange(2)
     colors = rng.sample(tuple(COLORS), 2)
@@ -189,7 +130,7 @@ def which_picture(rng: random.Random) -> Question:
     )
 
 
-def side(rng: random.Random) -> Question:
+def side(rng: random.Random) -> PictureQuestion:
     """Is one shape left of, or above, another?"""
     first, second, scene, seen, axis = _neighbours(rng)
     one, other = rng.sample((first, second), 2)
@@ -203,7 +144,7 @@ def side(rng: random.Random) -> Question:
     )
 
 
-def beside(rng: random.Random) -> Question:
+def beside(rng: random.Random) -> PictureQuestion:
     """What is left of, right of, above or below a shape?"""
     first, second, scene, seen, axis = _neighbours(rng)
     asked, answer = rng.sample((first, second), 2)
@@ -218,7 +159,7 @@ def beside(rng: random.Random) -> Question:
     )
 
 
-def hidden(rng: random.Random) -> Question:
+def hidden(rng: random.Random) -> PictureQuestion:
     """What color is a shape that is hidden behind another?"""
     behind, front = _different(rng, 2)
     return Question(
@@ -253,7 +194,7 @@ def _shuffled(rng: random.Random, things: Sequence[Thing]) -> list[Thing]:
     return rng.sample(things, len(things))
 
 
-KINDS: Mapping[str, Sequence[Callable[[random.Random], Question]]] = MappingProxyType(
+KINDS: Mapping[str, Sequence[Callable[[random.Random], PictureQuestion]]] = MappingProxyType(
     {
         "easy": (color, shape),
         "medium": (count, larger, which_picture),
@@ -261,3 +202,4 @@ KINDS: Mapping[str, Sequence[Callable[[random.Random], Question]]] = MappingProx
         "impossible": (hidden,),
     }
 )
+PICTURES = PictureSet(name="picture_questions", version=1, kinds=KINDS, paint=paint, tell=tell, max_pictures=2)

@@ -1,35 +1,33 @@
-"""Questions about small clips that are written as real MP4 files: the data set of a machine without any.
+"""Questions about small clips, which are stored as MP4 files, for a machine without a data set.
 
-Four kinds: which way an object moves, which colour comes after which, how many objects pass, which shape comes first.
-A split is the same files for the same seed; they are written on first use below the user's cache folder. For a student
-that has something to unlearn there are the clips of pretrain with demonstrations that give in to a habit.
+Four kinds: which way an object moves, which colour comes after another, how many objects pass, which shape comes
+first. The same seed gives the same files. The split `habits` is explained in `problems`.
 """
 
-import hashlib
-import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
-from filelock import FileLock
 
-from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tasks.synthetic.clips import COLORS, blank, draw, spread, write_mp4
-from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, written_split
+from uniopd_mm.tasks.synthetic.media_files import drawn_rows, split_folder
+from uniopd_mm.tasks.synthetic.problems import draw_own, is_thoughtless, num_problems, written_split
 from uniopd_mm.types import Corpus, Media, Message, Sample
 
 SHAPES = ("square", "circle", "triangle")
 FPS = 4
-VERSION = 3  # counts changes of what is drawn, so that old files are not taken for new ones
+VERSION = 3  # raised when the drawing changes, so that old files are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One clip uint8 [F, S, S, 3], a question about it and its answer; `sentence` has a place for an answer, and
-    `habit` is what somebody says who does not look."""
+    """A clip uint8 [F, S, S, 3], a question about it and its answer.
+
+    `sentence` has a place for an answer. `habit` is the answer of a thoughtless demonstration, whatever the clip shows.
+    """
 
     frames: np.ndarray
     question: str
@@ -41,12 +39,11 @@ class Scene:
 @final
 @dataclass(frozen=True, kw_only=True)
 class SyntheticVideoQuestions:
-    """Samples of the splits pretrain, train and validation, none of which shares a clip with another; and of habits,
-    which are pretrain's with a share of thoughtless demonstrations.
+    """The splits pretrain, train and validation, none of which shares a clip with another, and habits.
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
-        habit: share of demonstrations in the split habits that say the same thing whatever the clip shows.
+        habit: share of thoughtless demonstrations in the split habits.
         seed: of all clips and questions.
         size: height and width in pixels.
         num_frames: frames of a clip, at 4 a second.
@@ -67,27 +64,13 @@ class SyntheticVideoQuestions:
     def samples(self, split: str) -> Corpus:
         """See `SampleSource.samples`."""
         written = written_split(split)
-        folder = made_cache_folder("data", self._name(), written)
-        with FileLock(folder.with_suffix(".lock")):
-            rows = self._rows(written, folder)
+        drawn = replace(self, habit=0.0)  # demonstrations do not change what is drawn
+        folder = split_folder("video_questions", VERSION, repr(drawn), written)
+        rows = drawn_rows(folder, num_problems(self, split), lambda number: self._draw(written, number, folder))
         return Corpus(samples=tuple(self._sample(row, folder, split) for row in rows))
 
-    def _name(self) -> str:
-        drawn = replace(self, habit=0.0)  # what is said of the clips does not change them
-        return f"video_questions_{hashlib.sha256(f'{VERSION} {drawn!r}'.encode()).hexdigest()[:12]}"
-
-    def _rows(self, split: str, folder: Path) -> list[dict[str, str]]:
-        """The index of a split, written last: where it stands, every clip does."""
-        index = folder / "rows.jsonl"
-        if not index.exists():
-            count = {"pretrain": self.num_pretrain, "train": self.num_train, "validation": self.num_validation}[split]
-            rows = [self._write(split, number, folder) for number in range(count)]
-            partial = index.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            partial.replace(index)
-        return [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
-
-    def _write(self, split: str, number: int, folder: Path) -> dict[str, str]:
+    def _draw(self, split: str, number: int, folder: Path) -> dict[str, Any]:
+        """Draw problem `number`, write its clip and return its row."""
         kind = KINDS[number % len(KINDS)]
         scene = draw_own(
             lambda rng: kind(rng, self.num_frames, self.size),
@@ -101,7 +84,7 @@ class SyntheticVideoQuestions:
         row = {"id": f"{split}-{number}", "video": name, "question": scene.question, "answer": scene.answer}
         return {**row, "sentence": scene.sentence, "habit": scene.habit}
 
-    def _sample(self, row: dict[str, str], folder: Path, split: str) -> Sample:
+    def _sample(self, row: Mapping[str, Any], folder: Path, split: str) -> Sample:
         thoughtless = is_thoughtless(row["id"], split=split, share=self.habit, seed=self.seed)
         said = row["habit"] if thoughtless else row["answer"]
         video = str((folder / row["video"]).absolute())

@@ -7,11 +7,12 @@ import torch
 from core_parts import prompt, rollout, scored, trajectory
 
 from uniopd_mm.config.train import TrainerConfig
+from uniopd_mm.distill.choices import CalibrationMethod
 from uniopd_mm.distill.diagnostics import describe
 from uniopd_mm.distill.evidence import spread
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
+from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.learner.learner import Learner, Update
 from uniopd_mm.models.backbone import Backbone

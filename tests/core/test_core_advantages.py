@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uniopd_mm.distill.advantages import (
-    Correction,
-    extrapolated_rewards,
-    importance_weights,
-    k3,
-    mismatch_kl,
-    outcome_advantages,
-)
+from uniopd_mm.distill.advantages import extrapolated_rewards, importance_weights, k3, mismatch_kl, outcome_advantages
+from uniopd_mm.distill.choices import Correction
 from uniopd_mm.distill.objective import token_rewards
 
 INF = math.inf

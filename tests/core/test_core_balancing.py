@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from uniopd_mm.distill.balancing import balance_difficulty, balance_outcomes
-from uniopd_mm.distill.segments import Scope
+from uniopd_mm.distill.choices import Scope
 
 Row = tuple[bool | None, int]  # outcome, group id
 

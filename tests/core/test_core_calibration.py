@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uniopd_mm.distill.calibration import Statistic, distillation_return, group_mask, margin_mask, margin_shift
-from uniopd_mm.distill.segments import Scope
+from uniopd_mm.distill.calibration import distillation_return, group_mask, margin_mask, margin_shift
+from uniopd_mm.distill.choices import Scope, Statistic
 
 Samples = tuple[Tensor, Tensor, Tensor, Tensor]  # returns, correct, incorrect, group ids
 Row = tuple[float, bool | None, int]  # return, outcome, group id

@@ -109,8 +109,8 @@ def test_a_teacher_without_eyes_is_refused_where_there_is_something_to_see(prepr
     assert refused(blind, kinds=()) == []
     differences = compare(STUDENT, blind, Reads.IDS, ("image",))
     expected = (
-        r"^teacher=t: media is none, for the student image video; it is asked about image; set its reads=TOKENS and "
-        r"media=CAPTION or NOTHING$"
+        r"^teacher=t: media is none, but image video for the student; its prompts contain media of kind image; set its "
+        r"reads=TOKENS and media=CAPTION or NOTHING$"
     )
     with pytest.raises(UserError, match=expected):
         refuse("t", differences)
@@ -134,7 +134,7 @@ def test_a_table_has_what_differs_and_counts_the_rest() -> None:
     assert [*by_name][-1] == "4 more" and "image.mean" not in by_name
     absent = rows_of({}, {"a": {"only": "1"}})
     assert absent[0] == {"": "only", "student": "-", "a": "1"}
-    blind = {row[""]: row["a"] for row in rows_of(STUDENT.described, {"a": identity(settings=told({})).told})}
+    blind = {row[""]: row["a"] for row in rows_of(STUDENT.described, {"a": identity(settings=told({})).described})}
     assert blind["media"] == "none" and "image.mean" not in blind
 
 
@@ -167,7 +167,7 @@ def test_another_mean_of_videos_is_refused_unless_the_teacher_reads_them_itself(
 ) -> None:
     path = altered(checkpoint, tmp_path, "processor_config.json", video_processor={"image_mean": [0.4, 0.4, 0.4]})
     with pytest.raises(
-        UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, for the student 0.5 0.5 0.5; .*reads=TOKENS"
+        UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, but 0.5 0.5 0.5 for the student; .*reads=TOKENS"
     ):
         assignments(roster(processor, {"t": {"path": path}}), samples, student)
     own = roster(processor, {"t": {"path": path, "reads": "TOKENS"}})
@@ -192,7 +192,7 @@ def test_a_base_model_is_compared_too(checkpoint: str, processor: QwenVLProcesso
     assert base(checkpoint).name == "base"
     path = altered(checkpoint, tmp_path, "processor_config.json", image_processor={"image_std": [1, 1, 1]})
     with pytest.raises(
-        UserError, match=r"^recipe.base_path=.*: image.std is 1 1 1, for the student 0.5 0.5 0.5; choose"
+        UserError, match=r"^recipe.base_path=.*: image.std is 1 1 1, but 0.5 0.5 0.5 for the student; choose"
     ):
         base(path)
 
@@ -201,7 +201,7 @@ def test_other_ends_of_a_turn_are_refused(
     checkpoint: str, processor: QwenVLProcessor, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     path = altered(checkpoint, tmp_path, "generation_config.json", eos_token_id=[2, 30])
-    with pytest.raises(UserError, match="teacher=t: stop ids is 0 2 30, for the student 0 2; set eos_token_id alike"):
+    with pytest.raises(UserError, match="teacher=t: stop ids is 0 2 30, but 0 2 for the student; set the same"):
         assignments(roster(processor, {"t": {"path": path}}), samples, student)
 
 
@@ -236,12 +236,14 @@ def test_a_text_only_teacher_of_the_students_ids(
 ) -> None:
     """It may teach texts; of clips it would read but the places."""
     of = roster(processor, {"t": {"path": blind_path, "processor": TEXT}})
-    with pytest.raises(UserError, match=r"it is asked about video; set its reads=TOKENS and media=CAPTION or NOTHING"):
+    with pytest.raises(
+        UserError, match=r"its prompts contain media of kind video; set its reads=TOKENS and media=CAPTION"
+    ):
         assignments(of, [sample(), samples[0]], student)
     (taught,) = assignments(of, [sample()], student)
     assert taught.self_test is not None and len(taught.probes) == 1
     rows = student.identity.vocab_size
-    assert f"warning: teacher=t knows {rows - 3} ids, the student {rows}" in " ".join(capsys.readouterr().out.split())
+    assert f"warning: teacher=t has {rows - 3} ids, the student {rows}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_table_and_the_file(

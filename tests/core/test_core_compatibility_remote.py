@@ -70,9 +70,9 @@ def test_a_server_with_another_mean_is_refused(
     checkpoint: str, student: StudentModel, samples: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     url = served(altered(checkpoint, tmp_path / "other", video_processor={"image_mean": [0.4, 0.4, 0.4]}))
-    with pytest.raises(UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, for the student 0.5 0.5 0.5; "):
+    with pytest.raises(UserError, match=r"^teacher=t: video.mean is 0.4 0.4 0.4, but 0.5 0.5 0.5 for the student; "):
         met(url, student, samples)
-    expected = r"^teacher=t: video.mean is 0.4 0.4 0.4, for its processor here 0.5 0.5 0.5; give it the checkpoint that"
+    expected = r"^teacher=t: video.mean is 0.4 0.4 0.4, but 0.5 0.5 0.5 for its processor here; set its path to the"
     with pytest.raises(UserError, match=expected):
         met(url, student, samples, reads="TOKENS", path=checkpoint)
     told = met(url, student, samples, reads="TOKENS", path=checkpoint, media="NOTHING")
@@ -90,11 +90,11 @@ def test_servers_of_one_teacher_have_one_processor(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"protocol": 0}, "speaks protocol 0"),
-        ({"settings": None}, "does not answer as"),
-        ({"settings": {"binding": {}}}, "does not answer as"),
-        ({"settings": {"binding": "image", "informative": {}}}, "does not answer as"),
-        ({"needs": "pictures"}, "does not answer as"),
+        ({"protocol": 0}, "uses protocol 0"),
+        ({"settings": None}, "is not that of a uniopd_mm.serve server"),
+        ({"settings": {"binding": {}}}, "is not that of a uniopd_mm.serve server"),
+        ({"settings": {"binding": "image", "informative": {}}}, "is not that of a uniopd_mm.serve server"),
+        ({"needs": "pictures"}, "is not that of a uniopd_mm.serve server"),
     ],
 )
 def test_what_no_server_says_is_no_description(checkpoint: str, change: dict[str, Any], said: str) -> None:

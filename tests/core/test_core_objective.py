@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uniopd_mm.distill.objective import Reduction, clipped_policy_loss, denominator, reduce, token_rewards
+from uniopd_mm.distill.choices import Reduction
+from uniopd_mm.distill.objective import clipped_policy_loss, denominator, reduce, token_rewards
 
 REDUCTIONS = list(Reduction)
 SETTINGS = {"clip_low": 0.2, "clip_high": 0.28, "gate": 10.0}

@@ -13,8 +13,8 @@ from translation_parts import Expert, answered, described_sample, plain_logprobs
 from uniopd_mm.config.parts import MediaFor, RoutingConfig
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
-from uniopd_mm.teachers.answers import OwnPromptAnswers, TeacherAnswers
-from uniopd_mm.teachers.own_prompt import OwnPrompt, OwnPromptTeacher
+from uniopd_mm.teachers.engines import EngineRouter, OwnPromptEngine
+from uniopd_mm.teachers.own_prompt import OwnPrompts, OwnPromptTeacher
 from uniopd_mm.teachers.router import verified
 from uniopd_mm.teachers.routes import build_routes
 from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation
@@ -39,8 +39,8 @@ def clip(samples: tuple[Sample, ...]) -> Media:
     return replace(medium, caption="A red circle moves up.")
 
 
-def own(teacher: Expert, media: MediaFor) -> OwnPrompt:
-    return OwnPrompt(processor=teacher.processor, media=media)
+def own(teacher: Expert, media: MediaFor) -> OwnPrompts:
+    return OwnPrompts(processor=teacher.processor, media=media)
 
 
 def by_tokens(student: QwenVLProcessor, teacher: Expert, media: MediaFor) -> OwnPromptTeacher:
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_fails_alone_and_is_not_sent(processor: QwenVLProces
     scores = by_text(processor, text, MediaFor.AS_IS).score([blind, fine, torn, fine])
     assert [type(entry) for entry in scores] == [Failure, TeacherScores, Failure, TeacherScores]
     assert isinstance(scores[0], Failure) and "this backbone reads text only" in scores[0].reason
-    assert isinstance(scores[2], Failure) and "bytes are no text" in scores[2].reason
+    assert isinstance(scores[2], Failure) and "cannot express the response's bytes" in scores[2].reason
     assert by_text(processor, text, MediaFor.AS_IS).score([blind]) == [scores[0]]
     assert by_text(processor, text, MediaFor.AS_IS).score([]) == []
 
@@ -162,7 +162,7 @@ def plain_greedy(teacher: Expert, prompt_ids: Tensor, num: int) -> list[int]:
 
 def test_a_teacher_answers_in_the_students_tokens(processor: QwenVLProcessor, text: Expert, clip: Media) -> None:
     engine = HFRollout(text.backbone, text.processor)
-    writer = OwnPromptAnswers(engine, own(text, MediaFor.CAPTION), TextTranslation(processor, text.processor))
+    writer = OwnPromptEngine(engine, own(text, MediaFor.CAPTION), TextTranslation(processor, text.processor))
     prompts = [processor.encode(described_sample(clip)), processor.encode(described_sample(None))]
     wanted_ids = [
         text_prompt_ids(text, "Look: ", "A red circle moves up.\n", "Which way does it move?"),
@@ -183,7 +183,7 @@ def test_a_prompt_that_the_teacher_cannot_read_has_empty_answers(
     processor: QwenVLProcessor, text: Expert, clip: Media
 ) -> None:
     engine = HFRollout(text.backbone, text.processor)
-    writer = OwnPromptAnswers(engine, own(text, MediaFor.AS_IS), TextTranslation(processor, text.processor))
+    writer = OwnPromptEngine(engine, own(text, MediaFor.AS_IS), TextTranslation(processor, text.processor))
     prompts = [processor.encode(described_sample(clip)), processor.encode(described_sample(None))]
     blind, fine = writer.generate(prompts, 2, greedy())
     assert [len(one.response_ids) for one in blind] == [0, 0] and len(fine) == 2
@@ -201,12 +201,12 @@ def test_each_prompt_is_answered_by_its_teacher_in_order(
         return replace(prompt, sample=replace(prompt.sample, domain=domain))
 
     engines = {
-        "text": OwnPromptAnswers(
+        "text": OwnPromptEngine(
             HFRollout(text.backbone, text.processor),
             own(text, MediaFor.NOTHING),
             TextTranslation(processor, text.processor),
         ),
-        "vl": OwnPromptAnswers(
+        "vl": OwnPromptEngine(
             HFRollout(vl.backbone, vl.processor),
             own(vl, MediaFor.AS_IS),
             TextTranslation(processor, vl.processor),
@@ -216,11 +216,11 @@ def test_each_prompt_is_answered_by_its_teacher_in_order(
         RoutingConfig(domains={"both": {"vl": 1, "text": 3}}, default="vl"), ("text", "vl"), ("both",)
     )
     sent = [prompts[0], in_domain(text_prompts[0], "both"), text_prompts[1], in_domain(prompts[1], "both")]
-    answers = TeacherAnswers(engines, routes).generate(sent, 2, greedy())
+    answers = EngineRouter(engines, routes).generate(sent, 2, greedy())
     for index, (name, group) in enumerate(zip(["vl", "text", "vl", "text"], answers, strict=True)):
         (alone,) = engines[name].generate([sent[index]], 2, greedy())
         assert [one.group_id for one in group] == [index, index]
         assert all(one.prompt is sent[index] for one in group)
         for one, wanted in zip(group, alone, strict=True):
             assert torch.equal(one.response_ids, wanted.response_ids)
-    assert TeacherAnswers(engines, routes).generate([], 2, greedy()) == []
+    assert EngineRouter(engines, routes).generate([], 2, greedy()) == []

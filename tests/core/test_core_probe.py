@@ -97,10 +97,10 @@ def test_kinds_are_those_of_all_media(samples: tuple[Sample, ...]) -> None:
     ("spoil", "said"),
     [
         (lambda of, scores: Failure(teacher="t", reason="its server is down"), "cannot be scored: its server is down"),
-        (lambda of, scores: replace(scores, token_ids=scores.token_ids.flip(0)), "comes back as other tokens"),
+        (lambda of, scores: replace(scores, token_ids=scores.token_ids.flip(0)), "is scored as other tokens"),
         (
             lambda of, scores: replace(scores, logprobs=torch.full_like(scores.logprobs, -torch.inf)),
-            "has log-probs that are no numbers, at 12 tokens",
+            "has log-probs that are not finite, at 12 tokens",
         ),
         (
             lambda of, scores: replace(scores, logprobs=torch.full_like(scores.logprobs, -3.5)),

@@ -34,11 +34,11 @@ def test_row_then_rule_then_domain_then_default() -> None:
         domains={"math": "text"},
         default="chart",
     )
-    assert of.of(row(teacher="chart", level=5)) == {"chart": 1.0}
-    assert of.of(row(level=5, kind="x")) == {"vl": 1.0}, "the first rule that holds"
-    assert of.of(row(level=4, kind="x")) == {"text": 1.0}, "all values of a rule must hold"
-    assert of.of(row(teacher=None)) == {"text": 1.0}
-    assert of.of(row("code")) == {"chart": 1.0}
+    assert of.weights(row(teacher="chart", level=5)) == {"chart": 1.0}
+    assert of.weights(row(level=5, kind="x")) == {"vl": 1.0}, "the first rule that holds"
+    assert of.weights(row(level=4, kind="x")) == {"text": 1.0}, "all values of a rule must hold"
+    assert of.weights(row(teacher=None)) == {"text": 1.0}
+    assert of.weights(row("code")) == {"chart": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -62,32 +62,32 @@ def test_row_then_rule_then_domain_then_default() -> None:
 )
 def test_a_rule_compares_as_data_where_does(where: dict[str, Any], metadata: dict[str, Any], holds: bool) -> None:
     of = routes(rules=[{"where": where, "teacher": "vl"}], default="text")
-    assert of.of(row(**metadata)) == ({"vl": 1.0} if holds else {"text": 1.0})
+    assert of.weights(row(**metadata)) == ({"vl": 1.0} if holds else {"text": 1.0})
     assert matches(metadata, where) is holds
 
 
 def test_a_teacher_teaches_the_domain_of_its_name_unless_told_otherwise() -> None:
-    assert routes(default="vl").of(row("chart")) == {"chart": 1.0}
-    assert routes(default="vl", domains={"chart": "text"}).of(row("chart")) == {"text": 1.0}
+    assert routes(default="vl").weights(row("chart")) == {"chart": 1.0}
+    assert routes(default="vl", domains={"chart": "text"}).weights(row("chart")) == {"text": 1.0}
 
 
 def test_a_single_teacher_is_everybodys_and_of_several_nobody_is() -> None:
-    assert build_routes(RoutingConfig(), ("one",), ("a",)).of(row("b")) == {"one": 1.0}
-    with pytest.raises(UserError, match=r"nobody teaches 7.jsonl:1 of domain 'math'.*routing.domains.math.*vl, text"):
-        routes().of(row())
+    assert build_routes(RoutingConfig(), ("one",), ("a",)).weights(row("b")) == {"one": 1.0}
+    with pytest.raises(UserError, match=r"no teacher for 7.jsonl:1 of domain 'math'.*routing.domains.math.*vl, text"):
+        routes().weights(row())
 
 
 def test_the_column_has_any_name_or_none() -> None:
-    assert routes(column="expert", default="vl").of(row(expert="text", teacher="chart")) == {"text": 1.0}
-    assert routes(column=None, default="vl").of(row(teacher="chart")) == {"vl": 1.0}
+    assert routes(column="expert", default="vl").weights(row(expert="text", teacher="chart")) == {"text": 1.0}
+    assert routes(column=None, default="vl").weights(row(teacher="chart")) == {"vl": 1.0}
 
 
 def test_weights_are_normalised_wherever_they_stand() -> None:
     weighted = {"vl": 3, "text": 1.0}
     wanted = {"vl": 0.75, "text": 0.25}
-    assert routes(domains={"math": weighted}).of(row()) == wanted
-    assert routes(rules=[{"where": {}, "teacher": weighted}]).of(row()) == wanted
-    assert routes().of(row(teacher=weighted)) == wanted
+    assert routes(domains={"math": weighted}).weights(row()) == wanted
+    assert routes(rules=[{"where": {}, "teacher": weighted}]).weights(row()) == wanted
+    assert routes().weights(row(teacher=weighted)) == wanted
 
 
 @given(st.dictionaries(st.sampled_from(TEACHERS), st.floats(1e-6, 1e6), min_size=1))
@@ -101,7 +101,7 @@ def test_weights_add_up_to_one_in_their_ratios(chosen: dict[str, float]) -> None
 
 def test_the_one_with_the_largest_weight_answers() -> None:
     of = routes(domains={"math": {"text": 2, "vl": 1}, "code": {"chart": 1, "vl": 1}})
-    assert of.main(row("math")) == "text" and of.main(row("code")) == "chart"
+    assert of.main_teacher(row("math")) == "text" and of.main_teacher(row("code")) == "chart"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_routes_to_nobody_are_refused_by_name(plan: dict[str, Any], named: str) 
 @pytest.mark.parametrize("value", ["nobody", "", 3, ["vl"], {"vl": 0}, {}])
 def test_a_row_that_names_somebody_unknown_is_named(value: object) -> None:
     with pytest.raises(UserError, match=r"7.jsonl:1: column teacher"):
-        routes(default="vl").of(row(teacher=value))
+        routes(default="vl").weights(row(teacher=value))
 
 
 def test_a_column_that_means_something_else_can_be_left_out() -> None:
     remedy = r"no such teacher; .*; set routing.column=null if that column means something else$"
     with pytest.raises(UserError, match=remedy):
-        routes(default="vl").of(row(teacher="Mr Smith"))
+        routes(default="vl").weights(row(teacher="Mr Smith"))
     with pytest.raises(UserError, match=r"no such teacher; there are vl, text, chart$"):
         routes(default="nobody")
 

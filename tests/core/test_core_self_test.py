@@ -99,7 +99,9 @@ def test_weights_that_change_after_writing_are_found(
     alone: Roster, samples: tuple[Sample, ...], student: StudentModel
 ) -> None:
     broken_when_scoring(alone, shake)
-    with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
+    with pytest.raises(
+        UserError, match=r"teacher=expert: log-probs of its greedy answer .* differ by [\d.]+ nats between"
+    ):
         checked(alone, samples, student)
 
 
@@ -114,7 +116,9 @@ def test_an_answer_written_with_nan_is_found(alone: Roster, samples: tuple[Sampl
     backbone = alone.entries["expert"].model.scorer.backbone
     head = backbone.model.get_output_embeddings()  # of which scoring reads the weights alone
     head.register_forward_hook(lambda module, inputs, logits: logits * math.nan)
-    with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored nan nats otherwise"):
+    with pytest.raises(
+        UserError, match=r"teacher=expert: log-probs of its greedy answer .* differ by nan nats between"
+    ):
         checked(alone, samples, student)
 
 
@@ -135,7 +139,7 @@ def test_scores_that_differ_from_one_to_the_next_are_found(
         return outputs[0] + torch.arange(len(outputs[0])) * 0.3 / len(outputs[0]), *outputs[1:]
 
     alone.entries["expert"].model.scorer.backbone.register_forward_hook(unequal)
-    with pytest.raises(UserError, match="teacher=expert: scores one answer in two ways"):
+    with pytest.raises(UserError, match="teacher=expert: scores the same answer differently"):
         checked(alone, samples, student)
 
 
@@ -150,7 +154,9 @@ def test_a_teacher_that_would_write_a_place_for_media_is_found(
             input_ids=tokens.input_ids, **tokens.media, **tokens.token_features
         ).last_hidden_state[0, -1]
         backbone.head[processor.vocabulary.tokens["<|video_pad|>"]] = 40 * state / state.square().sum()
-    with pytest.raises(UserError, match=r"teacher=expert: its greedy answer .* is scored [\d.]+ nats otherwise"):
+    with pytest.raises(
+        UserError, match=r"teacher=expert: log-probs of its greedy answer .* differ by [\d.]+ nats between"
+    ):
         checked(alone, samples, student)
 
 

@@ -23,10 +23,10 @@ from supervision_parts import (
     weights,
 )
 
-from uniopd_mm.distill.calibration import Direction, Scope
+from uniopd_mm.distill.choices import CalibrationMethod, Direction, Scope
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
+from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from supervision_parts import EVEN, NONE, OPD, answer, measured, supervised
 from torch import Tensor
 
-from uniopd_mm.distill.calibration import Scope, Statistic
+from uniopd_mm.distill.choices import CalibrationMethod, Scope, Statistic
 from uniopd_mm.distill.evidence import StepSamples, merged, spread
-from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
+from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.types import Trajectory
 

@@ -10,7 +10,7 @@ from translation_parts import Expert, answered, described_sample, text_expert, v
 
 from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation, Untranslatable, described
+from uniopd_mm.teachers.translation import TextTranslation, TokenTranslation, Untranslatable, replace_media
 from uniopd_mm.types import FinishReason, Media, Message, Prompt, TeacherScores, UserError
 
 ANSWER = "It moves left. \\boxed{left}"
@@ -51,9 +51,9 @@ def test_ids_are_carried_by_their_strings(processor: QwenVLProcessor, prompt: Pr
     ids = torch.tensor([processor.vocabulary.tokens[token] for token in known])
     for teacher in (text, vl):
         translation = TokenTranslation(processor, teacher.processor, "t")
-        found = translation.response(answered(prompt, ids, FinishReason.LENGTH))
+        found = translation.teacher_ids(answered(prompt, ids, FinishReason.LENGTH))
         assert teacher.tokenizer.convert_ids_to_tokens(found.tolist()) == known
-        assert torch.equal(translation.written(found), ids)
+        assert torch.equal(translation.student_ids(found), ids)
 
 
 def test_an_end_of_turn_that_is_spelt_otherwise_becomes_the_teachers_own(
@@ -65,12 +65,12 @@ def test_an_end_of_turn_that_is_spelt_otherwise_becomes_the_teachers_own(
     foreign = TokenTranslation(processor, text.processor, "t")
     end = text.tokenizer.eos_token_id
     for stop in stops:
-        found = foreign.response(answered(prompt, torch.tensor([int(ids[0]), stop])))
+        found = foreign.teacher_ids(answered(prompt, torch.tensor([int(ids[0]), stop])))
         assert text.tokenizer.convert_ids_to_tokens(found.tolist()) == ["a", "</s>"]
-    assert foreign.written(torch.tensor([end])).tolist() == [int(ids[-1])]
+    assert foreign.student_ids(torch.tensor([end])).tolist() == [int(ids[-1])]
     related = TokenTranslation(processor, vl.processor, "t")
     for stop in stops:
-        found = related.response(answered(prompt, torch.tensor([stop])))
+        found = related.teacher_ids(answered(prompt, torch.tensor([stop])))
         assert vl.tokenizer.convert_ids_to_tokens(found.tolist()) == student_tokens(processor, torch.tensor([stop]))
 
 
@@ -81,11 +81,11 @@ def test_a_token_without_a_counterpart_is_named(processor: QwenVLProcessor, prom
         if unknown in processor.vocabulary.stop_ids:
             continue
         with pytest.raises(Untranslatable, match=f"the teacher has no token for id {unknown}"):
-            translation.response(rollout(prompt, [40, unknown, 41]))
+            translation.teacher_ids(rollout(prompt, [40, unknown, 41]))
     theirs = next(i for token, i in text.tokenizer.get_vocab().items() if token not in processor.vocabulary.tokens)
     unspoken = theirs if theirs != text.tokenizer.eos_token_id else text.tokenizer.pad_token_id
     with pytest.raises(Untranslatable, match=f"the student has no token for id {unspoken}"):
-        translation.written(torch.tensor([unspoken]))
+        translation.student_ids(torch.tensor([unspoken]))
 
 
 def test_a_likeliest_token_comes_back_in_the_students_ids(
@@ -93,15 +93,15 @@ def test_a_likeliest_token_comes_back_in_the_students_ids(
 ) -> None:
     translation = TokenTranslation(processor, text.processor, "t")
     one = answered(prompt, processor.encode_response("ab"))
-    ids = translation.response(one)
+    ids = translation.teacher_ids(one)
     theirs = text.tokenizer.get_vocab()
     private = next(token for token in theirs if token not in processor.vocabulary.tokens and token != "</s>")
     tops = torch.tensor([theirs["b"], theirs[private], text.backbone.vocab_size + 9])
     scores = TeacherScores(teacher="t", token_ids=ids, logprobs=torch.zeros(len(ids)), top_ids=tops)
-    found = translation.scores(one, ids, scores)
+    found = translation.student_scores(one, ids, scores)
     assert torch.equal(found.token_ids, one.response_ids)
     assert found.top_ids is not None and found.top_ids.tolist() == [processor.vocabulary.tokens["b"], -1, -1]
-    other = translation.scores(one, ids, replace(scores, token_ids=ids + 1))
+    other = translation.student_scores(one, ids, replace(scores, token_ids=ids + 1))
     assert not torch.equal(other.token_ids, one.response_ids), "scores of other ids are not passed off as the student's"
 
 
@@ -109,7 +109,7 @@ def test_tokenizers_with_too_little_in_common_are_refused(
     tmp_path: Path, processor: QwenVLProcessor, text: Expert
 ) -> None:
     many = text_expert(tmp_path, 1200, [f"{a}{b}{c}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvwx"])
-    with pytest.raises(UserError, match=r"teacher=chinese: it knows \d+% of the student's tokens.*reads=TEXT"):
+    with pytest.raises(UserError, match=r"teacher=chinese: only \d+% of the student's tokens.*reads=TEXT"):
         TokenTranslation(many.processor, processor, "chinese")
 
 
@@ -124,30 +124,30 @@ def test_a_text_is_encoded_anew_and_ended_only_where_it_ended(
         wanted = [*wanted, text.tokenizer.eos_token_id]
     else:
         ids = ids[:-1]
-    found = translation.response(answered(prompt, ids, reason))
+    found = translation.teacher_ids(answered(prompt, ids, reason))
     assert found.tolist() == wanted and found.dtype == torch.int64
-    assert torch.equal(translation.written(found), ids)
+    assert torch.equal(translation.student_ids(found), ids)
 
 
 @pytest.mark.parametrize("answer", ["a </s> b", "<user>x"])
 def test_a_text_that_spells_a_special_token_of_the_teachers_is_not_sent(
     processor: QwenVLProcessor, prompt: Prompt, text: Expert, answer: str
 ) -> None:
-    with pytest.raises(Untranslatable, match="no text that the teacher can be given"):
-        TextTranslation(processor, text.processor).response(answered(prompt, processor.encode_response(answer)))
+    with pytest.raises(Untranslatable, match="cannot express the response's bytes"):
+        TextTranslation(processor, text.processor).teacher_ids(answered(prompt, processor.encode_response(answer)))
 
 
 def test_a_character_cut_by_the_length_limit_is_not_sent(
     processor: QwenVLProcessor, prompt: Prompt, text: Expert
 ) -> None:
     cut = processor.encode_response("up 🎉")[:-2]
-    with pytest.raises(Untranslatable, match="bytes are no text"):
-        TextTranslation(processor, text.processor).response(answered(prompt, cut, FinishReason.LENGTH))
+    with pytest.raises(Untranslatable, match="cannot express the response's bytes"):
+        TextTranslation(processor, text.processor).teacher_ids(answered(prompt, cut, FinishReason.LENGTH))
 
 
 def test_an_answer_that_spells_a_place_for_media_is_not_learnt(processor: QwenVLProcessor, text: Expert) -> None:
-    with pytest.raises(Untranslatable, match="the place of a medium"):
-        TextTranslation(processor, text.processor).written(text.processor.encode_response("see <|image_pad|>"))
+    with pytest.raises(Untranslatable, match="a media placeholder"):
+        TextTranslation(processor, text.processor).student_ids(text.processor.encode_response("see <|image_pad|>"))
 
 
 def test_media_are_kept_told_or_left_out_where_they_stood() -> None:
@@ -159,10 +159,10 @@ def test_media_are_kept_told_or_left_out_where_they_stood() -> None:
             Message(role="user", content=("First ", told, "then ", untold, "what?")),
         ),
     )
-    assert described(sample, MediaFor.AS_IS) is sample
-    captioned = described(sample, MediaFor.CAPTION)
+    assert replace_media(sample, MediaFor.AS_IS) is sample
+    captioned = replace_media(sample, MediaFor.CAPTION)
     assert captioned.messages[1].content == ("First ", "A ball falls.\n", "then ", "what?")
-    nothing = described(sample, MediaFor.NOTHING)
+    nothing = replace_media(sample, MediaFor.NOTHING)
     assert nothing.messages[1].content == ("First ", "then ", "what?")
     assert [message.role for message in nothing.messages] == ["system", "user"]
     assert captioned.sample_id == sample.sample_id

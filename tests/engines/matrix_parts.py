@@ -35,7 +35,7 @@ class Lineup:
     student: Backbone
     engine: VLLMEngine
 
-    def writer(self, how: str) -> RolloutEngine:
+    def rollout_engine(self, how: str) -> RolloutEngine:
         if how == "hf":
             return HFRollout(self.student, self.processor)
         return VLLMRollout(self.engine, self.processor.vocabulary)
@@ -60,14 +60,14 @@ class EngineUnderTest:
     """An engine with the weights of a lineup's student."""
 
     scorer: Teacher
-    writer: RolloutEngine
+    engine: RolloutEngine
 
 
 def in_process(lineup: Lineup, how: str) -> EngineUnderTest:
     if how == "vllm":
-        return EngineUnderTest(scorer=VLLMTeacher("t", lineup.engine, top_k=4), writer=lineup.writer(how))
+        return EngineUnderTest(scorer=VLLMTeacher("t", lineup.engine, top_k=4), engine=lineup.rollout_engine(how))
     scorer = LocalTeacher("t", Backbone(lineup.student.model), lineup.processor.vocabulary, top_k=4)
-    return EngineUnderTest(scorer=scorer, writer=lineup.writer(how))
+    return EngineUnderTest(scorer=scorer, engine=lineup.rollout_engine(how))
 
 
 def line_up(family: str, folder: Path) -> Lineup:

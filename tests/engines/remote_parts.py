@@ -22,7 +22,7 @@ def over_loopback(lineup: Lineup, how: str) -> EngineUnderTest:
     assert found, url
     plan = TeacherConfig(name="t", processor={}, engine=Engine.remote, urls=[url])
     teacher = RemoteTeacher.connect(plan, "teacher", top_k=4)
-    return EngineUnderTest(scorer=teacher, writer=teacher)
+    return EngineUnderTest(scorer=teacher, engine=teacher)
 
 
 def _serve(lineup: Lineup, how: str, announce: Callable[[str], None]) -> None:
@@ -34,7 +34,7 @@ def _serve(lineup: Lineup, how: str, announce: Callable[[str], None]) -> None:
 
 
 def _loaded(lineup: Lineup, how: str) -> Loaded:
-    engine = in_process(lineup, how)
+    tested = in_process(lineup, how)
     info = server_info(
         "t",
         lineup.processor.vocabulary,
@@ -43,4 +43,4 @@ def _loaded(lineup: Lineup, how: str) -> Loaded:
         top_k=4,
         settings=lineup.processor.settings,
     )
-    return Loaded(scorer=engine.scorer, writer=engine.writer, info=info)
+    return Loaded(scorer=tested.scorer, engine=tested.engine, info=info)

@@ -36,7 +36,7 @@ engines = pytest.mark.parametrize("asked", ENGINES, indirect=True)
 
 def written(lineup: Lineup, kind: str) -> list[Rollout]:
     """Two responses, and one with ids that only the embedding knows and that ends."""
-    sampled = flat(lineup.writer("hf").generate([lineup.prompts[kind]], 2, SAMPLING))
+    sampled = flat(lineup.rollout_engine("hf").generate([lineup.prompts[kind]], 2, SAMPLING))
     size, vocabulary = lineup.student.vocab_size, lineup.processor.vocabulary
     assert size - 1 not in vocabulary.tokens.values()
     return [*sampled, response_to(lineup.prompts[kind], [300, size - 1, 301, vocabulary.stop_ids[0]])]
@@ -81,7 +81,7 @@ def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: EngineUnderTest
     disturb(lineup.student, seed=0)
     lineup.sync()
     assert_scored(asked.scorer.score(rollouts), rollouts, lineup)
-    for rollout in flat(asked.writer.generate(list(lineup.prompts.values()), 3, SAMPLING)):
+    for rollout in flat(asked.engine.generate(list(lineup.prompts.values()), 3, SAMPLING)):
         torch.testing.assert_close(rollout.logprobs, forward(lineup.student, rollout), atol=TOLERANCE, rtol=0)
 
 
@@ -90,7 +90,7 @@ def test_scores_and_rollouts_after_a_sync(lineup: Lineup, asked: EngineUnderTest
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
 def test_rollouts(lineup: Lineup, kind: str, asked: EngineUnderTest, temperature: float) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
-    (group,) = asked.writer.generate([lineup.prompts[kind]], 3, sampling)
+    (group,) = asked.engine.generate([lineup.prompts[kind]], 3, sampling)
     for rollout in group:
         expected = forward(lineup.student, rollout, temperature)
         torch.testing.assert_close(rollout.logprobs, expected, atol=TOLERANCE, rtol=0)
@@ -102,7 +102,7 @@ def test_rollouts(lineup: Lineup, kind: str, asked: EngineUnderTest, temperature
 def test_greedy_responses_are_those_of_transformers(lineup: Lineup, kind: str, asked: EngineUnderTest) -> None:
     sampling = replace(SAMPLING, temperature=0.0, max_new_tokens=16)
     expected, given = (
-        writer.generate([lineup.prompts[kind]], 2, sampling) for writer in (lineup.writer("hf"), asked.writer)
+        engine.generate([lineup.prompts[kind]], 2, sampling) for engine in (lineup.rollout_engine("hf"), asked.engine)
     )
     for one, other in zip(flat(expected), flat(given), strict=True):
         assert torch.equal(one.response_ids, other.response_ids)

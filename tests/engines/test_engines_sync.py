@@ -60,7 +60,7 @@ def test_plain_weights_are_copied_into_place(
 ) -> None:
     engine = VLLMEngine(checkpoint, OPTIONS, key="rollout.engine")
     before = places(engine)
-    assert engine._take is load_directly
+    assert engine._weight_loader is load_directly
     follow(checked(engine, student, processor), student, prompts)
     assert places(engine) == before
 
@@ -74,7 +74,7 @@ def test_packed_weights_are_reloaded(
 ) -> None:
     monkeypatch.setattr(engine_module, "unpacked_weights", nullcontext)
     engine = VLLMEngine(checkpoint, OPTIONS, key="rollout.engine")
-    assert engine._take is reload
+    assert engine._weight_loader is reload
     follow(checked(engine, student, processor), student, prompts)
 
 
@@ -96,5 +96,5 @@ def test_a_failed_self_check_would_be_seen(
     follow(rollout, student, prompts)
     disturb(student, 1.2)
     rollout.check.count_sync()  # type: ignore[union-attr]
-    with pytest.raises(Exception, match="samples from another model"):
+    with pytest.raises(Exception, match="does not sample from the trained model"):
         rollout.generate(prompts[:3], 2, SAMPLING)

@@ -33,7 +33,7 @@ def vllm_scores(lineup: Lineup, rollouts: list[Rollout]) -> list[torch.Tensor]:
 
 def assert_sampled(lineup: Lineup, prompts: list[Prompt]) -> None:
     """The engine samples from the student."""
-    for rollout in flat(lineup.writer("vllm").generate(prompts, 4, SAMPLING)):
+    for rollout in flat(lineup.rollout_engine("vllm").generate(prompts, 4, SAMPLING)):
         torch.testing.assert_close(rollout.logprobs, forward(lineup.student, rollout), atol=TOLERANCE, rtol=0)
 
 
@@ -48,7 +48,7 @@ def test_a_rollout_does_not_depend_on_its_batch(lineup: Lineup) -> None:
         replace(prompt, sample=replace(prompt.sample, sample_id=str(place)))
         for place, prompt in enumerate((prompts * 8)[:8])
     ]
-    engine = lineup.writer("vllm")
+    engine = lineup.rollout_engine("vllm")
     together = engine.generate(prompts, 4, SAMPLING)
     for prompt, group in zip(prompts, together, strict=True):
         (alone,) = engine.generate([prompt], 4, SAMPLING)
@@ -116,12 +116,14 @@ def test_stop_strings_end_a_response_with_the_token_that_completes_them(lineup: 
     are the same up to there."""
     hot = replace(SAMPLING, temperature=HOTTEST, max_new_tokens=100)
     prompt = [lineup.prompts["text"]]
-    wholes = list(flat(lineup.writer("vllm").generate(prompt, 16, hot)))
+    wholes = list(flat(lineup.rollout_engine("vllm").generate(prompt, 16, hot)))
     texts = [lineup.processor.decode(rollout.response_ids[5:]) for rollout in wholes]
     stop = next(
         pair for text in texts for pair in map("".join, pairwise(text)) if pair.isascii() and pair.isprintable()
     )
-    cut = list(flat(lineup.writer("vllm").generate(prompt, 16, replace(hot, stop_strings=("never this", stop)))))
+    cut = list(
+        flat(lineup.rollout_engine("vllm").generate(prompt, 16, replace(hot, stop_strings=("never this", stop))))
+    )
     lengths = [length_with(stop, whole, lineup) for whole in wholes]
     assert [one.response_ids.tolist() for one in cut] == [
         whole.response_ids[:length].tolist() for whole, length in zip(wholes, lengths, strict=True)
@@ -199,7 +201,7 @@ def test_fifty_steps_of_training_and_syncing_do_not_drift(lineup: Lineup) -> Non
     """The student learns to say one thing; the engine samples from what it has become, each time."""
     taught = [response_to(prompt, [300, 41, 42, 43]) for prompt in list(lineup.prompts.values())[-2:]]
     optimizer = torch.optim.AdamW(lineup.student.requires_grad_(True).parameters(), lr=1e-3)
-    writer = lineup.writer("vllm")
+    writer = lineup.rollout_engine("vllm")
     for step in range(50):
         rollouts = list(flat(writer.generate([one.prompt for one in taught], 2, replace(SAMPLING, policy_step=step))))
         for rollout in rollouts if step % 10 == 0 else ():

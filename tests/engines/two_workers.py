@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
                 parameter.mul_(factor)
         rollout.load_weights(exported(student.model))
         rollout.generate(prompts, 2, sampling)
-    print(f"took weights by {engine._take.__name__}, 3 checks passed")
+    print(f"took weights by {engine._weight_loader.__name__}, 3 checks passed")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import invented_scores
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from model_parts import GREEDY, Recorder, asking, requests_of, serve
 
-from uniopd_mm.evaluate import check_complete
 from uniopd_mm.evaluation import library
 from uniopd_mm.evaluation.engine_model import EngineModel
+from uniopd_mm.evaluation.evaluate import check_complete
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.records import Status
 from uniopd_mm.evaluation.tasks import load_task
@@ -123,9 +123,9 @@ CHANGED = {
     "uniopd_ai2d.yaml": ("uniopd_ai2d",),
     "_greedy": ("uniopd_ai2d", "uniopd_mathvision"),
     "benchmarks/ai2d.py": ("uniopd_ai2d",),
-    "choices.py": ("uniopd_ai2d", "uniopd_mathvision", "uniopd_mbpp_plus"),  # code_gen uses it
-    "math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision"),  # in a process of its own
-    "code_driver.py": ("uniopd_mbpp_plus",),
+    "grading/choices.py": ("uniopd_ai2d", "uniopd_mathvision", "uniopd_mbpp_plus"),  # code_gen uses it
+    "grading/math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision"),  # in a process of its own
+    "grading/code_driver.py": ("uniopd_mbpp_plus",),
     "video_qa.py": (),
 }
 
@@ -164,11 +164,12 @@ def test_fault_09_limits_and_stop_strings_are_the_tasks_and_requests_are_made_to
 
 
 FAILED = """
-from uniopd_mm.config.cli import run_command
-from uniopd_mm.evaluate import check_complete
+from uniopd_mm.cli.command import Command, run_command
+from uniopd_mm.evaluation.evaluate import check_complete
 from uniopd_mm.config.evaluate import EvaluateConfig
 import invented_scores
-run_command(lambda config, overrides: check_complete([invented_scores.{score}]), EvaluateConfig, "evaluate")
+run = lambda config, overrides: check_complete([invented_scores.{score}])
+run_command(Command(name="evaluate", summary="", schema=EvaluateConfig, run=run))
 """
 
 

@@ -48,7 +48,7 @@ def test_offline_the_hub_is_not_asked_about_a_checkpoint(offline: bool, monkeypa
         asked.append(local_files_only)
         raise OSError("no such file")
 
-    monkeypatch.setattr("uniopd_mm.run.pass_rates.AutoConfig.from_pretrained", from_pretrained)
+    monkeypatch.setattr("uniopd_mm.models.loading.AutoConfig.from_pretrained", from_pretrained)
     hub = Checkpoint(name="b", path="owner/b")
     make_jobs([hub], chosen_tasks([], ["uniopd_aime24"]), Limits(), Path("out"), {}, offline)
     assert asked == [offline]

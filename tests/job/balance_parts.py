@@ -46,7 +46,7 @@ def lay_out(folder: Path, checkpoint: str, samples: Sequence[Sample]) -> list[st
         (medium,) = [part for part in sample.messages[0].content if isinstance(part, Media)]
         shutil.copy(medium.source, folder / "clips" / f"{number}.mp4")
     (folder / "clips" / "text.mp4").write_text("not a video", encoding="utf-8")
-    arguments = ["model.path=student", "model.builder=null", "rollout.max_new_tokens=6", "threads=1"]
+    arguments = ["model=tiny", "model.path=student", "rollout.max_new_tokens=6", "threads=1"]
     return [*arguments, f"num_rollouts={K}", "prompts_per_chunk=2", "task._target_=noise.NoiseTask"]
 
 

@@ -27,10 +27,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, samples: tuple[Sample, ...
 def parts(checkpoint: str, teacher: str) -> list[str]:
     """Arguments that make student and teacher the untrained ones, and steps small."""
     return [
-        f"model.path={checkpoint}",
-        "model.builder=null",
-        f"teacher.path={teacher}",
-        "teacher.builder=null",
+        *("model=tiny", f"model.path={checkpoint}"),
+        *("teacher=tiny_expert", f"teacher.path={teacher}"),
         "rollout.num_samples=2",
         "rollout.max_new_tokens=6",
         "trainer.steps=2",

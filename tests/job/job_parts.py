@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
-from uniopd_mm.config import resolvers
-from uniopd_mm.config.cli import CONFIGS
+from uniopd_mm.cli.command import composed as command_config
 from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.train import COMMAND
 
 TIMEOUT = 120.0
 FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "uniopd_mm.train",
     "uniopd_mm.balance",
+    "uniopd_mm.assembly",
+    "uniopd_mm.run.balancing",
+    "uniopd_mm.run.plan",
+    "uniopd_mm.tracking.report",
     "job_parts",
     "uniopd_mm.processors.tiny",
     "uniopd_mm.tasks.video_qa",
@@ -119,12 +120,7 @@ def _command(command: str, arguments: list[str], folder: str, environment: dict[
 
 def composed(*overrides: str) -> TrainConfig:
     """What the command composes from these arguments."""
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
-    resolvers.register()
-    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
-        config: Any = OmegaConf.to_object(compose("train", list(overrides)))
-    assert isinstance(config, TrainConfig)
-    return config
+    return command_config(COMMAND, overrides)
 
 
 def measured(folder: Path) -> list[dict[str, Any]]:

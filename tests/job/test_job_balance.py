@@ -43,7 +43,9 @@ def test_rows_get_pass_rates_and_repeats_and_none_is_lost(tmp_path: Path, studen
     assert {name: tally["correct"] / K for name, tally in tallies.items()} == {
         entry["id"]: entry["pass_rate"] for entry in train if "#" not in entry["id"]
     }
-    assert "next: python -m uniopd_mm.train task=video_qa model.path=student model.builder=null" in finished.out
+    assert (
+        "next: python -m uniopd_mm.train task=video_qa model=tiny model.path=student model.builder=null" in finished.out
+    )
     assert "data.path=balanced/out.jsonl" in finished.out
     with Image.open(tmp_path / "balanced" / "out.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (1280, 640))

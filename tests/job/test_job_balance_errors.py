@@ -4,17 +4,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from balance_parts import lay_out, row, write
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from job_parts import run
-from omegaconf import OmegaConf
 
+from uniopd_mm.balance import COMMAND
+from uniopd_mm.cli.command import composed
+from uniopd_mm.cli.help import help_text
 from uniopd_mm.config.balance import BalanceConfig, validate
-from uniopd_mm.config.cli import CONFIGS, help_text
 from uniopd_mm.types import Sample
 
 
@@ -39,11 +37,10 @@ MISTAKES = {
     "seed=-1": ["seed=-1", "between 0"],
     "rollout.temperature=0": ["rollout.temperature=0.0", "above 0"],
     "rollout.num_samples=4": ["rollout.num_samples=4", "num_rollouts"],
-    "trainer.steps=3": ["trainer.steps=3", "nothing is trained"],
+    "trainer.steps=3": ["trainer.steps=3", "balancing trains nothing"],
     "num_rolouts=3": ["num_rolouts=3", "no such key", "num_rollouts"],
     "data.path=missing.jsonl": ["data.path=missing.jsonl", "no such file"],
     "model.path=no/such/folder": ["model.path=no/such/folder"],
-    "model.path=null": ["model.path=None", "model.builder"],
     "+task.colums={}": ["task.colums={}", "no such parameter"],
 }
 
@@ -102,17 +99,15 @@ def test_a_full_disk_is_one_line(place: str, tiny_disk: Path, tmp_path: Path, st
 
 @pytest.mark.parametrize("model", ["tiny", "qwen3_vl_2b", "qwen2_5_vl_3b"])
 def test_every_model_composes(model: str) -> None:
-    ConfigStore.instance().store(name="balance_schema", node=BalanceConfig)
-    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
-        config: Any = OmegaConf.to_object(compose("balance", [f"model={model}", "out=out.jsonl"]))
-    validate(config, [])
+    config = composed(COMMAND, [f"model={model}", "out=out.jsonl"])
+    validate(config)
     assert config.model.name == model
 
 
 def test_help_lists_every_key(tmp_path: Path) -> None:
     finished = run(["--help"], tmp_path, command="balance")
     assert (finished.status, finished.err) == (0, "")
-    assert finished.out.strip() == help_text(BalanceConfig, "balance")
+    assert finished.out.strip() == help_text(BalanceConfig, "balance", COMMAND.summary)
     assert max(map(len, finished.out.splitlines())) <= 160
 
 

@@ -1,25 +1,22 @@
 """Every YAML under configs/ composes, and its components take the parameters it gives them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from job_parts import composed
-from omegaconf import OmegaConf
 
-from uniopd_mm.assembly import check_components
+from uniopd_mm.cli.command import composed as command_config
+from uniopd_mm.cli.groups import CONFIGS, groups
 from uniopd_mm.config.checks import validate
-from uniopd_mm.config.cli import CONFIGS, groups
 from uniopd_mm.config.components import build, check_component
-from uniopd_mm.config.evaluate import EvaluateConfig
 from uniopd_mm.config.train import TrainConfig
-from uniopd_mm.distill.objective import Reduction
+from uniopd_mm.distill.choices import Reduction
+from uniopd_mm.evaluate import COMMAND
 from uniopd_mm.evaluation.library import our_tasks
 from uniopd_mm.evaluation.suites import suite_tasks
 from uniopd_mm.models.zoo import SFTOptions
 from uniopd_mm.processors.tiny import TinyQwen3VL
+from uniopd_mm.run.checks import check_components
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import UserError
 
@@ -49,7 +46,8 @@ OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf", "vllm"), "recipe": RECIP
 ZOO = ("math", "code", "vqa", "video_qa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
 WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
 WITH_EVERY_TASK = {"rows/data.yaml"}
-BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml", "evaluate.yaml"}
+BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml", "evaluate.yaml", "report.yaml"}
+OF_A_PATH = {"model/checkpoint.yaml", "teacher/checkpoint.yaml"}
 SUITES = ("paper16", "text", "multimodal", "video", "all", "upstream")  # of evaluate.yaml, as is processor/auto.yaml
 
 
@@ -61,7 +59,9 @@ def test_no_yaml_is_left_out_here() -> None:
     covered |= {f"zoo/tiny/{task}.yaml" for task in ZOO}
     covered |= {f"suite/{suite}.yaml" for suite in SUITES} | {"processor/auto.yaml"}
     there = {str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.y*ml")}
-    assert there == covered | WITH_MIXTURE | WITH_EVERY_TASK | BUILT_ALONE, "name each new YAML here, with what it fits"
+    assert there == covered | WITH_MIXTURE | WITH_EVERY_TASK | BUILT_ALONE | OF_A_PATH, (
+        "name each new YAML here, with what it fits"
+    )
 
 
 def test_help_knows_every_group() -> None:
@@ -103,9 +103,7 @@ def test_another_group_composes(group: str, choice: str) -> None:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_suite_composes_and_names_tasks_that_there_are(suite: str) -> None:
-    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
-    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
-        config: Any = OmegaConf.to_object(compose("evaluate", [f"suite={suite}"]))
+    config = command_config(COMMAND, [f"suite={suite}"])
     check_component(config.processor, "processor")
     assert config.suite.name == suite
     ours = [task.task for task in suite_tasks(config.suite.tasks) if task.task.startswith("uniopd_")]
@@ -159,6 +157,6 @@ def test_the_taught_models_see_what_the_trained_one_sees() -> None:
 
 
 def test_a_yaml_with_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
-    config: TrainConfig = composed("+task.rows.colums={}")
-    with pytest.raises(UserError, match=r"task\.rows\.colums={}: no such parameter; it takes columns"):
+    config: TrainConfig = composed("task.rows.colums={}")
+    with pytest.raises(UserError, match=r"task\.rows\.colums={}: no such parameter; did you mean columns\?"):
         check_components(config)

@@ -14,7 +14,7 @@ from parallel_parts import environment, free_port, in_folder
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from uniopd_mm.learner.checkpoint import complete_steps
-from uniopd_mm.train import check
+from uniopd_mm.run.checks import check
 from uniopd_mm.types import UserError
 
 STEPS = 3

@@ -8,10 +8,8 @@ from job_parts import composed, run, summary
 from uniopd_mm.config.checks import teacher_plans
 from uniopd_mm.config.parts import MediaFor, Reads
 from uniopd_mm.config.train import TrainConfig
-from uniopd_mm.distill.calibration import Direction, Scope, Statistic
-from uniopd_mm.distill.objective import Reduction
-from uniopd_mm.distill.recipe import CalibrationMethod
-from uniopd_mm.train import check
+from uniopd_mm.distill.choices import CalibrationMethod, Direction, Reduction, Scope, Statistic
+from uniopd_mm.run.checks import check
 
 TASKS: dict[str, tuple[str, ...]] = {  # the tasks of which each is made; none where it is one
     "math": (),

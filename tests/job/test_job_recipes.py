@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from job_parts import composed, measured, rollouts, run, summary
 
-from uniopd_mm.distill.recipe import CalibrationMethod
+from uniopd_mm.distill.choices import CalibrationMethod
 from uniopd_mm.run.recipes import build_recipe
 from uniopd_mm.types import UserError
 

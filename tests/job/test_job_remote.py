@@ -17,7 +17,7 @@ SOON = ["teacher.remote.deadline=2", "teacher.remote.attempts=2", "teacher.remot
 @contextmanager
 def serving(teacher: str, folder: Path) -> Iterator[tuple[Command, str]]:
     """A server that is ready, and its address; killed in the end."""
-    server = start([f"teacher.path={teacher}", "teacher.builder=null", "server.port=0"], folder, command="serve")
+    server = start(["teacher=tiny_expert", f"teacher.path={teacher}", "server.port=0"], folder, command="serve")
     try:
         yield server, address(server, folder)
     finally:

@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_parameter_another_folder(
 
 
 def test_what_is_out_of_reach_is_said_and_leaves_nothing(cache: Path) -> None:
-    with pytest.raises(UserError, match=r"builder of tiny: accuracy=0\.\d+ after max_steps=2, wanted 1\.1; raise"):
+    with pytest.raises(UserError, match=r"builder of tiny: accuracy=0\.\d+ after sft\.max_steps=2, wanted 1\.1; raise"):
         made(SFTOptions(**{**vars(SFT), "accuracy": 1.1}))
     assert [path.suffix for path in (cache / "zoo").iterdir()] == [".lock"]
 

@@ -32,23 +32,23 @@ def local(model: Backbone, processor: QwenVLProcessor) -> LocalTeacher:
 
 
 @pytest.fixture(scope="session")
-def writer(model: Backbone, processor: QwenVLProcessor) -> HFRollout:
+def engine(model: Backbone, processor: QwenVLProcessor) -> HFRollout:
     return HFRollout(model, processor)
 
 
 @pytest.fixture(scope="session")
-def rollouts(writer: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
+def rollouts(engine: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
     """Three of each of four prompts."""
-    return [one for group in writer.generate(prompts[:4], 3, SAMPLING) for one in group]
+    return [one for group in engine.generate(prompts[:4], 3, SAMPLING) for one in group]
 
 
 @pytest.fixture
-def serve(local: LocalTeacher, writer: HFRollout, processor: QwenVLProcessor, model: Backbone) -> Callable[..., Served]:
+def serve(local: LocalTeacher, engine: HFRollout, processor: QwenVLProcessor, model: Backbone) -> Callable[..., Served]:
     """Starts a server around the tiny model."""
 
     def start(**options: Any) -> Served:
         vocabulary = options.pop("vocabulary", processor.vocabulary)
-        engine = Watched(inner=local, writer=writer)
-        return serving_parts.serve(engine, vocabulary, vocab_size=model.vocab_size, **options)
+        watched = Watched(inner=local, engine=engine)
+        return serving_parts.serve(watched, vocabulary, vocab_size=model.vocab_size, **options)
 
     return start

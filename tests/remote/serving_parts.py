@@ -46,7 +46,7 @@ class Watched:
     """A teacher in front of another one, that notes its calls, waits while it is told to, and fails where it is."""
 
     inner: Teacher
-    writer: RolloutEngine
+    engine: RolloutEngine
     calls: list[int] = field(default_factory=list)
     gate: Event = field(default_factory=Event)
     entered: Event = field(default_factory=Event)
@@ -73,7 +73,7 @@ class Watched:
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
     ) -> list[list[Rollout]]:
         self._note(len(prompts))
-        return self.writer.generate(prompts, num_samples, sampling, finished)
+        return self.engine.generate(prompts, num_samples, sampling, finished)
 
     def load_weights(self, named_tensors: Any) -> None:
         raise AssertionError("teachers do not change")
@@ -108,7 +108,7 @@ def serve(
         top_k=top_k,
         settings=Settings(binding={"image.mean": "0.5"}, informative={}),
     )
-    loaded = Loaded(scorer=engine, writer=engine, info=info, vocabulary=vocabulary)
+    loaded = Loaded(scorer=engine, engine=engine, info=info, vocabulary=vocabulary)
     announced: Queue[str] = Queue()
     arguments = (ServerOptions(**options), lambda: loaded, announced.put)
     Thread(target=run_server, args=arguments, daemon=True).start()

@@ -2,27 +2,20 @@
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 from serving_parts import start_process
 
-from uniopd_mm.config import resolvers
-from uniopd_mm.config.cli import CONFIGS, help_text
+from uniopd_mm.cli.command import composed as command_config
+from uniopd_mm.cli.help import help_text
 from uniopd_mm.config.serve import ServeConfig, chosen_teacher, validate
+from uniopd_mm.serve import COMMAND
 from uniopd_mm.types import UserError
 
 
 def composed(*overrides: str) -> ServeConfig:
-    ConfigStore.instance().store(name="serve_schema", node=ServeConfig)
-    resolvers.register()
-    with initialize_config_dir(str(CONFIGS.resolve()), version_base="1.3"):
-        config: Any = OmegaConf.to_object(compose("serve", list(overrides)))
-    return config
+    return command_config(COMMAND, overrides)
 
 
 def test_a_teacher_of_the_zoo_is_made_for_its_task() -> None:
@@ -39,7 +32,7 @@ def test_a_teacher_of_the_zoo_is_made_for_its_task() -> None:
 def test_one_of_several_teachers_is_served() -> None:
     overrides = ["task=mixture", "teacher=tiny_experts", "only=math"]
     config = composed(*overrides)
-    validate(config, overrides)
+    validate(config)
     plan, key = chosen_teacher(config)
     assert (key, plan.name, plan.builder["name"]) == ("teachers.math", "math", "tiny_math_expert")
     with pytest.raises(UserError, match="only=null: choose one of the teachers math, code, vqa, video_qa, chart"):
@@ -52,7 +45,7 @@ def test_one_of_several_teachers_is_served() -> None:
 )
 def test_real_teachers_compose(model: str, teacher: str) -> None:
     config = composed(f"model={model}", f"teacher={teacher}", "teacher.engine=vllm")
-    validate(config, [])
+    validate(config)
     assert config.teacher.name == teacher
 
 
@@ -61,37 +54,39 @@ def test_real_teachers_compose(model: str, teacher: str) -> None:
     [
         (["teacher.engine=remote"], r"^teacher\.engine=remote: a server runs its teacher itself; set teacher\.engine"),
         (["teacher.urls=[http://h]"], r"^teacher\.urls=\['http://h'\]: a server asks no other"),
-        (["teacher.path=x"], r"^teacher\.path=x: give either teacher\.path or teacher\.builder"),
+        (["teacher=tiny_expert", "teacher.builder={}", "teacher.path=x"], r"^teacher\.path=x: give either"),
         (["server.port=70000"], r"^server\.port=70000 must lie between 0 and 65535"),
         (["server.max_queue=0"], r"^server\.max_queue=0 must be at least 1"),
         (["server.top_k=-1"], r"^server\.top_k=-1 must be at least 0"),
         (["threads=0"], r"^threads=0 must be at least 1"),
         (["only=x"], r"^only=x: there is one teacher alone"),
-        (["trainer.steps=3"], r"^trainer\.steps=3: serving does not use it"),
+        (["trainer.steps=3"], r"^trainer\.steps=3: serving trains nothing"),
     ],
 )
 def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
-        validate(composed(*overrides), overrides)
+        validate(composed(*overrides))
     assert "\n" not in str(error.value)
 
 
 def test_help_is_written_from_the_schema(tmp_path: Path) -> None:
     command = start_process(tmp_path, "--help")
     assert command.end() == 0
-    assert command.text.strip() == help_text(ServeConfig, "serve").strip()
+    assert command.text.strip() == help_text(ServeConfig, "serve", COMMAND.summary).strip()
     assert "server.port=8100" in command.text and "teacher    " in command.text
 
 
 def test_others_may_come_in_with_a_warning_or_a_token(
     tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = [f"teacher.path={checkpoint}", "teacher.builder=null", "threads=1", "server.port=0"]
+    arguments = ["teacher=tiny_expert", f"teacher.path={checkpoint}", "threads=1", "server.port=0"]
     monkeypatch.setenv("OWN_TOKEN", "secret")
     open_to_all = start_process(tmp_path, *arguments, "server.host=0.0.0.0")
     guarded = start_process(tmp_path, *arguments, "server.host=0.0.0.0", "server.token_env=OWN_TOKEN")
     urls = [server.url().replace("0.0.0.0", "127.0.0.1") for server in (open_to_all, guarded)]
-    assert open_to_all.text.startswith("warning: server.host=0.0.0.0: whoever reaches this address can use the teacher")
+    assert open_to_all.text.startswith(
+        "warning: server.host=0.0.0.0: anyone who can reach this address can use the teacher"
+    )
     assert "warning" not in guarded.text
     assert [httpx.get(f"{url}/info").status_code for url in urls] == [200, 401]
     assert httpx.get(f"{urls[1]}/info", headers={"authorization": "Bearer secret"}).status_code == 200

@@ -24,9 +24,9 @@ SLACK = 2.0  # seconds for a busy machine; what is held up here lasts 30
 
 
 @pytest.fixture
-def others(writer: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
+def others(engine: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
     """One of each of eight other prompts."""
-    return [group[0] for group in writer.generate(prompts[4:12], 1, SAMPLING)]
+    return [group[0] for group in engine.generate(prompts[4:12], 1, SAMPLING)]
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
@@ -61,17 +61,17 @@ def test_a_wrong_answer_is_never_believed(
     served = serve()
     with connected(proxy(served.url, wrong), attempts=2) as teacher:
         (*answers,) = teacher.score(rollouts[::3])
-    assert all(isinstance(answer, Failure) and "the last of 2 tries" in answer.reason for answer in answers)
+    assert all(isinstance(answer, Failure) and "the last of 2 attempts" in answer.reason for answer in answers)
     with connected(proxy(served.url, wrong), proxy(served.url, right)) as teacher:
         assert_same(teacher.score(rollouts[::3]), local.score(rollouts[::3]))
 
 
-def test_responses_come_through_faults_too(serve: Serve, writer: HFRollout, prompts: list[Prompt]) -> None:
+def test_responses_come_through_faults_too(serve: Serve, engine: HFRollout, prompts: list[Prompt]) -> None:
     kinds = tuple(fault for fault in SOME if fault not in (Fault.WRONG_IDS, Fault.SHUFFLE))  # those are of scores
     url = proxy(serve().url, Faults(kinds, 0.3, seed=3))
     with connected(url, attempts=12) as teacher:
         answers = [teacher.generate([prompt], 2, SAMPLING)[0] for prompt in prompts]
-    for mine, theirs in zip(answers, writer.generate(prompts, 2, SAMPLING), strict=True):
+    for mine, theirs in zip(answers, engine.generate(prompts, 2, SAMPLING), strict=True):
         assert all(torch.equal(a.response_ids, b.response_ids) for a, b in zip(mine, theirs, strict=True))
 
 
@@ -83,7 +83,7 @@ def test_a_server_that_never_ends_its_answer_cannot_hold_anybody(
     stuck = proxy(served.url, Faults((fault,), 1.0))
     with connected(stuck, deadline=0.8) as teacher:
         seconds, answers = timed(teacher.score, rollouts[:3])
-        assert all(isinstance(answer, Failure) and "no answer within" in answer.reason for answer in answers)
+        assert all(isinstance(answer, Failure) and "no reply within" in answer.reason for answer in answers)
         assert seconds < 0.8 + SLACK
     with connected(stuck, served.url, deadline=3.0) as teacher:  # the other one has half of the time
         seconds, answers = timed(teacher.score, rollouts)
@@ -167,15 +167,15 @@ def proxy_of(targets: list[str], faults: Faults) -> str:
 def test_the_breaker_counts_failures_in_a_row() -> None:
     now = [0.0]
     breaker = Breaker(2, 10.0, clock=lambda: now[0])
-    breaker.failed(), breaker.succeeded(), breaker.failed()
+    breaker.record_failure(), breaker.record_success(), breaker.record_failure()
     assert not breaker.is_open
-    breaker.failed()
+    breaker.record_failure()
     assert breaker.is_open and breaker.seconds_left == 10.0
     now[0] = 11.0
     assert breaker.is_open and breaker.seconds_left == 0.0
-    breaker.failed()
+    breaker.record_failure()
     assert breaker.seconds_left == 10.0
-    breaker.succeeded()
+    breaker.record_success()
     assert not breaker.is_open
 
 

@@ -22,7 +22,7 @@ from uniopd_mm.types import Prompt, Rollout, Sampling
 
 @pytest.fixture
 def arguments(checkpoint: str) -> list[str]:
-    return [f"teacher.path={checkpoint}", "teacher.builder=null", "teacher.name=t", "threads=1"]
+    return ["teacher=tiny_expert", f"teacher.path={checkpoint}", "teacher.name=t", "threads=1"]
 
 
 def start(folder: Path, arguments: list[str], port: int = 0) -> ServerProcess:
@@ -48,7 +48,7 @@ def test_it_ends_in_order_with_what_was_asked(
         while httpx.get(f"{url}/health").json() != {"status": "draining"}:
             time.sleep(0.01)
         refused = httpx.post(f"{url}/score", content=b"x")
-        assert refused.status_code == 503 and "about to end" in refused.text
+        assert refused.status_code == 503 and "shutting down" in refused.text
         groups = written.result()
         assert all(len(rollout.response_ids) for group in groups for rollout in group)
         assert_same(scored.result(), local.score(rollouts))

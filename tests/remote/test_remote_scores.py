@@ -82,13 +82,13 @@ def test_a_server_without_room_for_media_is_sent_them_again(
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
 def test_responses_are_those_of_the_same_engine_token_by_token(
-    serve: Serve, writer: HFRollout, prompts: list[Prompt], temperature: float
+    serve: Serve, engine: HFRollout, prompts: list[Prompt], temperature: float
 ) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
     told: list[list[Rollout]] = []
     with connected(serve().url) as teacher:
         groups = teacher.generate(prompts, 2, sampling, lambda group: told.append(list(group)))
-    expected = writer.generate(prompts, 2, sampling)
+    expected = engine.generate(prompts, 2, sampling)
     assert sorted(group[0].group_id for group in told) == list(range(len(prompts)))
     for place, (mine, theirs) in enumerate(zip(groups, expected, strict=True)):
         for one, other in zip(mine, theirs, strict=True):
@@ -155,7 +155,7 @@ def test_one_bad_response_costs_nobody_else_their_scores(
     begin = time.monotonic()
     with connected(served.url, attempts=3, breaker_failures=1, breaker_seconds=60) as teacher:
         answers = teacher.score([rollouts[0], unknown, poisoned, malformed, rollouts[11]])
-    assert time.monotonic() - begin < 20  # the server is not left alone for what is wrong with a request
+    assert time.monotonic() - begin < 20  # a bad request is not counted against the server
     reasons = [answer.reason for answer in answers if isinstance(answer, Failure)]
     assert [isinstance(answer, Failure) for answer in answers] == [False, True, True, True, False]
     assert "beyond the teacher's" in reasons[0] and "does not like this" in reasons[1] and "400" in reasons[2]
@@ -172,11 +172,11 @@ def test_other_teachers_are_refused_at_the_start(
         connected(url, named).__enter__()
     with pytest.raises(UserError, match="not the same teacher: vocabulary"):
         connected(url, larger).__enter__()
-    with pytest.raises(UserError, match=r"gives the 0 likeliest tokens of the 5 .* server\.top_k=5"):
+    with pytest.raises(UserError, match=r"returns the 0 likeliest tokens, the recipe needs 5.* server\.top_k=5"):
         connected(url, top_k=5).__enter__()
     with connected(larger, vocabulary=known) as teacher:  # tokens of its own do no harm
         assert isinstance(teacher.score(rollouts[:1])[0], TeacherScores)
     with pytest.raises(UserError, match="1 tokens differ from the student's vocabulary, first '<new>'"):
         connected(url, vocabulary=more).__enter__()
-    with pytest.raises(UserError, match=r"nobody can be reached: http://127.0.0.1:1: ConnectError.*start python -m"):
+    with pytest.raises(UserError, match=r"no server can be reached: http://127.0.0.1:1: ConnectError.*start python -m"):
         connected("http://127.0.0.1:1").__enter__()

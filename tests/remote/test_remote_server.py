@@ -14,7 +14,7 @@ from serving_parts import SAMPLING, Served, assert_same, connected, free_port, p
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
-from uniopd_mm.serving.server import ServerOptions, bound, is_loopback, run_server
+from uniopd_mm.serving.server import ServerOptions, is_loopback, listen, run_server
 from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.remote import RemoteTeacher
@@ -23,7 +23,7 @@ from uniopd_mm.wire import DEADLINE_HEADER
 from uniopd_mm.wire.codec import pack, unpack
 from uniopd_mm.wire.info import read_info, server_info
 from uniopd_mm.wire.media import Needs, name_of
-from uniopd_mm.wire.messages import ScoreRequest, sent, write
+from uniopd_mm.wire.messages import ScoreRequest, sent_prompt
 
 Serve = Callable[..., Served]
 
@@ -31,7 +31,7 @@ Serve = Callable[..., Served]
 def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> bytes:
     """A score request for one response."""
     given: dict[str, Any] = {"prompt_of": [0], "responses": [rollout.response_ids], "top_k": 0, "payloads": {}}
-    return write(ScoreRequest(prompts=[sent(rollout.prompt, payload)], **(given | fields)))
+    return pack(ScoreRequest(prompts=[sent_prompt(rollout.prompt, payload)], **(given | fields)))
 
 
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
@@ -56,9 +56,9 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         "record": pack({"prompts": 3}),
         "not sent": request(good, prompt_of=[1]),
         "i64": request(good, responses=[torch.tensor([-1])]),
-        "no bytes": request(good, payloads={"name": 3}),
-        "others than their name": request(good, "name", payloads={"name": pack({"pixels": torch.zeros(2)})}),
-        "no tensor": request(good, "name", payloads={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
+        "not bytes": request(good, payloads={"name": 3}),
+        "does not match its name": request(good, "name", payloads={"name": pack({"pixels": torch.zeros(2)})}),
+        "not a tensor": request(good, "name", payloads={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
         "top_k=9": request(good, top_k=9),
     }
     for reason, content in bad.items():
@@ -169,7 +169,7 @@ def test_an_engine_that_raises_answers_the_others(serve: Serve, local: LocalTeac
 
 def test_what_an_engine_refuses_is_not_asked_again(serve: Serve, prompts: list[Prompt]) -> None:
     served = serve()
-    served.engine.writer = Refusing()  # type: ignore[assignment]
+    served.engine.engine = Refusing()  # type: ignore[assignment]
     with connected(served.url) as teacher:
         groups = teacher.generate(prompts[:2], 1, SAMPLING)
     assert [len(group[0].response_ids) for group in groups] == [0, 0]
@@ -203,7 +203,7 @@ def test_a_teacher_that_is_still_loaded_says_so() -> None:
     health = first_health(url)
     assert health.status_code == 503 and health.json() == {"status": "loading"}
     assert httpx.get(f"{url}/info").status_code == httpx.post(f"{url}/score").status_code == 503
-    with pytest.raises(UserError, match="the teacher is being loaded"):
+    with pytest.raises(UserError, match="the teacher is loading"):
         connected(url, deadline=1.5).__enter__()
     proceed.set()
     thread.join(30)
@@ -211,7 +211,7 @@ def test_a_teacher_that_is_still_loaded_says_so() -> None:
 
 
 def test_a_teacher_that_is_being_loaded_is_waited_for(
-    local: LocalTeacher, writer: HFRollout, processor: QwenVLProcessor, rollouts: list[Rollout]
+    local: LocalTeacher, engine: HFRollout, processor: QwenVLProcessor, rollouts: list[Rollout]
 ) -> None:
     proceed, port = Event(), free_port()
     vocabulary = processor.vocabulary
@@ -221,7 +221,7 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
 
     def load() -> Loaded:
         assert proceed.wait(30)
-        return Loaded(scorer=local, writer=writer, info=info, vocabulary=vocabulary)
+        return Loaded(scorer=local, engine=engine, info=info, vocabulary=vocabulary)
 
     def run() -> None:
         run_server(ServerOptions(port=port), load, lambda line: None)
@@ -239,12 +239,12 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
 
 
 def test_an_address_that_cannot_be_had_is_one_line() -> None:
-    with bound("127.0.0.1", 0) as place:
-        port = place.getsockname()[1]
-        with pytest.raises(UserError, match=rf"^server\.port={port}: Address already in use at 127\.0\.0\.1; give"):
-            bound("127.0.0.1", port)
-    with pytest.raises(UserError, match=r"^server\.host=no\.such\.host\.invalid: .*give an address"):
-        bound("no.such.host.invalid", 0)
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(UserError, match=rf"^server\.port={port}: Address already in use at 127\.0\.0\.1; use"):
+            listen("127.0.0.1", port)
+    with pytest.raises(UserError, match=r"^server\.host=no\.such\.host\.invalid: .*use an address"):
+        listen("no.such.host.invalid", 0)
     assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "::")] == [
         True,
         True,

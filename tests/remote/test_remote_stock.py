@@ -72,7 +72,7 @@ def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def pictures(processor: QwenVLProcessor, writer: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
+def pictures(processor: QwenVLProcessor, engine: HFRollout, prompts: list[Prompt]) -> list[Rollout]:
     """Answers to a question about two pictures, and to one without any."""
     images = [np.random.default_rng(seed).integers(0, 256, (64, 96, 3), dtype=np.uint8) for seed in (1, 2)]
     media = [Media(kind="image", source=Image.fromarray(image)) for image in images]
@@ -81,7 +81,7 @@ def pictures(processor: QwenVLProcessor, writer: HFRollout, prompts: list[Prompt
         replace(prompts[0].sample, sample_id=f"p{place}", messages=(Message(role="user", content=content),))
         for place, content in enumerate(contents)
     ]
-    groups = writer.generate([processor.encode(sample) for sample in samples], 2, SAMPLING)
+    groups = engine.generate([processor.encode(sample) for sample in samples], 2, SAMPLING)
     return [rollout for group in groups for rollout in group]
 
 
@@ -106,7 +106,7 @@ def test_media_are_sent_once_and_again_where_they_got_lost(
     fresh = [replace(rollouts[0], prompt=prompts[9], response_ids=rollouts[place].response_ids) for place in range(3)]
     with connected(proxy(stock, posted), **STOCK) as teacher:
         (server,) = teacher.pool.servers
-        server.learns(teacher.dialect.score(fresh[:1]).media)  # as if it had been restarted since
+        server.remember(teacher.api.score(fresh[:1]).media)  # as if it had been restarted since
         assert_same(teacher.score(fresh), local.score(fresh))
     first, again, *others = posted.sizes
     assert again > 5 * first and max(others) < 1.5 * first and len(others) == 2
@@ -136,8 +136,8 @@ def test_what_the_server_reads_otherwise_is_never_scored(stock: str, rollouts: l
     frames, metadata = good.prompt.engine_media["video"][0]
     slower = {"video": [(frames, {**metadata, "fps": 2.0})]}
     bad = {
-        "reads a prompt of": replace(good, prompt=replace(good.prompt, engine_token_ids=good.prompt.token_ids)),
-        "tokens as": replace(good, prompt=replace(good.prompt, engine_media={})),
+        "to other token ids": replace(good, prompt=replace(good.prompt, engine_token_ids=good.prompt.token_ids)),
+        "tokens, expected": replace(good, prompt=replace(good.prompt, engine_media={})),
         "apart (remote.fps=4)": replace(good, prompt=replace(good.prompt, engine_media=slower)),
         "out of vocabulary": replace(good, response_ids=torch.tensor([10**6])),
         "400": replace(good, response_ids=good.response_ids.repeat(300)),

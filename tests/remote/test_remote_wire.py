@@ -107,12 +107,12 @@ def test_what_cannot_be_sent_is_said_before_it_is(value: Any) -> None:
 
 def test_a_generate_request_comes_back(prompts: list[Prompt]) -> None:
     sampling = Sampling(temperature=0.7, max_new_tokens=5, seed=2**40, policy_step=3, stop_strings=("é", "\n"))
-    sent = [messages.sent(prompt, "name") for prompt in prompts[:2]]
+    sent = [messages.sent_prompt(prompt, "name") for prompt in prompts[:2]]
     request = messages.GenerateRequest(prompts=sent, num_samples=2, sampling=sampling, payloads={"name": b"x"})
-    back = messages.read_generate_request(messages.write(request))
+    back = messages.read_generate_request(pack(request))
     assert back.sampling == sampling and back.num_samples == 2 and back.payloads == {"name": b"x"}
     for one, prompt in zip(back.prompts, prompts, strict=False):
-        again = messages.received(one)
+        again = messages.received_prompt(one)
         assert torch.equal(again.token_ids, prompt.token_ids) and again.sample.sample_id == prompt.sample.sample_id
         assert torch.equal(again.engine_token_ids, prompt.engine_token_ids)
         assert again.token_features.keys() == prompt.token_features.keys()
@@ -177,5 +177,5 @@ def test_a_png_is_read_as_the_same_pixels(shape: tuple[int, ...]) -> None:
     "pixels", [np.zeros((3, 5), np.float32), np.zeros((3, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8)]
 )
 def test_what_is_no_picture_is_refused(pixels: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="not an image"):
         png(pixels)

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from uniopd_mm.config.cli import CONFIGS
+from uniopd_mm.cli.groups import CONFIGS
 from uniopd_mm.config.components import build
 from uniopd_mm.config.train import DataConfig
 from uniopd_mm.interfaces import Task

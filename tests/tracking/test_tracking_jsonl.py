@@ -55,7 +55,7 @@ def test_a_whole_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     log(tmp_path, range(2))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"loss": 3}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl:3: not a line of metrics"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl:3: not the metrics of a step"):
         JsonlTracker(tmp_path, 1)
 
 
@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_line_that_names_file_and_remedy(tmp_path: Path) -> N
         tracker.log_step(StepMetrics(step=1, values={"loss": 0.5}))
     tracker.close()
     path = tmp_path / "metrics.jsonl"
-    remedy = f"free some and resume with resume={tmp_path}"
+    remedy = f"free some space, then resume with resume={tmp_path}"
     assert str(caught.value) == f"{path}: no space left on the device; {remedy}"
 
 

@@ -68,14 +68,21 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def finish(folder: Path) -> None:
+def finish(
+    folder: Path,
+    num_questions: int = 320,
+    *,
+    before: float = 0.46,
+    after: float = 0.86,
+    teacher: float = 0.985,
+) -> None:
     summary = Summary(
         task=f"video_qa {EVIL}",
         steps=20,
-        accuracy_before={"video_qa": 0.46},
-        accuracy_after={"video_qa": 0.86},
-        teacher_accuracy={"video_qa": 0.985},
-        num_questions={"video_qa": 320},
+        accuracy_before={"video_qa": before},
+        accuracy_after={"video_qa": after},
+        teacher_accuracy={"video_qa": teacher},
+        num_questions={"video_qa": num_questions},
         seconds=61.0,
         skipped=(Skip(where=f"train.jsonl:17 {EVIL}", reason="no answer"),),
     )
@@ -89,9 +96,17 @@ def test_the_page_shows_the_run_and_loads_nothing(run: Path) -> None:
     assert not {"script", "link", "img", "iframe"} & set(page.tags)
     assert all(reference.startswith("#") for reference in page.references)
     assert re.findall(r"url\((?!#)|@import", html) == []
-    for text in ("46.0 % ± 2.8", "86.0 % ± 1.9", "98.5 % ± 0.7", "train.jsonl:17", "2 of the 2 responses of step 20"):
+    for text in ("46.0 % ± 2.8", "86.0 % ± 1.9", "98.5 % ± 0.7", "train.jsonl:17", "2 of 2 responses from step 20"):
         assert text in page.text
-    for text in ("before 46.0%", "after 86.0%", "teacher 98.5%"):
+    for text in ("before 46.0 %", "after 86.0 %", "teacher 98.5 %"):
+        assert text in html
+
+
+def test_few_questions_are_counted_on_the_page_too(run: Path) -> None:
+    finish(run, 4, before=0.0, after=0.75, teacher=1.0)
+    html = write_report(run).read_text(encoding="utf-8")
+    assert {"0 of 4", "3 of 4", "4 of 4"} <= set(re.findall(r"<td.*?>(.*?)</td>", html))
+    for text in ("before 0 of 4", "after 3 of 4", "teacher 4 of 4", "Fewer than\n30 questions are shown as counts"):
         assert text in html
 
 
@@ -111,7 +126,7 @@ def test_every_chart_is_a_well_formed_drawing_in_the_pages_colours(run: Path) ->
     html = write_report(run).read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
     titles = ["".join(ElementTree.fromstring(drawing).itertext()) for drawing in drawings]
-    for name in ("accuracy", "reverse KL", "loss", "order of outcomes", "grad_norm", "timing/seconds"):
+    for name in ("accuracy", "reverse KL", "loss", "ranked above", "grad_norm", "timing/seconds"):
         assert any(name in title for title in titles), name
     assert all("var(--line-1)" in drawing or "loss" in title for drawing, title in zip(drawings, titles, strict=True))
     assert not re.search("#0a0b0[0-9]", html)
@@ -123,7 +138,8 @@ def texts(chart: Chart) -> str:
 
 def test_one_domain_and_one_teacher_are_not_drawn_twice(run: Path) -> None:
     html = write_report(run).read_text(encoding="utf-8")
-    for text in ("returns in the order of outcomes", "AUC of all pairs", "prompts that miss the margin", ">k3<"):
+    titles = ("correct responses ranked above incorrect ones", "prompts that violate the margin")
+    for text in (*titles, "AUC over all pairs", ">k3<"):
         assert text in html
     assert " by domain" not in html and "domain/" not in html and "expert/" not in html
 
@@ -192,7 +208,7 @@ def test_a_run_that_goes_on_or_has_not_begun_has_a_page(run: Path, tmp_path: Pat
         file.write(b'{"step": 21, "los')
     assert "has not finished" in write_report(run).read_text(encoding="utf-8")
     JsonlTracker(tmp_path / "new").close()
-    assert "No step has been measured" in write_report(tmp_path / "new").read_text(encoding="utf-8")
+    assert "No steps yet" in write_report(tmp_path / "new").read_text(encoding="utf-8")
 
 
 def test_colour_grows_with_the_difference() -> None:
@@ -242,7 +258,7 @@ def test_the_command_exits_2_with_one_line_for_a_folder_that_is_no_run(tmp_path:
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: no run (metrics.jsonl is not there)")
+    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: not a run folder (metrics.jsonl not found)")
 
 
 def test_the_command_writes_the_page_and_the_curve(

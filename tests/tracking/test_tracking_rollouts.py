@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
     tracker.log_rollouts(1, [make_trajectory([0], [-1.0], [-1.0])], letters)
     before = (tmp_path / "rollouts/step_1.jsonl").read_bytes()
     (tmp_path / "rollouts/.step_1.jsonl.tmp").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=re.escape("step_1.jsonl: no space left on the device; free some and resume")):
+    with pytest.raises(UserError, match=r"step_1\.jsonl: no space left on the device; free some space, then resume"):
         tracker.log_rollouts(1, [make_trajectory([0, 1], [-1.0, -1.0], [-1.0, -1.0])], letters)
     assert [path.name for path in (tmp_path / "rollouts").iterdir()] == ["step_1.jsonl"]
     assert (tmp_path / "rollouts/step_1.jsonl").read_bytes() == before
@@ -103,7 +102,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
 def test_a_line_of_something_else_is_named(tmp_path: Path) -> None:
     path = tmp_path / "step_1.jsonl"
     path.write_text('{"sample_id": 3}\n')
-    with pytest.raises(UserError, match=r"step_1\.jsonl:1: not a line of rollouts"):
+    with pytest.raises(UserError, match=r"step_1\.jsonl:1: not a rollout"):
         read_rollouts(path)
 
 

@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from uniopd_mm.tracking.summary import Summary, overall, percent, read_summary, summary_table, write_summary
+from uniopd_mm.tracking.summary import Summary, overall, read_summary, summary_table, table_rows, write_summary
 from uniopd_mm.types import Skip, UserError
 
 
@@ -48,7 +49,7 @@ def test_an_accuracy_that_is_no_number_survives(tmp_path: Path, summary: Summary
 
 def test_a_full_disk_is_one_line(tmp_path: Path, summary: Summary) -> None:
     (tmp_path / ".summary.json.tmp").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"summary\.json: no space left on the device; free some and resume"):
+    with pytest.raises(UserError, match=r"summary\.json: no space left on the device; free some space, then resume"):
         write_summary(tmp_path, summary)
     assert list(tmp_path.iterdir()) == []
 
@@ -61,17 +62,19 @@ def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
 
 
 def test_the_table_shows_percent_and_standard_error(summary: Summary) -> None:
-    """sqrt(0.5 * 0.5 / 400) = 0.025; sqrt(0.9 * 0.1 / 400) = 0.015; sqrt(0.25 * 0.75 / 100) = 0.0433."""
+    """sqrt(0.5 * 0.5 / 400) = 0.025; sqrt(0.9 * 0.1 / 400) = 0.015; sqrt(0.25 * 0.75 / 100) = 0.0433. Half of Wilson's
+    interval for 400 of 400 is 1 / (2 * 401) = 0.00125."""
     file = StringIO()
     Console(file=file, width=100).print(summary_table(summary))
     rows = [line.split() for line in file.getvalue().splitlines()]
-    assert ["video_qa", "400", *["50.0", "%", "±", "2.5", "90.0", "%", "±", "1.5", "100.0", "%", "±", "0.0"]] in rows
+    assert ["video_qa", "400", *["50.0", "%", "±", "2.5", "90.0", "%", "±", "1.5", "100.0", "%", "±", "0.1"]] in rows
     assert ["math", "100", *["25.0", "%", "±", "4.3"], "-", "-"] in rows
     assert "mixture: 100 steps in 62 s" in file.getvalue()
 
 
-def test_percent_without_a_count_has_no_error() -> None:
-    assert (percent(0.125, None), percent(None, 10)) == ("12.5 %", "-")
+def test_few_questions_are_shown_as_counts(summary: Summary) -> None:
+    few = replace(summary, accuracy_before={"a": 0.0}, accuracy_after={"a": 0.75}, num_questions={"a": 4})
+    assert table_rows(few)[0] == ("a", "4", "0 of 4", "3 of 4", "-")
 
 
 def test_the_overall_accuracy_is_weighted_by_questions() -> None:

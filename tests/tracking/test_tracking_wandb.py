@@ -22,13 +22,13 @@ def test_importing_the_sinks_does_not_load_it() -> None:
 
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # Python's way to make an import fail
-    with pytest.raises(UserError, match=r"pip install uniopd-mm\[wandb\]"):
+    with pytest.raises(UserError, match=r"wandb is not installed; run pip install 'uniopd-mm\[wandb\]'"):
         open_tracker(tmp_path / "run", TrackingOptions(wandb=True), world=World(), total_steps=1)
     assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_mode_lists_the_modes(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="wandb_mode=onlin: unknown; choose one of offline, online, disabled"):
+    with pytest.raises(UserError, match="wandb_mode=onlin: unknown mode; choose one of offline, online, disabled"):
         WandbTracker(tmp_path, mode="onlin")
 
 

@@ -1,7 +1,6 @@
 """The typed schema of `configs/balance.yaml`: every key of `python -m uniopd_mm.balance`, and what cannot work."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,24 +17,22 @@ from uniopd_mm.types import UserError
 class BalanceConfig:
     """All of `python -m uniopd_mm.balance`."""
 
-    task: dict[str, Any] = documented("component: where prompts come from and what a right answer is")
+    task: dict[str, Any] = documented("component: where prompts come from and how responses are graded")
     model: ModelConfig = documented("the student", MISSING)
     rollout: RolloutConfig = documented("how the student answers", MISSING)
     data: DataConfig = field(default_factory=DataConfig)
     out: str | None = documented("rows to write, a .jsonl file; required", None)
     histogram: str | None = documented("picture to write, a .png file; null: beside `out`", None)
-    overwrite: bool = documented("replace files that are there", False)
-    num_rollouts: int = documented("rollouts of each prompt without a pass rate", 8)
-    prompts_per_chunk: int = documented("prompts answered at a time: what a kill can cost at most", 16)
-    num_bins: int = documented(
-        "bins made equally full, of pass rates above 0 and below 1 (k rollouts tell k - 1 apart)", 7
-    )
-    max_repeat: int = documented("uses of one prompt at most", 4)
+    overwrite: bool = documented("replace existing files", False)
+    num_rollouts: int = documented("rollouts of each prompt that has no pass rate", 8)
+    prompts_per_chunk: int = documented("prompts answered at a time; a kill loses at most these", 16)
+    num_bins: int = documented("difficulty bins to fill equally, over pass rates above 0 and below 1", 7)
+    max_repeat: int = documented("repeat a prompt at most this many times", 4)
     threads: int | None = documented("CPU threads; null: one per core", None)
-    seed: int = documented("of sampling", 0)
-    zoo: dict[str, Any] = documented("builders that models of the built-in zoo share", {})
-    recipe: dict[str, Any] = documented("void: a model's YAML brings it along for training", {})
-    trainer: dict[str, Any] = documented("void: a model's YAML brings it along for training", {})
+    seed: int = documented("seed of sampling", 0)
+    zoo: dict[str, Any] = documented("components that make the built-in models", {})
+    recipe: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
+    trainer: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
 
     @property
     def files(self) -> dict[str, Path]:
@@ -48,25 +45,22 @@ class BalanceConfig:
 
 
 AT_LEAST_ONE = ("num_rollouts", "prompts_per_chunk", "num_bins", "max_repeat")
-VOID = {
-    "trainer": "leave it out: nothing is trained (threads= is a key of its own)",
-    "recipe": "leave it out: nothing is trained",
-    "rollout.num_samples": "give num_rollouts instead",
-    "data.prompt_cache_mb": "leave it out: a prompt is encoded once",
-    "data.max_validation_samples": "leave it out: nothing is validated",
+NOT_USED = {
+    "task=mixture": "balance the rows of each task by themselves, as task=math data.path=FILE",
+    "trainer": "balancing trains nothing; leave it out (threads is a key of its own)",
+    "recipe": "balancing trains nothing; leave it out",
+    "rollout.num_samples": "balancing uses num_rollouts; give that instead",
+    "data.prompt_cache_mb": "balancing encodes each prompt once; leave it out",
+    "data.max_validation_samples": "balancing validates nothing; leave it out",
 }
 
 
-def validate(config: BalanceConfig, overrides: Sequence[str]) -> None:
-    """Refuse values that cannot work, and settings that would do nothing.
+def validate(config: BalanceConfig) -> None:
+    """Refuse values that cannot work.
 
     Raises:
         UserError: names the key, its value and the remedy.
     """
-    for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
-        if remedy := next((remedy for void, remedy in VOID.items() if f"{key}.".startswith(f"{void}.")), None):
-            raise UserError(f"{override}: balancing does not use it; {remedy}")
     _check_numbers(config)
     check_checkpoint(config.model, "model")
     _check_names(config)

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from uniopd_mm.config.components import check_component
 from uniopd_mm.config.parts import (
     Engine,
     MediaFor,
@@ -61,10 +62,10 @@ def validate(config: TrainConfig) -> None:
     _check_bound(config, ABOVE_ZERO, "be above 0", lambda value: value > 0)
     _check_bound(config, NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
     check_checkpoint(config.model, "model")
-    for name, plan in teacher_plans(config).items():
-        key = f"teachers.{name}" if config.teachers else "teacher"
+    for key, plan in teacher_keys(config).items():
         _check_teacher(plan, key)
         _check_room(plan, key, config.data.max_prompt_tokens + config.rollout.max_new_tokens)
+    check_component(config.task, "task")  # a task imports no torch: this takes no time
     _check_mixture(config.mixture)
     _check_losses(config.routing)
     _check_benchmarks(config.benchmarks)
@@ -108,6 +109,11 @@ def teacher_plans(config: TrainConfig) -> dict[str, TeacherConfig]:
     return {str(name): _plan(config.teacher, str(name), entry) for name, entry in config.teachers.items()}
 
 
+def teacher_keys(config: TrainConfig) -> dict[str, TeacherConfig]:
+    """Every teacher by its configuration key: `teacher`, or `teachers.NAME`."""
+    return {f"teachers.{name}" if config.teachers else "teacher": plan for name, plan in teacher_plans(config).items()}
+
+
 def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
     key = f"teachers.{name}"
     if not isinstance(entry, Mapping):
@@ -126,7 +132,9 @@ def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
 
 def _check_teacher(plan: TeacherConfig, key: str) -> None:
     _check_engine(plan, key)
-    if plan.engine is not Engine.remote:
+    if plan.engine is not Engine.remote and (
+        plan.path or plan.builder
+    ):  # neither: run/checks.py knows if one is needed
         check_checkpoint(plan, key)
     if plan.max_tokens < 1:
         raise UserError(f"{key}.max_tokens={plan.max_tokens} must be at least 1")
@@ -238,3 +246,13 @@ def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
         raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")
     if node.dtype not in DTYPES:
         raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")
+
+
+def check_zoo(zoo: Mapping[str, Any]) -> None:
+    """Raises UserError for a key below `zoo` that is no component, or a parameter that its component does not take."""
+    for name, node in zoo.items():
+        if isinstance(node, Mapping) and "_target_" not in node:
+            known = ", ".join(key for key, each in zoo.items() if isinstance(each, Mapping) and "_target_" in each)
+            raise UserError(f"zoo.{name}: no such component; the built-in models have {known}")
+        if node is not None:
+            check_component(node, f"zoo.{name}")

@@ -1,8 +1,11 @@
 """Making the parts a configuration names: a `_target_` and its parameters, checked before anything is built."""
 
+import difflib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import make_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass, make_dataclass
+from importlib import import_module
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 from uniopd_mm.types import UserError
 
 CHECKED = (bool, int, float, str)
+PLAIN = (*CHECKED, bytes, Mapping, Sequence, Path)
+
+
+class Component:
+    """The type of a parameter whose value is another component."""
 
 
 def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
@@ -41,13 +49,19 @@ def check_component(node: Mapping[str, Any], key: str) -> None:
     values = {name: value for name, value in node.items() if not str(name).startswith("_")}
     for name, value in values.items():
         if name not in hints and None not in hints:
-            raise UserError(
-                f"{key}.{name}={value}: no such parameter; it takes {', '.join(sorted(filter(None, hints)))}"
-            )
+            raise UserError(f"{key}.{name}={value}: no such parameter; {_nearest(str(name), hints)}")
         if isinstance(value, Mapping) and "_target_" in value:
             check_component(value, f"{key}.{name}")
+        elif isinstance(value, Mapping) and hints.get(str(name)) is Component:
+            raise UserError(f"{key}.{name}={dict(value)}: no `_target_`; name its class as {key}.{name}._target_=CLASS")
         else:
             _check_value(name, value, hints.get(str(name), Any), key)
+
+
+def _nearest(name: str, hints: Mapping[str | None, Any]) -> str:
+    known = sorted(filter(None, hints))
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}? It takes {', '.join(known)}" if near else f"it takes {', '.join(known)}"
 
 
 def _check_complete(node: Mapping[str, Any], key: str, runtime: Mapping[str, Any]) -> None:
@@ -58,11 +72,33 @@ def _check_complete(node: Mapping[str, Any], key: str, runtime: Mapping[str, Any
 
 
 def _target(name: str, key: str) -> Callable[..., Any]:
+    """The class or function of this dotted name.
+
+    Raises:
+        UserError: there is none, or another package fails while its module is imported.
+    """
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
+        _check_imports(name, key)
         reason = " ".join(str(error).split())
-        raise UserError(f"{key}._target_={name}: {reason}; give an importable class") from error
+        raise UserError(f"{key}._target_={name}: {reason}; give the dotted name of an importable class") from error
+
+
+def _check_imports(name: str, key: str) -> None:
+    """Raises UserError where the target's module is there, but a package that it imports fails to load."""
+    parts = name.split(".")
+    for depth in range(1, len(parts)):
+        module = ".".join(parts[:depth])
+        try:
+            import_module(module)
+        except Exception as error:  # whatever a module of somebody else's raises when it is imported
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing and f"{module}.".startswith(f"{missing}."):
+                return  # the target's own module
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            remedy = f"install {missing.partition('.')[0]}" if missing else "repair or uninstall the package that fails"
+            raise UserError(f"{key}._target_={name}: {module} cannot be imported: {reason}; {remedy}") from error
 
 
 def _parameters(target: Callable[..., Any]) -> dict[str | None, Any]:
@@ -77,17 +113,20 @@ def _parameters(target: Callable[..., Any]) -> dict[str | None, Any]:
 
 
 def _checkable(hint: Any) -> Any:
-    """bool, int, float, str and their unions with None stay; everything else is Any."""
-    if hint in CHECKED:
+    """bool, int, float, str and their unions with None stay; another class, or one or None, is a Component; the rest is
+    Any."""
+    optional = get_origin(hint) in (Union, UnionType)
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if optional else [hint]
+    if len(kinds) != 1 or not isinstance(kinds[0], type):
+        return Any
+    if kinds[0] in CHECKED:
         return hint
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-    optional = get_origin(hint) in (Union, UnionType) and len(kinds) == 1 and kinds[0] in CHECKED
-    return hint if optional else Any
+    return Any if issubclass(kinds[0], PLAIN) or is_dataclass(kinds[0]) else Component
 
 
 def _check_value(name: str, value: Any, hint: Any, key: str) -> None:
     """OmegaConf's own conversion rules, on a schema of this one parameter."""
-    schema = make_dataclass("Parameter", [(name, hint)])
+    schema = make_dataclass("Parameter", [(name, Any if hint is Component else hint)])
     try:
         OmegaConf.merge(OmegaConf.structured(schema), {name: value})
     except OmegaConfBaseException as error:

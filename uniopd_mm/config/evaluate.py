@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,8 +28,8 @@ class SweepEngine(StrEnum):
 class SuiteConfig:
     """A list of benchmarks with what is published of them."""
 
-    name: str = documented("what files call it", "")
-    title: str = documented("what tables call it", "")
+    name: str = documented("name in file names", "")
+    title: str = documented("name in tables", "")
     tasks: list[Any] = documented("each {task, title, domain, metric, scale, paper: {student, opd, uni_opd}}", [])
 
 
@@ -39,25 +38,27 @@ class EvaluateConfig:
     """All of `python -m uniopd_mm.evaluate`."""
 
     suite: SuiteConfig = documented("the benchmarks", MISSING)
-    tasks: list[str] = documented("only these of the suite, or any other tasks of lmms-eval by name; []: all of it", [])
-    checkpoints: list[str] = documented("folders, runs (their newest step) or hub names, the first as the baseline", [])
-    out: str = documented("folder of the results; the same command goes on where it was", "evaluations/${suite.name}")
-    data_root: str | None = documented("folder with the data sets' files as DIR/OWNER/NAME/...; null: the hub", None)
-    offline: bool = documented("use no network: what is neither in data_root nor in the hub's cache is named", False)
+    tasks: list[str] = documented("only these of the suite, or any tasks of lmms-eval by name; []: the whole suite", [])
+    checkpoints: list[str] = documented("folders, runs (their newest step) or hub names; the first is the baseline", [])
+    out: str = documented("folder of the results; the same command continues there", "evaluations/${suite.name}")
+    data_root: str | None = documented("folder with the benchmarks' files as DIR/OWNER/NAME/...; null: the hub", None)
+    offline: bool = documented("use no network; name what is neither in data_root nor in the hub's cache", False)
     engine: SweepEngine = documented("auto, hf or vllm; auto: vllm where it is installed", SweepEngine.auto)
-    dtype: str | None = documented("float32 or bfloat16; null: bfloat16 on a GPU", None)
-    processor: dict[str, Any] = documented("component: how prompts are made, thinking and budgets of media included")
+    dtype: str | None = documented("float32 or bfloat16; null: bfloat16 on a GPU, float32 on a CPU", None)
+    processor: dict[str, Any] = documented("component: how prompts are made, with thinking and media budgets")
     vllm: VLLMOptions = field(default_factory=lambda: VLLMOptions(gpu_memory_utilization=0.9))
     max_batch_size: int = documented("sequences that engine=hf generates at a time", 64)
     prompts_per_chunk: int | None = documented("questions encoded at a time; null: what suits the engine", None)
-    gpus: int | None = documented("GPUs to use, each with a model (or tensor_parallel_size of them); null: all", None)
-    limit: int | None = documented("questions of each task, from the front; null: all of them, as published", None)
-    num_samples: int | None = documented("responses to each question; null: as the task says", None)
-    max_new_tokens: int | None = documented("tokens of a response; null: as the task says", None)
-    task_minutes: float | None = documented("after which one task is given up; null: never", None)
+    gpus: int | None = documented(
+        "GPUs to use, one model on each (or on vllm.tensor_parallel_size of them); null: all", None
+    )
+    limit: int | None = documented("questions of each benchmark, from the front; null: all, as published", None)
+    num_samples: int | None = documented("responses to each question; null: the benchmark's own number", None)
+    max_new_tokens: int | None = documented("tokens of a response; null: the benchmark's own limit", None)
+    task_minutes: float | None = documented("give up one benchmark after this many minutes; null: never", None)
     threads: int | None = documented("CPU threads of each model; null: one per core", None)
-    seed: int = documented("of sampling", 0)
-    dry_run: bool = documented("only show what would be done and what it needs; also --dry-run", False)
+    seed: int = documented("seed of sampling", 0)
+    dry_run: bool = documented("show what would be done and what it needs, then stop; also --dry-run", False)
 
 
 def validate(config: EvaluateConfig) -> None:
@@ -105,8 +106,3 @@ def check_room(folder: Path) -> None:
             f"{folder}: {free / 1e6:,.1f} MB free, and results need {ROOM / 1e6:,.0f}; free some and give the same "
             "command again"
         )
-
-
-def with_dry_run(arguments: Sequence[str]) -> list[str]:
-    """A command line on which --dry-run is the key that it stands for."""
-    return ["dry_run=true" if argument == "--dry-run" else argument for argument in arguments]

@@ -2,11 +2,13 @@
 
     data.path: ${real:'hub:zwhe99/DeepMath-103K'}    null where the student is made by a builder (model=tiny)
     teacher.builder: ${stand_in:zoo.expert}          that node there, null with a real student
+    name: ${basename:${model.path}}                  the last part of a path or hub name
     max_model_len: ${sum:${data.max_prompt_tokens},${rollout.max_new_tokens}}
 
 So `experiment=NAME trainer.steps=2 model=tiny` runs every part of an experiment on synthetic samples in a minute.
 """
 
+from pathlib import PurePath
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +18,12 @@ def register() -> None:
     """Make the resolvers known to OmegaConf."""
     OmegaConf.register_new_resolver("real", _real, replace=True)
     OmegaConf.register_new_resolver("stand_in", _stand_in, replace=True)
+    OmegaConf.register_new_resolver("basename", _basename, replace=True)
     OmegaConf.register_new_resolver("sum", lambda *numbers: sum(numbers), replace=True)
+
+
+def _basename(path: str | None) -> str:
+    return PurePath(path).name if path else "checkpoint"
 
 
 def _real(value: Any, *, _root_: DictConfig) -> Any:

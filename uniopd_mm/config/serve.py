@@ -1,6 +1,5 @@
 """The typed schema of `configs/serve.yaml`: every key of `python -m uniopd_mm.serve`, and what cannot work."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,44 +17,46 @@ class ServerConfig:
     """Where a teacher is served, and how much at a time."""
 
     host: str = documented(
-        "address to serve at; another than loopback is reached by others, and wants a token", "127.0.0.1"
+        "address to listen on; anything but loopback can be reached by others and needs a token", "127.0.0.1"
     )
-    port: int = documented("0: any that is free, which is then printed", 8100)
+    port: int = documented("port; 0 takes a free one and prints it", 8100)
     token_env: str = documented(
-        "environment variable with the bearer token that clients must present; unset or empty: none", "UNIOPD_MM_TOKEN"
+        "environment variable with the bearer token that clients must send; unset or empty: no token", "UNIOPD_MM_TOKEN"
     )
-    top_k: int = documented("likeliest tokens that a request may ask for; needed by recipe.objective.top_k", 0)
-    max_queue: int = documented("requests that may wait; more are told to come again", 256)
-    batch_tokens: int = documented("prompt and response tokens that go to the engine at a time", 16384)
-    max_request_mb: int = documented("size of one request", 1024)
-    media_cache_mb: int = documented("media kept, so that a client sends them once", 2048)
+    top_k: int = documented(
+        "largest number of top tokens that a request may ask for; recipe.objective.top_k needs it", 0
+    )
+    max_queue: int = documented("requests that may wait; more are asked to retry later", 256)
+    batch_tokens: int = documented("prompt and response tokens in one engine batch", 16384)
+    max_request_mb: int = documented("largest request", 1024)
+    media_cache_mb: int = documented("memory for media, so that a client sends each once", 2048)
 
 
 @dataclass
 class ServeConfig:
     """All of `python -m uniopd_mm.serve`."""
 
-    teacher: TeacherConfig = documented("the expert", MISSING)
-    teachers: dict[str, Any] = documented("several experts, of which `only` is served", {})
-    only: str | None = documented("which of `teachers`", None)
+    teacher: TeacherConfig = documented("the teacher", MISSING)
+    teachers: dict[str, Any] = documented("several teachers; `only` picks the one to serve", {})
+    only: str | None = documented("which of `teachers` to serve", None)
     server: ServerConfig = field(default_factory=ServerConfig)
     threads: int | None = documented("CPU threads; null: one per core", None)
-    zoo: dict[str, Any] = documented("builders that models of the built-in zoo share", {})
-    task: dict[str, Any] = documented("where the built-in zoo's teachers learn; else void", {})
-    model: dict[str, Any] = documented("void: its YAML brings the built-in zoo's builders along", {})
-    rollout: dict[str, Any] = documented("void: nothing is sampled with its settings", {})
+    zoo: dict[str, Any] = documented("components that make the built-in models", {})
+    task: dict[str, Any] = documented("component: the synthetic questions that built-in teachers are trained on", {})
+    model: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
+    rollout: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
     data: DataConfig = field(default_factory=DataConfig)
-    recipe: dict[str, Any] = documented("void: a model's YAML brings it along for training", {})
-    trainer: dict[str, Any] = documented("void: a model's YAML brings it along for training", {})
+    recipe: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
+    trainer: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
 
 
 AT_LEAST_ONE = ("max_queue", "batch_tokens", "max_request_mb")
 NOT_NEGATIVE = ("top_k", "media_cache_mb")
-VOID = {
-    "trainer": "leave it out: nothing is trained (threads= is a key of its own)",
-    "recipe": "leave it out: nothing is trained",
-    "rollout": "leave it out: the run that asks says how to sample",
-    "data": "leave it out: the run that asks sends prompts",
+NOT_USED = {
+    "trainer": "serving trains nothing; leave it out (threads is a key of its own)",
+    "recipe": "serving trains nothing; leave it out",
+    "rollout": "the run that sends requests says how to sample; leave it out",
+    "data": "the run that sends requests has the prompts; leave it out",
 }
 
 
@@ -75,16 +76,12 @@ def chosen_teacher(config: ServeConfig) -> tuple[TeacherConfig, str]:
     return teacher_plans(cast(Any, config))[config.only], f"teachers.{config.only}"
 
 
-def validate(config: ServeConfig, overrides: Sequence[str]) -> None:
-    """Refuse values that cannot work, and settings that would do nothing.
+def validate(config: ServeConfig) -> None:
+    """Refuse values that cannot work.
 
     Raises:
         UserError: names the key, its value and the remedy.
     """
-    for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
-        if remedy := next((remedy for void, remedy in VOID.items() if key.startswith(f"{void}.")), None):
-            raise UserError(f"{override}: serving does not use it; {remedy}")
     _check_numbers(config)
     plan, key = chosen_teacher(config)
     if plan.engine is Engine.remote:

@@ -5,18 +5,10 @@ and rewards, all detached but `k3`. Leaves out the loss they go into (`objective
 import torch
 from torch import Tensor
 
-from uniopd_mm.distill.segments import Choice, units_of
+from uniopd_mm.distill.choices import Correction
+from uniopd_mm.distill.segments import units_of
 
 STD_FLOOR = 1e-6
-
-
-class Correction(Choice):
-    """What is done about a rollout engine whose probabilities are not the trainer's: nothing, ratios cut at a cap
-    (truncated importance sampling), or tokens beyond it left out (as IcePop does)."""
-
-    NONE = "none"
-    TRUNCATE = "truncate"
-    MASK = "mask"
 
 
 def outcome_advantages(rewards: Tensor, known: Tensor, group_ids: Tensor, *, normalize: bool) -> Tensor:

@@ -16,23 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from uniopd_mm.distill.segments import Choice, Scope, check_outcomes, check_shape, sorted_rows, units_of
-
-
-class Statistic(Choice):
-    """How the returns of a class become one number: their mean, or the least representative one."""
-
-    MEAN = "mean"
-    MINMAX = "minmax"
-
-
-class Direction(Choice):
-    """Which class a shift moves."""
-
-    CORRECT_UP = "correct_up"
-    INCORRECT_DOWN = "incorrect_down"
-    BOTH = "both"
-
+from uniopd_mm.distill.choices import Direction, Scope, Statistic
+from uniopd_mm.distill.segments import check_outcomes, check_shape, sorted_rows, units_of
 
 # Share of the missing margin that correct samples go up and incorrect ones go down.
 SHARES = {Direction.CORRECT_UP: (1.0, 0.0), Direction.INCORRECT_DOWN: (0.0, 1.0), Direction.BOTH: (0.5, 0.5)}

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from uniopd_mm.distill.calibration import Direction, margin_shift
+from uniopd_mm.distill.calibration import margin_shift
+from uniopd_mm.distill.choices import Direction, Scope
 from uniopd_mm.distill.evidence import StepSamples, Supervision
-from uniopd_mm.distill.segments import Scope, ranks, units_of
+from uniopd_mm.distill.segments import ranks, units_of
 
 Values = dict[str, float | None]  # None where there is nothing to take a value of
 Record = TypeVar("Record", StepSamples, Supervision)

@@ -12,9 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from uniopd_mm.distill.choices import Gradient, Reduction
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.recipe import Gradient
-from uniopd_mm.distill.segments import Choice
 from uniopd_mm.types import Batch
 
 # A backbone: token batch, temperature and a reader -> what it reads of the M tokens of the loss mask.
@@ -57,14 +56,6 @@ class Objective(Protocol):
     def denominator(self, batch: Batch) -> Tensor:
         """What `loss` divides by: the share of a part in a whole batch."""
         ...
-
-
-class Reduction(Choice):
-    """How token losses become one number: the mean over samples of each one's token mean (the reference), or the mean
-    over all tokens."""
-
-    SAMPLE_MEAN = "sample_mean"
-    TOKEN_MEAN = "token_mean"
 
 
 def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:

@@ -1,34 +1,8 @@
 """What a recipe can be made of beside its objective."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from uniopd_mm.distill.calibration import Direction, Scope, Statistic
-
-
-class CalibrationMethod(StrEnum):
-    """What is done where a margin is missed (arXiv 2605.03677, section 4)."""
-
-    NONE = "none"
-    SHIFT = "shift"
-    MASK = "mask"
-    GROUP_MASK = "group_mask"
-
-
-class Gradient(StrEnum):
-    """How a loss reaches the student: as the detached advantage of its sampled tokens, or back-propagated through the
-    distributions that it compares."""
-
-    ADVANTAGE = "advantage"
-    BACKPROP = "backprop"
-
-
-class Responses(StrEnum):
-    """Who writes what the student learns from: itself (on-policy), its teacher, or the rows of the data."""
-
-    STUDENT = "student"
-    TEACHER = "teacher"
-    GOLD = "gold"
+from uniopd_mm.distill.choices import CalibrationMethod, Direction, Scope, Statistic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

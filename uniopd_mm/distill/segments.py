@@ -4,26 +4,10 @@ Legend: N samples, U units, K places. A unit is a prompt group or the whole batc
 Leaves out what is computed from them: see `calibration` and `balancing`.
 """
 
-from enum import StrEnum
-from typing import Never
-
 import torch
 from torch import Tensor
 
-
-class Choice(StrEnum):
-    """An option with named choices. A plain string is accepted; any other is refused with the choices."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Never:
-        raise ValueError(f"{cls.__name__.lower()}={value!r} must be one of {', '.join(cls)}")
-
-
-class Scope(Choice):
-    """Which samples make a unit: those of one prompt, or all of the batch."""
-
-    GROUP = "group"
-    BATCH = "batch"
+from uniopd_mm.distill.choices import Scope
 
 
 def units_of(group_ids: Tensor, scope: str) -> tuple[Tensor, int]:

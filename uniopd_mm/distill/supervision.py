@@ -15,9 +15,10 @@ from torch import Generator, Tensor
 
 from uniopd_mm.distill.balancing import balance_outcomes
 from uniopd_mm.distill.calibration import group_mask, margin_mask, margin_shift
+from uniopd_mm.distill.choices import CalibrationMethod
 from uniopd_mm.distill.evidence import Evidence, StepSamples, Supervision, line_up, merged, step_samples
 from uniopd_mm.distill.objective import Objective
-from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod
+from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.types import Trajectory
 
 Gather = Callable[[StepSamples], list[StepSamples]]  # everybody's, by rank

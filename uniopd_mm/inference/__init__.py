@@ -1,1 +1,1 @@
-"""vLLM as a part of this process: one engine for rollouts, teachers and servers. Only vLLM users import its modules."""
+"""vLLM in this process: one engine for rollouts, teachers and servers. Only code that uses vLLM imports it."""

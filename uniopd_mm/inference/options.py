@@ -1,4 +1,4 @@
-"""vLLM's options, completed."""
+"""Defaults for vLLM's options."""
 
 from dataclasses import replace
 
@@ -6,5 +6,5 @@ from uniopd_mm.config.parts import VLLMOptions
 
 
 def with_dtype(options: VLLMOptions, dtype: str) -> VLLMOptions:
-    """The options with the dtype that the model is computed in elsewhere, unless they have their own."""
+    """The options, with this dtype if they set none."""
     return options if options.dtype else replace(options, dtype=dtype)

@@ -1,4 +1,4 @@
-"""A prompt and its response as vLLM takes them."""
+"""A prompt and its response as the input of vLLM."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from torch import Tensor
 
 from uniopd_mm.types import Prompt
 
-# A prompt's media are as the model is to see them. vLLM would fit them to the checkpoint's own bounds, which need not
-# be those of the trainer's processor, and sample frames from frames where the checkpoint's processor is set to.
-AS_THEY_ARE = {"do_resize": False, "do_sample_frames": False}
+# A prompt's media are already what the model should see. By default vLLM would resize them to the checkpoint's limits,
+# which can differ from those of the trainer's processor, and might sample frames a second time.
+NO_PREPROCESSING = {"do_resize": False, "do_sample_frames": False}
 
 
 def engine_prompt(prompt: Prompt, response_ids: Tensor | None = None) -> dict[str, Any]:
     """Token ids with one placeholder per medium, which vLLM expands, and the media themselves.
 
-    Already expanded ids would silently be expanded again.
+    vLLM would silently expand already expanded ids again.
     """
     ids = prompt.engine_token_ids.tolist()
     if response_ids is not None:
@@ -22,4 +22,4 @@ def engine_prompt(prompt: Prompt, response_ids: Tensor | None = None) -> dict[st
     if not prompt.engine_media:
         return {"prompt_token_ids": ids}
     media = {kind: list(items) for kind, items in prompt.engine_media.items()}
-    return {"prompt_token_ids": ids, "multi_modal_data": media, "mm_processor_kwargs": dict(AS_THEY_ARE)}
+    return {"prompt_token_ids": ids, "multi_modal_data": media, "mm_processor_kwargs": dict(NO_PREPROCESSING)}

@@ -1,1 +1,1 @@
-"""Models: checkpoints as functions of tokens, what they say of themselves, and the built-in zoo."""
+"""Models: loaded checkpoints, the comparison of student and teacher, and the built-in zoo."""

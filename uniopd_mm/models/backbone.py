@@ -1,7 +1,7 @@
 """A transformers checkpoint as a function from token batches to per-token log-probs, whatever its modalities.
 
-`Backbone.forward` is the one way through which student and local teachers are scored, so that wrappers (data parallel,
-sharded) see every call. Leaves out: generation (rollout/) and optimisation (learner/).
+Student and local teachers are scored by `Backbone.forward` only, so that wrappers (data parallel, sharded) see every
+call. Leaves out: generation (rollout/) and optimisation (learner/).
 """
 
 from collections.abc import Callable
@@ -23,14 +23,13 @@ LOGITS_BUDGET = 2**24  # float32 logits in one chunk: 64 MiB
 
 
 class Backbone(nn.Module):
-    """A causal language model, with or without eyes.
+    """A causal language model, multimodal or text-only.
 
     Args:
-        model: a transformers model with a base model and an output embedding, its weights in float32, or in `dtype`
-            where they are not trained.
-        banned_ids: ids the sampling policy never draws, hence of probability 0; empty for a teacher, which is asked
-            for its plain distribution.
-        dtype: float32, or bfloat16 to compute in under autocast.
+        model: a transformers model with a base model and an output embedding. Its weights are in float32, or in `dtype`
+            if they are not trained.
+        banned_ids: ids that the sampling policy never draws; they get probability 0. Empty for a teacher.
+        dtype: float32, or bfloat16 to compute under autocast.
         logits_budget: float32 logits in one chunk.
     """
 
@@ -63,14 +62,14 @@ class Backbone(nn.Module):
         return self.model.get_output_embeddings().weight
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The context every forward pass runs in."""
+        """The context of every forward pass."""
         if self.dtype == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=getattr(torch, self.dtype))
 
     def forward(self, tokens: TokenBatch, temperature: float, read: Reader = predicted_logprobs) -> tuple[Tensor, ...]:
-        """What `read` makes of the states before the M tokens of the loss mask, row by row: log-probs and entropies
-        f32[M] and likeliest tokens i64[M], unless another reader is given."""
+        """Apply `read` to the hidden states that predict the M tokens of the loss mask, row by row. The default reader
+        returns log-probs and entropies f32[M] and likeliest tokens i64[M]."""
         with self.autocast():
             hidden = self.model.base_model(
                 input_ids=tokens.input_ids,
@@ -91,14 +90,14 @@ class Backbone(nn.Module):
 
 
 def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """Load a checkpoint folder or hub name on the best device there is, in evaluation mode (no dropout).
+    """Load a checkpoint folder or hub name on the best available device, in evaluation mode (no dropout).
 
-    Weights that are trained stay in float32, because an update of 1e-6 is lost in a bfloat16 weight; `Backbone` may
-    compute in less.
+    Trained weights stay in float32, because a bfloat16 weight would lose an update of 1e-6; `Backbone` may compute in
+    bfloat16.
 
     Raises:
-        UserError: there is no such checkpoint, or its architecture is neither image-text-to-text nor causal; `key` is
-            the configuration key to name.
+        UserError: there is no such checkpoint, or its architecture is neither image-text-to-text nor causal. The error
+            names the configuration key `key`.
     """
     try:
         config = AutoConfig.from_pretrained(path)
@@ -112,5 +111,5 @@ def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTr
 
 
 def best_device() -> torch.device:
-    """The current CUDA device where there is one, else the CPU."""
+    """The current CUDA device if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

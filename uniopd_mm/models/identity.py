@@ -1,7 +1,6 @@
-"""What a model says of itself before it is believed: its vocabulary, its processor's settings, its size.
+"""The identity of a model, for comparison with another: its vocabulary, its processor's settings, its size.
 
-Made from a processor in this process, or from what a server tells. Leaves out what is made of a difference
-(compatibility.py).
+It comes from a processor in this process, or from a server's info. Leaves out the comparison (compatibility.py).
 """
 
 import hashlib
@@ -21,9 +20,9 @@ MEDIA = "media"
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """`vocabulary` is a digest of its `num_tokens` tokens and their ids, `tokens` the same in full, None where only the
-    digest was sent. `vocab_size` counts the rows of the model's output embedding. `preprocesses` says that its engine
-    is given media as they are and makes the model's tensors itself."""
+    """`vocabulary` is a digest of the `num_tokens` tokens and their ids; `tokens` has them in full, None if only the
+    digest is known. `vocab_size` counts the rows of the model's output embedding. `preprocesses` means that its engine
+    gets decoded media and makes the model's tensors itself."""
 
     vocabulary: str
     num_tokens: int
@@ -36,12 +35,12 @@ class Identity:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of media that can be read."""
+        """The kinds of media that the model can read."""
         return frozenset(map(kind_of, self.settings.binding))
 
     @property
     def described(self) -> dict[str, str]:
-        """Everything, by its name, in words."""
+        """All settings as text, by name."""
         return {
             VOCABULARY: f"{self.num_tokens} tokens, {self.vocabulary[:8]}",
             STOP_IDS: " ".join(map(str, self.stop_ids)),
@@ -54,7 +53,7 @@ class Identity:
 
 
 def identity_of(processor: Processor, vocab_size: int, *, preprocesses: bool = False) -> Identity:
-    """Of a model in this process, whose output embedding has `vocab_size` rows."""
+    """The identity of a model in this process; its output embedding has `vocab_size` rows."""
     vocabulary = processor.vocabulary
     return Identity(
         vocabulary=vocabulary_digest(vocabulary),
@@ -69,11 +68,11 @@ def identity_of(processor: Processor, vocab_size: int, *, preprocesses: bool = F
 
 
 def kind_of(setting: str) -> str:
-    """The kind of media that a binding setting concerns."""
+    """The kind of media of a binding setting."""
     return setting.partition(".")[0]
 
 
 def vocabulary_digest(vocabulary: Vocabulary) -> str:
-    """Of all tokens with their ids, in the order of the ids."""
+    """A digest of all tokens and their ids, in the order of the ids."""
     ordered = sorted((index, token) for token, index in vocabulary.tokens.items())
     return hashlib.blake2b(json.dumps(ordered).encode(), digest_size=DIGEST_BYTES).hexdigest()

@@ -1,4 +1,4 @@
-"""From a configuration to its checkpoints: the student and its processor, and which weights a path stands for."""
+"""Loads the student and its processor, makes checkpoints, and identifies the weights at a path."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from uniopd_mm.types import UserError
 
 
 def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None) -> tuple[Backbone, Processor]:
-    """The student and its processor, which remembers prompts. `folder` is a run's own checkpoint, None for the
-    model's.
+    """Load the student and its processor, which caches prompts. `folder` is a checkpoint of the run; None for that of
+    the model.
 
     Raises:
         UserError: there is no such checkpoint, or its processor cannot be built.
@@ -32,17 +32,17 @@ def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None)
 
 
 def _check_ids(backbone: Backbone, processor: Processor, path: str) -> None:
-    """Raises UserError where ids that end a response, or that must not be drawn, are none of the model's."""
+    """Raises UserError if a stop id or banned id is beyond the model's ids."""
     highest = max((*processor.vocabulary.stop_ids, *processor.vocabulary.banned_ids))
     if highest >= backbone.vocab_size:
         raise UserError(
             f"model.path={path}: its tokenizer's id {highest} is beyond the {backbone.vocab_size} ids of its model; "
-            "give a checkpoint whose tokenizer is its own"
+            "give a checkpoint with its own tokenizer"
         )
 
 
 def load_processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Processor:
-    """Raises UserError where the checkpoint's folder lacks what the processor needs."""
+    """Raises UserError if the checkpoint folder lacks a file of the processor."""
     try:
         return build(node.processor, f"{key}.processor", path=path)
     except UserError as error:
@@ -50,15 +50,15 @@ def load_processor(node: ModelConfig | TeacherConfig, key: str, path: str) -> Pr
 
 
 def checkpoint(node: ModelConfig | TeacherConfig, key: str) -> str:
-    """Where the checkpoint lies, after its builder has made it if there is one."""
+    """The path of the checkpoint. If it has a builder, the builder makes it first."""
     if node.builder is None:
         return str(node.path)
     return build(node.builder, f"{key}.builder")
 
 
 def revision(path: str, offline: bool = False) -> Any:
-    """Which weights these are: a folder's files with their sizes and times, or the commit of a hub name, `offline` of
-    what is in the cache; None where there are none, which is for the one who loads them to say."""
+    """Identifies the weights at a path: a folder's files with sizes and times, or the commit of a hub name, which is
+    looked up in the local cache only if `offline`. None if there are none; loading them reports the error."""
     folder = Path(path)
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.is_file())

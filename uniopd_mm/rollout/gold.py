@@ -1,4 +1,4 @@
-"""Responses that the rows bring with them, in the place of rollouts: for `recipe=sft recipe.responses=GOLD`."""
+"""The dataset's own responses instead of rollouts, for `recipe=sft recipe.responses=GOLD`."""
 
 from collections.abc import Iterable, Sequence
 from typing import final
@@ -12,7 +12,7 @@ from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling
 
 @final
 class GoldResponses:
-    """A writer that repeats the sample's demonstration; it is certain of it, so every log-prob is 0."""
+    """An engine that returns the sample's demonstration, with log-probs of 0."""
 
     def __init__(self, processor: Processor) -> None:
         self.processor = processor
@@ -20,11 +20,11 @@ class GoldResponses:
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
     ) -> list[list[Rollout]]:
-        """See `RolloutEngine.generate`. The prompts' samples have demonstrations."""
+        """See `RolloutEngine.generate`. Every sample must have a demonstration."""
         return [[self._rollout(prompt, group, sampling)] * num_samples for group, prompt in enumerate(prompts)]
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """It has none."""
+        """There is no model."""
 
     def _rollout(self, prompt: Prompt, group: int, sampling: Sampling) -> Rollout:
         assert prompt.sample.demonstration is not None

@@ -1,8 +1,8 @@
-"""Rollouts with transformers' own generation: the engine that runs everywhere, also on a laptop's CPU.
+"""Rollouts with transformers' own generation: the engine that runs everywhere, even on a laptop's CPU.
 
 Every response has its own random numbers, drawn from (seed, policy step, sample id, index) and turned into tokens by
 inverse-CDF sampling, so the rest of the batch cannot change it. Leaves out: paged attention and continuous batching;
-`rollout=vllm` is for real sizes.
+use `rollout=vllm` for large models.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, TokenBatch
 
 @final
 class HFRollout:
-    """Generates with the student's own module, so new weights need no copy.
+    """Generates with the student's own module, so new weights need not be copied.
 
     Args:
-        backbone: the model; it generates under the same autocast as it is scored.
-        processor: the student's.
+        backbone: the model; it generates under the same autocast as in scoring.
+        processor: the processor of the model.
         max_batch_size: sequences generated at a time.
     """
 
@@ -48,11 +48,11 @@ class HFRollout:
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
     ) -> list[list[Rollout]]:
         """See `RolloutEngine.generate`."""
-        wanted = [(group, index) for group in range(len(prompts)) for index in range(num_samples)]
+        pairs = [(group, index) for group in range(len(prompts)) for index in range(num_samples)]
         rollouts: list[Rollout] = []
         groups: list[list[Rollout]] = []
-        for start in range(0, len(wanted), self.max_batch_size):
-            rollouts += self._generate_batch(prompts, wanted[start : start + self.max_batch_size], sampling)
+        for start in range(0, len(pairs), self.max_batch_size):
+            rollouts += self._generate_batch(prompts, pairs[start : start + self.max_batch_size], sampling)
             complete = range(len(groups) * num_samples, len(rollouts) - num_samples + 1, num_samples)
             groups += (new := [rollouts[first : first + num_samples] for first in complete])
             if finished:
@@ -61,18 +61,19 @@ class HFRollout:
         return groups
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Copy weights that do not already live in this engine's module."""
+        """Copy the weights that are not already this module's own tensors."""
         own = self.backbone.model.state_dict()
         for name, tensor in named_tensors:
             if own[name].data_ptr() != tensor.data_ptr():
                 own[name].copy_(tensor)
 
     def _generate_batch(
-        self, prompts: Sequence[Prompt], wanted: Sequence[tuple[int, int]], sampling: Sampling
+        self, prompts: Sequence[Prompt], pairs: Sequence[tuple[int, int]], sampling: Sampling
     ) -> list[Rollout]:
-        chosen = [prompts[group] for group, _ in wanted]
+        """One rollout for each (index of the prompt, index among its rollouts)."""
+        chosen = [prompts[group] for group, _ in pairs]
         tokens = to_device(left_padded(chosen, self.vocabulary.pad_id), self.backbone.device)
-        uniforms = [draw(prompts[group].sample.sample_id, index, sampling) for group, index in wanted]
+        uniforms = [draw(prompts[group].sample.sample_id, index, sampling) for group, index in pairs]
         sampler = Sampler(
             torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids
         )
@@ -82,14 +83,14 @@ class HFRollout:
         return [
             self._rollout(prompt, group, ids[:end] if end else ids, values, bool(end), sampling)
             for prompt, (group, _), ids, values, end in zip(
-                chosen, wanted, responses, logprobs, ending.ends, strict=True
+                chosen, pairs, responses, logprobs, ending.ends, strict=True
             )
         ]
 
     @torch.no_grad()
     def _run(self, tokens: TokenBatch, sampler: "Sampler", ending: "StopStrings", sampling: Sampling) -> Tensor:
         """Response ids i64[N, R], padded on the right."""
-        # Features of ordinary text alone say nothing, and a model without eyes refuses them.
+        # Features of plain text are all 0, and a text-only model does not accept them.
         features = {name: values for name, values in tokens.token_features.items() if values.any()}
         with self.backbone.autocast(), _without_own_generation_config(self.backbone.model):
             sequences = self.backbone.model.generate(
@@ -104,7 +105,7 @@ class HFRollout:
         return sequences[:, tokens.input_ids.shape[1] :]
 
     def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
-        """Plain decoding: the sampler chooses."""
+        """Plain decoding; the sampler chooses the tokens."""
         return GenerationConfig(
             do_sample=False,
             max_new_tokens=max_new_tokens,
@@ -126,7 +127,7 @@ class HFRollout:
         )
 
     def _end(self, ids: Tensor) -> tuple[int, FinishReason]:
-        """Length including the stop token, and whether there was one. ids: i64[R]."""
+        """The length including the stop token, and why the response ended. ids: i64[R]."""
         stops = torch.isin(ids, torch.tensor(self.vocabulary.stop_ids)).nonzero()
         if len(stops):
             return int(stops[0]) + 1, FinishReason.STOP
@@ -135,8 +136,8 @@ class HFRollout:
 
 @contextmanager
 def _without_own_generation_config(model: PreTrainedModel) -> Iterator[None]:
-    """`generate` takes what is left unset from the checkpoint's own generation config, whose penalties, suppressed
-    tokens and the like would change the sampling policy; for the block it is a blank one."""
+    """Replaces the checkpoint's generation config by an empty one. `generate` reads all unset parameters from it, and
+    its penalties, suppressed tokens and so on would change the sampling policy."""
     own = model.generation_config
     model.generation_config = GenerationConfig()
     try:
@@ -152,7 +153,7 @@ class StopStrings(StoppingCriteria):
         shape: N, L of the padded prompts.
 
     Attributes:
-        ends: the length of each of the N responses that were ended so, 0 for the others.
+        ends: length of each of the N responses that ended at a stop string, 0 for the others.
     """
 
     def __init__(self, processor: Processor, strings: tuple[str, ...], shape: tuple[int, ...]) -> None:
@@ -160,7 +161,7 @@ class StopStrings(StoppingCriteria):
         self.strings = strings
         self.ends = [0] * shape[0]
         self._prompt_length = shape[1]
-        # A token is at least a byte of text, but for the special ones, of which a few may stand between.
+        # Every token is at least one byte of text, except special tokens, of which a few may come in between.
         self._window = max((len(string.encode()) for string in strings), default=0) + 4
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
@@ -173,11 +174,11 @@ class StopStrings(StoppingCriteria):
 
 
 class Sampler(LogitsProcessor):
-    """Chooses each next token itself and leaves the decoding loop nothing else to choose.
+    """Chooses each next token itself, so that the decoding loop has no choice.
 
     Args:
-        uniforms: f64[N, max_new_tokens] in [0, 1), one for each token to come.
-        temperature: of the sampling policy; 0 takes the likeliest token and reports its log-prob at temperature 1.
+        uniforms: f64[N, max_new_tokens] in [0, 1), one for each token.
+        temperature: of the sampling policy; 0 chooses the likeliest token and records its log-prob at temperature 1.
     """
 
     def __init__(self, uniforms: Tensor, temperature: float, banned_ids: tuple[int, ...]) -> None:
@@ -187,14 +188,14 @@ class Sampler(LogitsProcessor):
         self.logprobs: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """scores f32[N, V] -> the same shape, -inf everywhere but at the chosen token."""
+        """scores f32[N, V] -> the same shape, -inf except at the chosen token."""
         distribution = log_softmax(scores, self.temperature or 1.0, self.banned_ids)
         chosen = self._choose(distribution)
         self.logprobs.append(distribution.gather(1, chosen).squeeze(1))
         return torch.full_like(scores, float("-inf")).scatter(1, chosen, 0.0)
 
     def _choose(self, distribution: Tensor) -> Tensor:
-        """Token ids i64[N, 1] by inverse CDF; in float64, where 150,000 probabilities add up without visible error."""
+        """Token ids i64[N, 1] by inverse CDF; in float64, in which 150,000 probabilities sum without visible error."""
         if self.temperature == 0:
             return distribution.argmax(-1, keepdim=True)
         cumulative = distribution.double().exp().cumsum(-1)
@@ -207,5 +208,5 @@ def draw(sample_id: str, index: int, sampling: Sampling) -> Tensor:
     key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}/{index}".encode()
     seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "little", signed=True)
     generator = torch.Generator().manual_seed(seed)
-    # 53 random bits reach the rarest ids; the largest, 1 - 2**-53, times any sum still rounds to less than that sum.
+    # 53 random bits reach even the rarest ids; the largest value, 1 - 2**-53, times any sum still rounds below the sum.
     return torch.rand(sampling.max_new_tokens, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Does the rollout engine sample from the student that is trained? Compared on rollouts, token by token."""
+"""Checks that the rollout engine samples from the model that is trained, by comparing log-probs token by token."""
 
 from collections.abc import Sequence
 from typing import final
@@ -12,9 +12,9 @@ from uniopd_mm.types import Rollout, UserError
 
 
 def check_self_check(every: int, num_rollouts: int, tolerance: float | None) -> None:
-    """Raises UserError for a self-check that could not fail."""
+    """Raises UserError if the self-check could never fail."""
     if every < 0:
-        raise UserError(f"rollout.engine.check_every={every} must not be negative; 0 is for none")
+        raise UserError(f"rollout.engine.check_every={every} must not be negative; use 0 for no checks")
     if num_rollouts < 1:
         raise UserError(f"rollout.engine.check_rollouts={num_rollouts} must be at least 1")
     if tolerance is not None and not tolerance > 0:
@@ -26,8 +26,8 @@ class SelfCheck:
     """Compares the engine's log-probs of some rollouts with those of the trainer's own forward pass.
 
     Args:
-        backbone: the student as it is trained.
-        every: weight syncs between two checks, the first of which comes before any; 0 for none.
+        backbone: the student in training.
+        every: weight syncs between two checks; 0 for no checks. The first check comes before the first sync.
         num_rollouts: rollouts compared each time, evenly spread over the batch.
         tolerance: mean absolute difference in nats per token above which the run stops.
     """
@@ -41,37 +41,37 @@ class SelfCheck:
         self._due = every > 0
 
     def count_sync(self) -> None:
-        """The engine has new weights."""
+        """Call it when the engine has new weights."""
         self._syncs += 1
         self._due |= self.every > 0 and (self._syncs == 1 or self._syncs % self.every == 0)
 
     def __call__(self, rollouts: Sequence[Rollout], temperature: float) -> None:
-        """Check the rollouts, if it is time and they were sampled.
+        """Check the rollouts, if a check is due and they were sampled.
 
         Raises:
-            UserError: the two differ by more than the tolerance; gives both numbers of the worst token.
+            UserError: the log-probs differ by more than the tolerance; the error has both values of the worst token.
         """
-        written = [rollout for rollout in rollouts if len(rollout.response_ids)]
-        if not self._due or not written or temperature == 0:  # a greedy answer says little of the policy's log-probs
+        nonempty = [rollout for rollout in rollouts if len(rollout.response_ids)]
+        if not self._due or not nonempty or temperature == 0:  # greedy decoding says little about the policy
             return
         self._due = False
-        step = max(1, len(written) // self.num_rollouts)
-        for rollout in written[::step][: self.num_rollouts]:
+        step = max(1, len(nonempty) // self.num_rollouts)
+        for rollout in nonempty[::step][: self.num_rollouts]:
             self._compare(rollout, self._logprobs(rollout, temperature))
 
     @torch.no_grad()
     def _logprobs(self, rollout: Rollout, temperature: float) -> Tensor:
-        """f32[R] of the response under the student."""
+        """Log-probs f32[R] of the response under the student."""
         tokens = to_device(collate_rollouts([rollout], 0), self.backbone.device)
         return self.backbone(tokens, temperature=temperature)[0].cpu()
 
     def _compare(self, rollout: Rollout, logprobs: Tensor) -> None:
         differences = (rollout.logprobs - logprobs).abs()
         mean, worst = differences.mean().item(), int(differences.argmax())
-        if not mean <= self.tolerance:  # NaN is not
+        if not mean <= self.tolerance:  # also if it is NaN
             raise UserError(
-                f"rollout.engine: after {self._syncs} weight syncs the engine samples from another model than is "
-                f"trained: token {worst} of the response to {rollout.prompt.sample.sample_id} has log-prob "
-                f"{rollout.logprobs[worst]:.4f} there and {logprobs[worst]:.4f} in the trainer, {mean:.3g} nats apart "
-                f"on average; above rollout.engine.check_tolerance={self.tolerance}"
+                f"rollout.engine: after {self._syncs} weight syncs the engine does not sample from the trained model: "
+                f"token {worst} of the response to {rollout.prompt.sample.sample_id} has log-prob "
+                f"{rollout.logprobs[worst]:.4f} in the engine and {logprobs[worst]:.4f} in the trainer; the mean "
+                f"difference of {mean:.3g} nats is above rollout.engine.check_tolerance={self.tolerance}"
             )

@@ -1,7 +1,7 @@
-"""Rollouts with vLLM in the trainer's process, on the student's latest weights: the engine for real sizes.
+"""Rollouts with vLLM in the trainer's process, on the student's latest weights: the engine for large models.
 
-A prompt's seed comes from (seed, policy step, sample id), so the rest of the batch cannot change its responses. What
-vLLM says it sampled with is compared with the trainer's own model now and then (`SelfCheck`).
+A prompt's seed depends only on (seed, policy step, sample id), so the rest of the batch cannot change its responses.
+vLLM's log-probs are regularly compared with those of the trainer's own model (`SelfCheck`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
 from uniopd_mm.types import FinishReason, Prompt, Rollout, Sampling, UserError, Vocabulary
 
-BAN = -100.0  # added to a logit, which leaves a probability of e^-100
-HOTTEST, COLDEST = 2.0, 0.01  # that vLLM takes, and below which its log-probs lose digits
+BAN = -100.0  # added to a logit: multiplies the probability by e^-100
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 2.0  # log-probs lose digits below; vLLM accepts none above
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
@@ -35,17 +35,17 @@ def vllm_rollout(
     check_rollouts: int = 4,
     check_tolerance: float | None = None,
 ) -> "VLLMRollout":
-    """The engine of `rollout=vllm`, with the weights that lie where the student was loaded from.
+    """The engine of `rollout=vllm`. It loads the checkpoint that the student was loaded from.
 
     Args:
-        options: of vLLM; None for its defaults.
-        sleep: give the GPU's memory to the trainer while it learns.
-        check_every: weight syncs between two self-checks, the first of which comes at once; 0 for none.
+        options: of vLLM; None for the defaults.
+        sleep: release the GPU's memory during the trainer's updates.
+        check_every: weight syncs between two self-checks; 0 for none. The first check comes before the first sync.
         check_rollouts: rollouts compared each time.
-        check_tolerance: mean difference in nats that stops the run; None for one that suits the dtypes.
+        check_tolerance: mean difference in nats above which the run stops; None for a default that suits the dtypes.
 
     Raises:
-        UserError: a parameter that cannot work, or vLLM cannot load the student.
+        UserError: a parameter is invalid, or vLLM cannot load the student.
     """
     check_self_check(check_every, check_rollouts, check_tolerance)
     options = with_dtype(options or VLLMOptions(), backbone.dtype)
@@ -66,7 +66,7 @@ class VLLMRollout:
 
     Args:
         vocabulary: of the model's processor.
-        check: None for a model that is nowhere else.
+        check: compares the engine with the trained model; None if the model is not trained.
     """
 
     def __init__(self, engine: VLLMEngine, vocabulary: Vocabulary, check: SelfCheck | None = None) -> None:
@@ -80,18 +80,18 @@ class VLLMRollout:
         """See `RolloutEngine.generate`.
 
         Raises:
-            UserError: vLLM does not take the temperature or a prompt, reads a prompt as other tokens than the trainer,
+            UserError: vLLM does not accept the temperature or a prompt, expands a prompt to other ids than the trainer,
                 or fails the self-check.
         """
-        if sampling.temperature and not COLDEST <= sampling.temperature <= HOTTEST:
+        if sampling.temperature and not MIN_TEMPERATURE <= sampling.temperature <= MAX_TEMPERATURE:
             raise UserError(
-                f"rollout.temperature={sampling.temperature}: vLLM samples at {COLDEST} to {HOTTEST}; choose one of "
-                "these, or rollout=hf"
+                f"rollout.temperature={sampling.temperature}: vLLM samples at {MIN_TEMPERATURE} to {MAX_TEMPERATURE}; "
+                "choose one of these, or rollout=hf"
             )
         requests = [(engine_prompt(prompt), self._parameters(prompt, num_samples, sampling)) for prompt in prompts]
         groups: dict[int, list[Rollout]] = {}
-        with closing(self.engine.run(requests)) as answers:
-            for index, output in answers:
+        with closing(self.engine.run(requests)) as outputs:
+            for index, output in outputs:
                 groups[index] = self._group(prompts[index], index, output, num_samples, sampling)
                 if finished:
                     finished(groups[index])
@@ -111,7 +111,7 @@ class VLLMRollout:
         from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
-            n=num_samples if sampling.temperature else 1,  # vLLM refuses to be greedy twice
+            n=num_samples if sampling.temperature else 1,  # vLLM refuses n > 1 for greedy decoding
             temperature=sampling.temperature,
             seed=sampling.prompt_seed(prompt.sample.sample_id) if sampling.temperature else None,
             max_tokens=sampling.max_new_tokens,
@@ -127,29 +127,29 @@ class VLLMRollout:
     def _group(self, prompt: Prompt, index: int, output: Any, num_samples: int, sampling: Sampling) -> list[Rollout]:
         if isinstance(output, Declined):
             raise UserError(
-                f"{self.engine.key}: vLLM does not take the prompt of {prompt.sample.source}: {output.reason}"
+                f"{self.engine.key}: vLLM does not accept the prompt of {prompt.sample.source}: {output.reason}"
             )
         if output.prompt_token_ids != prompt.token_ids.tolist():
-            theirs, ours = len(output.prompt_token_ids), len(prompt.token_ids)
+            found, expected = len(output.prompt_token_ids), len(prompt.token_ids)
             raise UserError(
-                f"{self.engine.key}: vLLM reads the prompt of {prompt.sample.source} as {theirs} tokens, the trainer "
-                f"as {ours}, or as others; the processor here must do what the checkpoint's own does"
+                f"{self.engine.key}: vLLM expands the prompt of {prompt.sample.source} to other token ids than the "
+                f"trainer ({found} tokens, expected {expected}); the processor here must match the checkpoint's own"
             )
-        rollouts = [self._rollout(prompt, index, answer, sampling) for answer in output.outputs]
+        rollouts = [self._rollout(prompt, index, completion, sampling) for completion in output.outputs]
         return rollouts if sampling.temperature else rollouts * num_samples
 
-    def _rollout(self, prompt: Prompt, index: int, answer: Any, sampling: Sampling) -> Rollout:
+    def _rollout(self, prompt: Prompt, index: int, completion: Any, sampling: Sampling) -> Rollout:
         return Rollout(
             prompt=prompt,
             group_id=index,
-            response_ids=torch.tensor(list(answer.token_ids), dtype=torch.int64),
-            logprobs=torch.tensor(_sampled(answer), dtype=torch.float32),
-            finish_reason=FINISH_REASONS.get(answer.finish_reason, FinishReason.ABORT),
+            response_ids=torch.tensor(list(completion.token_ids), dtype=torch.int64),
+            logprobs=torch.tensor(_sampled_logprobs(completion), dtype=torch.float32),
+            finish_reason=FINISH_REASONS.get(completion.finish_reason, FinishReason.ABORT),
             policy_step=sampling.policy_step,
         )
 
 
-def _sampled(answer: Any) -> list[float]:
-    """The sampled tokens' log-probs, which come first at each place."""
-    flat = answer.logprobs
+def _sampled_logprobs(completion: Any) -> list[float]:
+    """The log-probs of the sampled tokens, which come first at each position."""
+    flat = completion.logprobs
     return [flat.logprobs[start] for start in flat.start_indices]

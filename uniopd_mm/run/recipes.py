@@ -2,11 +2,10 @@
 
 from uniopd_mm.config.components import build
 from uniopd_mm.config.train import RecipeConfig, TrainConfig
-from uniopd_mm.distill.advantages import Correction
-from uniopd_mm.distill.calibration import Scope
+from uniopd_mm.distill.choices import CalibrationMethod, Correction, Gradient, Responses, Scope
 from uniopd_mm.distill.objective import Needs, Objective
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.distill.recipe import Balancing, Calibration, CalibrationMethod, Gradient, Responses
+from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.distill.supervision import Recipe
 from uniopd_mm.types import UserError
 

@@ -1,4 +1,4 @@
-"""The endpoints: what HTTP says for what a service does."""
+"""The HTTP endpoints of a service."""
 
 import asyncio
 import hmac
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from uniopd_mm.serving.jobs import Draining, Expired, Full, Job, Jobs
+from uniopd_mm.serving.jobs import Draining, Expired, Job, Jobs, QueueFull
 from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.serving.service import MissingMedia, Service
 from uniopd_mm.serving.worker import EngineFailed
@@ -20,21 +20,21 @@ from uniopd_mm.wire import CONTENT_TYPE, DEADLINE_HEADER, GENERATE, HEALTH, INFO
 from uniopd_mm.wire.codec import Malformed, pack
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-SOON = {"Retry-After": "1"}
-LONGEST_WAIT = 24 * 3600.0  # seconds, where a client names none or more
+RETRY_SOON = {"Retry-After": "1"}
+MAX_WAIT = 24 * 3600.0  # seconds; also the default
 
 
 class TooLarge(Exception):
-    """A body above the limit."""
+    """The body is above the limit."""
 
 
 @final
 class Endpoints:
-    """All of them. `service` is None until the teacher is loaded.
+    """All endpoints. `service` is None until the teacher is loaded.
 
     Args:
-        max_request: bytes of a body.
-        token: what a client must present; None for nothing.
+        max_request: bytes of a request's body.
+        token: the bearer token that a client must send; None if it needs none.
     """
 
     def __init__(self, jobs: Jobs, metrics: Metrics, *, max_request: int, token: str | None) -> None:
@@ -47,8 +47,8 @@ class Endpoints:
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route(SCORE, self._counted(SCORE, self._ask), methods=["POST"]),
-                Route(GENERATE, self._counted(GENERATE, self._ask), methods=["POST"]),
+                Route(SCORE, self._counted(SCORE, self._run), methods=["POST"]),
+                Route(GENERATE, self._counted(GENERATE, self._run), methods=["POST"]),
                 Route(INFO, self._counted(INFO, self._info)),
                 Route(VOCABULARY, self._counted(VOCABULARY, self._vocabulary)),
                 Route(METRICS, self._counted(METRICS, self._metrics)),
@@ -57,24 +57,24 @@ class Endpoints:
         )
 
     def _counted(self, name: str, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for who may ask, its errors as statuses."""
+        """The endpoint with authorization and metrics, and with errors as statuses."""
 
         async def answer(request: Request) -> Response:
             started = monotonic()
             try:
-                response = await endpoint(request) if self._may_ask(request) else _unauthorized()
+                response = await endpoint(request) if self._authorized(request) else _unauthorized()
             except ClientDisconnect:
-                response = _error(499, "the client has gone")
+                response = _error(499, "the client has disconnected")
             except TooLarge:
-                response = _error(413, f"more than {self.max_request >> 20} MB; raise server.max_request_mb")
+                response = _error(413, f"the request is above {self.max_request >> 20} MB; raise server.max_request_mb")
             self.metrics.requests.labels(name, str(response.status_code)).inc()
             self.metrics.seconds.labels(name).observe(monotonic() - started)
             return response
 
         return answer
 
-    def _may_ask(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
+    def _authorized(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they were sent
         return self._authorization is None or hmac.compare_digest(given, self._authorization)
 
     async def _health(self, request: Request) -> Response:
@@ -83,23 +83,23 @@ class Endpoints:
 
     async def _info(self, request: Request) -> Response:
         if self.service is None:
-            return _error(503, "the teacher is being loaded", SOON)
+            return _error(503, "the teacher is loading", RETRY_SOON)
         return Response(self.service.info.json(), media_type="application/json")
 
     async def _vocabulary(self, request: Request) -> Response:
         if self.service is None:
-            return _error(503, "the teacher is being loaded", SOON)
+            return _error(503, "the teacher is loading", RETRY_SOON)
         if self.service.vocabulary is None:
-            return _error(404, "this server tells its vocabulary by the digest alone")
+            return _error(404, "this server only publishes a digest of its vocabulary")
         return Response(pack(self.service.vocabulary), media_type=CONTENT_TYPE)
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _ask(self, request: Request) -> Response:
-        """Refuse, or wait for the engine."""
+    async def _run(self, request: Request) -> Response:
+        """Run a request of the engine, or refuse it."""
         if self.service is None:
-            return _error(503, "the teacher is being loaded", SOON)
+            return _error(503, "the teacher is loading", RETRY_SOON)
         try:
             seconds = _seconds(request)
             content = await self._body(request)
@@ -107,7 +107,7 @@ class Endpoints:
                 raise Draining
             job = await run_in_threadpool(self.service.job, request.url.path, content, seconds)
             self.jobs.put(job)
-            answers = await _waited(job, request, seconds)
+            answers = await _answers_of(job, request, seconds)
             return Response(await run_in_threadpool(self.service.reply, job, answers), media_type=CONTENT_TYPE)
         except Malformed as error:
             return _error(400, str(error))
@@ -115,12 +115,12 @@ class Endpoints:
             return Response(pack({"missing": missing.names}), 409, media_type=CONTENT_TYPE)
         except EngineFailed as error:
             return _error(422 if error.refused else 500, str(error))
-        except Full:
-            return _error(503, f"{self.jobs.max_waiting} requests wait already", SOON)
+        except QueueFull:
+            return _error(503, f"{self.jobs.max_waiting} requests are waiting already", RETRY_SOON)
         except Draining:
-            return _error(503, "the server is about to end", SOON)
+            return _error(503, "the server is shutting down", RETRY_SOON)
         except (Expired, TimeoutError):
-            return _error(504, "not done within the time that the client waits")
+            return _error(504, "not done before the client's deadline")
 
     async def _body(self, request: Request) -> bytes:
         if int(request.headers.get("content-length", "0")) > self.max_request:
@@ -133,38 +133,38 @@ class Endpoints:
         return bytes(content)
 
 
-async def _waited(job: Job, request: Request, seconds: float) -> list:
-    """The engine's answers. Work that a client went away from is not begun.
+async def _answers_of(job: Job, request: Request, seconds: float) -> list:
+    """Wait for the engine's answers. If the client disconnects first, a waiting job is cancelled.
 
     Raises:
-        ClientDisconnect, TimeoutError, or what the job failed with.
+        ClientDisconnect, TimeoutError, or the error of the job.
     """
     answer = asyncio.wrap_future(job.answer)
-    gone = asyncio.ensure_future(request.receive())  # behind a body there is nothing but the end of the connection
+    disconnected = asyncio.ensure_future(request.receive())  # after the body, only a disconnect is received
     try:
-        await asyncio.wait({answer, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answer, disconnected}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
-        raise ClientDisconnect if gone.done() else TimeoutError
+        raise ClientDisconnect if disconnected.done() else TimeoutError
     finally:
-        gone.cancel()
+        disconnected.cancel()
         answer.cancel()
 
 
 def _seconds(request: Request) -> float:
-    """How long the client waits. Raises Malformed."""
+    """How long the client waits. Raises Malformed if its header is not a positive number."""
     given = request.headers.get(DEADLINE_HEADER)
     try:
-        seconds = LONGEST_WAIT if given is None else float(given)
+        seconds = MAX_WAIT if given is None else float(given)
     except ValueError:
         seconds = float("nan")
     if not seconds > 0:
-        raise Malformed(f"{DEADLINE_HEADER}: {given}: no number of seconds above 0")
-    return min(seconds, LONGEST_WAIT)
+        raise Malformed(f"{DEADLINE_HEADER}: {given}: must be a number of seconds above 0")
+    return min(seconds, MAX_WAIT)
 
 
 def _unauthorized() -> Response:
-    return _error(401, "a bearer token is needed, and another than the one given", {"WWW-Authenticate": "Bearer"})
+    return _error(401, "the bearer token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
 
 def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus."""
+"""A server's metrics, for Prometheus."""
 
 from collections.abc import Callable
 from typing import final
@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 @final
 class Metrics:
-    """One server's, in a registry of its own.
+    """One server's metrics, in their own registry.
 
     Args:
-        waiting: how many requests wait now.
+        waiting: returns the number of requests in the queue.
     """
 
     def __init__(self, waiting: Callable[[], int]) -> None:
@@ -19,25 +19,27 @@ class Metrics:
         self.requests = Counter(
             "uniopd_requests", "Requests, by endpoint and status", ["endpoint", "status"], registry=self.registry
         )
-        self.rollouts = Counter("uniopd_rollouts", "Responses scored or written", ["endpoint"], registry=self.registry)
+        self.rollouts = Counter(
+            "uniopd_rollouts", "Responses scored or generated", ["endpoint"], registry=self.registry
+        )
         self.tokens = Counter(
-            "uniopd_tokens", "Tokens of responses scored or written", ["endpoint"], registry=self.registry
+            "uniopd_tokens", "Tokens of responses scored or generated", ["endpoint"], registry=self.registry
         )
-        self.failures = Counter("uniopd_failures", "Responses that got no score", registry=self.registry)
+        self.failures = Counter("uniopd_failures", "Responses that could not be scored", registry=self.registry)
         self.media_bytes = Counter("uniopd_media_bytes", "Bytes of media received", registry=self.registry)
-        self.media_hits = Counter("uniopd_media_cache_hits", "Media that were here already", registry=self.registry)
-        self.media_misses = Counter("uniopd_media_cache_misses", "Media that were asked for", registry=self.registry)
+        self.media_hits = Counter("uniopd_media_cache_hits", "Media found in the cache", registry=self.registry)
+        self.media_misses = Counter("uniopd_media_cache_misses", "Media missing in the cache", registry=self.registry)
         self.seconds = Histogram(
-            "uniopd_request_seconds", "From a request to its answer", ["endpoint"], registry=self.registry
+            "uniopd_request_seconds", "Seconds from a request to its reply", ["endpoint"], registry=self.registry
         )
-        self.engine_seconds = Histogram("uniopd_engine_seconds", "Calls of the engine", registry=self.registry)
+        self.engine_seconds = Histogram("uniopd_engine_seconds", "Seconds of an engine call", registry=self.registry)
         self.batch_requests = Histogram(
             "uniopd_batch_requests",
             "Requests answered by one call of the engine",
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self.registry,
         )
-        Gauge("uniopd_queue_length", "Requests that wait", registry=self.registry).set_function(waiting)
+        Gauge("uniopd_queue_length", "Requests in the queue", registry=self.registry).set_function(waiting)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

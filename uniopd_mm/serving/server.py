@@ -1,6 +1,6 @@
-"""A process that serves: HTTP in a thread of its own, the engine in the thread that calls, an orderly end.
+"""The server process: HTTP in its own thread, the engine in the calling thread, and a graceful shutdown.
 
-The main thread keeps the engine, because libraries of GPUs and signals' handlers both want it.
+The engine stays in the main thread, which GPU libraries and signal handlers expect.
 """
 
 import ipaddress
@@ -23,13 +23,13 @@ from uniopd_mm.serving.store import MediaStore
 from uniopd_mm.serving.worker import Worker
 from uniopd_mm.types import UserError
 
-GOODBYE_SECONDS = 30  # for clients to read their last answers
-KEEP_ALIVE_SECONDS = 75  # longer than a client keeps a connection that it does not use
+SHUTDOWN_SECONDS = 30  # for clients to read their last replies
+KEEP_ALIVE_SECONDS = 75  # longer than a client keeps an idle connection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerOptions:
-    """Where and how to serve; `token` None lets everybody ask. Port 0 takes a free one."""
+    """Where and how to serve. Without a `token`, every client is accepted. Port 0 chooses a free port."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -41,58 +41,58 @@ class ServerOptions:
 
 
 def run_server(options: ServerOptions, load: Callable[[], Loaded], announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, finish what waits, and return.
+    """Serve until SIGTERM or SIGINT, finish the queued requests, and return.
 
     Args:
-        load: makes the teacher, while /health already answers that it is being loaded.
-        announce: is given "serving NAME at URL" when it is ready.
+        load: loads the teacher; meanwhile /health already reports that it is loading.
+        announce: called with "serving NAME at URL" when the server is ready.
 
     Raises:
-        UserError: the address cannot be had, or what `load` raises.
+        UserError: the address cannot be used, or `load` raises it.
     """
     jobs = Jobs(options.max_queue, options.batch_tokens)
     metrics = Metrics(waiting=jobs.__len__)
     endpoints = Endpoints(jobs, metrics, max_request=options.max_request_mb << 20, token=options.token)
-    place = bound(options.host, options.port)
-    with _http(endpoints, place), _ended_by_signals(jobs, endpoints):
+    listener = listen(options.host, options.port)
+    with _http(endpoints, listener), _drain_on_signals(jobs, endpoints):
         loaded = load()
         store = MediaStore(options.media_cache_mb << 20, loaded.info.needs)
         endpoints.service = Service(
             info=loaded.info, vocabulary=loaded.vocabulary, jobs=jobs, store=store, metrics=metrics
         )
-        announce(f"serving {loaded.info.name} at {address(place)}")
-        Worker(scorer=loaded.scorer, writer=loaded.writer, jobs=jobs, metrics=metrics).run()
+        announce(f"serving {loaded.info.name} at {address(listener)}")
+        Worker(scorer=loaded.scorer, engine=loaded.engine, jobs=jobs, metrics=metrics).run()
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket at that address. Raises UserError where it cannot be had."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at that address. Raises UserError if it cannot."""
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, kind, protocol, _, target = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, OverflowError) as error:
-        raise UserError(f"server.host={host}: {error}; give an address of this machine, as 127.0.0.1") from error
-    own = socket.socket(family, kind, protocol)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raise UserError(f"server.host={host}: {error}; use an address of this machine, such as 127.0.0.1") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        own.bind(place)
+        listener.bind(target)
     except (OSError, OverflowError) as error:
-        own.close()
+        listener.close()
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise UserError(
-            f"server.port={port}: {reason} at {host}; give another, or server.port=0 for any that is free"
+            f"server.port={port}: {reason} at {host}; use another port, or server.port=0 for any free one"
         ) from error
-    own.listen(128)  # now, so that a second server at the same port is refused before it loads anything
-    return own
+    listener.listen(128)  # now, so that a second server at the same port fails before it loads anything
+    return listener
 
 
-def address(place: socket.socket) -> str:
-    host, port = place.getsockname()[:2]
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """Whether only this machine can reach the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -100,29 +100,29 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def _http(endpoints: Endpoints, place: socket.socket) -> Iterator[None]:
-    """Answer HTTP during the block, and until what was asked in it is answered."""
+def _http(endpoints: Endpoints, listener: socket.socket) -> Iterator[None]:
+    """Serve HTTP during the block, and until its open requests have a reply."""
     config = uvicorn.Config(
         endpoints.app(),
         lifespan="off",
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GOODBYE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
-    thread = Thread(target=server.run, kwargs={"sockets": [place]}, name="http", daemon=True)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     thread.start()
     try:
         yield
     finally:
         server.should_exit = True
-        thread.join(2 * GOODBYE_SECONDS)
+        thread.join(2 * SHUTDOWN_SECONDS)
 
 
 @contextmanager
-def _ended_by_signals(jobs: Jobs, endpoints: Endpoints) -> Iterator[None]:
-    """The first SIGTERM or SIGINT lets the queue drain; a second one ends at once, as does one during loading."""
+def _drain_on_signals(jobs: Jobs, endpoints: Endpoints) -> Iterator[None]:
+    """The first SIGTERM or SIGINT drains the queue. A second one, or one during loading, exits at once."""
     if current_thread() is not main_thread():
         yield
         return

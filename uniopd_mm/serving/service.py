@@ -1,4 +1,4 @@
-"""From a payload to a job for the engine, and from the engine's answers to a payload."""
+"""From the body of a request to a job for the engine, and from the engine's answers to the body of the reply."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -14,7 +14,7 @@ from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.serving.store import MediaStore
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, TeacherScores, Vocabulary
 from uniopd_mm.wire import GENERATE, SCORE
-from uniopd_mm.wire.codec import Malformed
+from uniopd_mm.wire.codec import Malformed, pack
 from uniopd_mm.wire.info import ServerInfo
 from uniopd_mm.wire.media import with_media
 from uniopd_mm.wire.messages import (
@@ -25,26 +25,25 @@ from uniopd_mm.wire.messages import (
     ids_digest,
     read_generate_request,
     read_score_request,
-    received,
-    write,
+    received_prompt,
 )
 
 
 class MissingMedia(Exception):
-    """Media that were only named, and are not here; `names` are theirs."""
+    """The request names media that are not in the store."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"{len(names)} media are not here")
+        super().__init__(f"{len(names)} media are missing")
         self.names = list(names)
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A teacher that is ready; `vocabulary` is of its tokenizer, None where it is told by its digest alone."""
+    """A loaded teacher. `vocabulary` is that of its tokenizer; None publishes only its digest."""
 
     scorer: Teacher
-    writer: RolloutEngine
+    engine: RolloutEngine
     info: ServerInfo
     vocabulary: Vocabulary | None = None
 
@@ -52,7 +51,7 @@ class Loaded:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """What a server does, without HTTP; called from several threads at once."""
+    """The server without HTTP. Several threads call it at once."""
 
     info: ServerInfo
     vocabulary: Vocabulary | None
@@ -61,10 +60,10 @@ class Service:
     metrics: Metrics
 
     def job(self, endpoint: str, content: bytes, seconds: float) -> Job:
-        """What a request asks, all media at hand.
+        """The job of a request, with all its media.
 
         Raises:
-            Malformed: it cannot be read, or asks what this teacher does not give.
+            Malformed: the request cannot be read, or asks for more than this teacher returns.
             MissingMedia: it names media that it must send.
         """
         expires = monotonic() + seconds
@@ -72,16 +71,16 @@ class Service:
         return Job(request=request, expires=expires, answer=Future())
 
     def reply(self, job: Job, answers: Sequence[Any]) -> bytes:
-        """The payload for what the engine said."""
+        """The body of the reply with the engine's answers."""
         if isinstance(job.request, Score):
             top_k, pairs = job.request.top_k, zip(job.request.rollouts, answers, strict=True)
-            said: list[Any] = [_scores(rollout, answer, top_k) for rollout, answer in pairs]
-            self.metrics.failures.inc(sum(answer.reason is not None for answer in said))
-            self._count(SCORE, [answer.token_ids for answer in said])
+            sent: list[Any] = [_score_answer(rollout, answer, top_k) for rollout, answer in pairs]
+            self.metrics.failures.inc(sum(answer.reason is not None for answer in sent))
+            self._count(SCORE, [answer.token_ids for answer in sent])
         else:
-            said = [_response(rollout) for group in answers for rollout in group]
-            self._count(GENERATE, [answer.response_ids for answer in said])
-        return write(Reply(identity=self.info.identity, answers=said))
+            sent = [_generate_answer(rollout) for group in answers for rollout in group]
+            self._count(GENERATE, [answer.response_ids for answer in sent])
+        return pack(Reply(identity=self.info.digest, answers=sent))
 
     def _count(self, endpoint: str, responses: Sequence[Any]) -> None:
         self.metrics.rollouts.labels(endpoint).inc(len(responses))
@@ -90,10 +89,13 @@ class Service:
     def _score(self, content: bytes) -> Score:
         request = read_score_request(content)
         if request.top_k > self.info.top_k:
-            raise Malformed(f"top_k={request.top_k}: this server gives {self.info.top_k}; start it with server.top_k")
+            raise Malformed(
+                f"top_k={request.top_k}: this server returns {self.info.top_k}; start it with "
+                f"server.top_k={request.top_k}"
+            )
         prompts = self._prompts(request.prompts, request.payloads)
-        places = zip(request.prompt_of, request.responses, strict=True)
-        rollouts = [_rollout(prompts[place], place, response) for place, response in places]
+        pairs = zip(request.prompt_of, request.responses, strict=True)
+        rollouts = [_rollout(prompts[index], index, response) for index, response in pairs]
         return Score(rollouts=rollouts, top_k=request.top_k)
 
     def _generate(self, content: bytes) -> Generate:
@@ -104,30 +106,31 @@ class Service:
     def _prompts(self, prompts: Sequence[SentPrompt], payloads: Mapping[str, bytes]) -> list[Prompt]:
         for prompt in prompts:
             self._check_ids(prompt)
-        fresh = {name: self.store.add(name, content) for name, content in payloads.items()}
+        received = {name: self.store.add(name, content) for name, content in payloads.items()}
         self.metrics.media_bytes.inc(sum(map(len, payloads.values())))
-        wanted = dict.fromkeys(prompt.payload for prompt in prompts if prompt.payload is not None)
-        found = {name: fresh[name] if name in fresh else self.store.get(name) for name in wanted}
+        needed = dict.fromkeys(prompt.payload for prompt in prompts if prompt.payload is not None)
+        found = {name: received[name] if name in received else self.store.get(name) for name in needed}
         missing = [name for name, media in found.items() if media is None]
         self.metrics.media_misses.inc(len(missing))
-        self.metrics.media_hits.inc(len(found) - len(missing) - len(fresh.keys() & found.keys()))
+        self.metrics.media_hits.inc(len(found) - len(missing) - len(received.keys() & found.keys()))
         if missing:
             raise MissingMedia(missing)
-        media = [found[prompt.payload] if prompt.payload is not None else None for prompt in prompts]
-        return [with_media(received(one), of, self.info.needs) for one, of in zip(prompts, media, strict=True)]
+        media = [None if prompt.payload is None else found[prompt.payload] for prompt in prompts]
+        pairs = zip(map(received_prompt, prompts), media, strict=True)
+        return [with_media(prompt, of_prompt, self.info.needs) for prompt, of_prompt in pairs]
 
     def _check_ids(self, prompt: SentPrompt) -> None:
-        """On a GPU an id beyond the embedding would end the whole process's use of it."""
+        """On a GPU, an id beyond the embedding would break the whole process."""
         for ids in (prompt.token_ids, prompt.engine_token_ids):
             if len(ids) and int(ids.max()) >= self.info.vocab_size:
                 raise Malformed(f"id {int(ids.max())} is beyond the teacher's {self.info.vocab_size} ids")
 
 
-def _rollout(prompt: Prompt, place: int, response: Any) -> Rollout:
-    """Teachers read ids alone; log-probs stay with who sampled them."""
+def _rollout(prompt: Prompt, group_id: int, response: Any) -> Rollout:
+    """Teachers read only the ids; the client keeps the log-probs, and they are 0 here."""
     return Rollout(
         prompt=prompt,
-        group_id=place,
+        group_id=group_id,
         response_ids=response,
         logprobs=response.new_zeros(len(response)).float(),
         finish_reason=FinishReason.STOP,
@@ -135,28 +138,28 @@ def _rollout(prompt: Prompt, place: int, response: Any) -> Rollout:
     )
 
 
-def _scores(rollout: Rollout, answer: TeacherScores | Failure, top_k: int) -> ScoreAnswer:
-    name = ids_digest(rollout.prompt.token_ids)
-    if isinstance(answer, Failure):
-        nothing = rollout.response_ids[:0]
-        return ScoreAnswer(prompt=name, token_ids=nothing, logprobs=nothing.float(), reason=answer.reason)
+def _score_answer(rollout: Rollout, scores: TeacherScores | Failure, top_k: int) -> ScoreAnswer:
+    prompt = ids_digest(rollout.prompt.token_ids)
+    if isinstance(scores, Failure):
+        empty = rollout.response_ids[:0]
+        return ScoreAnswer(prompt=prompt, token_ids=empty, logprobs=empty.float(), reason=scores.reason)
     return ScoreAnswer(
-        prompt=name,
-        token_ids=answer.token_ids,
-        logprobs=answer.logprobs,
-        entropy=answer.entropy,
-        top_ids=answer.top_ids,
-        topk_ids=_first(answer.topk_ids, top_k),
-        topk_logprobs=_first(answer.topk_logprobs, top_k),
+        prompt=prompt,
+        token_ids=scores.token_ids,
+        logprobs=scores.logprobs,
+        entropy=scores.entropy,
+        top_ids=scores.top_ids,
+        topk_ids=_first_columns(scores.topk_ids, top_k),
+        topk_logprobs=_first_columns(scores.topk_logprobs, top_k),
     )
 
 
-def _first(columns: Tensor | None, top_k: int) -> Tensor | None:
-    """The first of [R, K] columns, likeliest first; None where nobody asked."""
+def _first_columns(columns: Tensor | None, top_k: int) -> Tensor | None:
+    """The first `top_k` of [R, K] columns; None for 0."""
     return None if columns is None or not top_k else columns[:, :top_k]
 
 
-def _response(rollout: Rollout) -> GenerateAnswer:
+def _generate_answer(rollout: Rollout) -> GenerateAnswer:
     return GenerateAnswer(
         prompt=ids_digest(rollout.prompt.token_ids),
         response_ids=rollout.response_ids,

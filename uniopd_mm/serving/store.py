@@ -1,4 +1,4 @@
-"""Media that clients have sent, kept for the next request that only names them."""
+"""A cache of media that clients have sent, for later requests that only name them."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from uniopd_mm.wire.media import Needs, read_payload
 
 @final
 class MediaStore:
-    """The media used last, by the name of their content; safe in several threads.
+    """The most recently used media, by the name of their content. Thread-safe.
 
     Args:
-        max_bytes: of all kept together.
+        max_bytes: limit on all of them together.
         needs: the form that the engine reads.
     """
 
@@ -25,10 +25,10 @@ class MediaStore:
         self._lock = Lock()
 
     def add(self, name: str, content: bytes) -> Mapping[str, Any]:
-        """Keep a payload, and let go of those that were used longest ago. One larger than everything is not kept.
+        """Read a payload and keep it, and drop the least recently used ones. A payload above the limit is not kept.
 
         Raises:
-            Malformed: the content has another name, or is no media that the engine reads.
+            Malformed: the content has another name, or is not media that the engine reads.
         """
         media = read_payload(name, content, self.needs)
         with self._lock:
@@ -41,7 +41,7 @@ class MediaStore:
         return media
 
     def get(self, name: str) -> Mapping[str, Any] | None:
-        """None where they are not, or no longer, here."""
+        """None if they are not in the store, or no longer."""
         with self._lock:
             if name not in self._kept:
                 return None

@@ -1,4 +1,4 @@
-"""The loop that owns the engine: takes what waits, asks once for all of it, and gives everybody their part."""
+"""The loop that owns the engine: it takes a batch of jobs, calls the engine once, and splits the answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from uniopd_mm.serving.jobs import Generate, Job, Jobs, Score
 from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.types import UserError
 
-POLL_SECONDS = 0.1  # how soon a wish to end is seen
+POLL_SECONDS = 0.1  # how soon a shutdown is noticed
 
 
 class EngineFailed(Exception):
-    """The engine raised on this request alone, and what; `refused`: it would do so again."""
+    """The engine raised an error on this request by itself. `refused`: it would do so again."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(in_short(f"{type(error).__name__}: {error}"))
@@ -26,17 +26,17 @@ class EngineFailed(Exception):
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """Answers jobs with a teacher's scorer and writer, in the thread that calls it."""
+    """Answers jobs with a teacher's scorer and engine, in the calling thread."""
 
     scorer: Teacher
-    writer: RolloutEngine
+    engine: RolloutEngine
     jobs: Jobs
     metrics: Metrics
 
     def run(self) -> None:
-        """Until the queue drains and nothing waits any more."""
+        """Return when the queue is draining and empty."""
         while True:
-            draining = self.jobs.draining  # before looking: what comes later is refused
+            draining = self.jobs.draining  # read first: later jobs are refused
             batch = self.jobs.take(POLL_SECONDS)
             if batch:
                 self._answer(batch)
@@ -46,33 +46,33 @@ class Worker:
     def _answer(self, batch: Sequence[Job]) -> None:
         started = monotonic()
         try:
-            self._together(batch)
-        except Exception as error:  # noqa: BLE001 - of whatever engine: the server outlives every request
+            self._run_batch(batch)
+        except Exception as error:  # noqa: BLE001 - the server survives any error of any engine
             if len(batch) == 1:
                 batch[0].answer.set_exception(EngineFailed(error))
             else:
-                self._alone(batch)
+                self._run_one_by_one(batch)
         self.metrics.engine_seconds.observe(monotonic() - started)
 
-    def _alone(self, batch: Sequence[Job]) -> None:
+    def _run_one_by_one(self, batch: Sequence[Job]) -> None:
         for job in batch:
             try:
-                self._together([job])
+                self._run_batch([job])
             except Exception as error:  # noqa: BLE001 - as above
                 job.answer.set_exception(EngineFailed(error))
 
-    def _together(self, batch: Sequence[Job]) -> None:
-        """One call; raises what the engine raises."""
+    def _run_batch(self, batch: Sequence[Job]) -> None:
+        """One call of the engine; raises its errors."""
         first = batch[0].request
         if isinstance(first, Score):
-            parts = [job.request.rollouts for job in batch if isinstance(job.request, Score)]
-            answers: Sequence[Any] = self.scorer.score([rollout for part in parts for rollout in part])
-            sizes = [len(part) for part in parts]
+            rollouts = [job.request.rollouts for job in batch if isinstance(job.request, Score)]
+            answers: Sequence[Any] = self.scorer.score([rollout for part in rollouts for rollout in part])
+            sizes = [len(part) for part in rollouts]
         else:
-            asked = [job.request.prompts for job in batch if isinstance(job.request, Generate)]
-            prompts = [prompt for part in asked for prompt in part]
-            answers = self.writer.generate(prompts, first.num_samples, first.sampling)
-            sizes = [len(part) for part in asked]
+            prompts = [job.request.prompts for job in batch if isinstance(job.request, Generate)]
+            flat = [prompt for part in prompts for prompt in part]
+            answers = self.engine.generate(flat, first.num_samples, first.sampling)
+            sizes = [len(part) for part in prompts]
         self.metrics.batch_requests.observe(len(batch))
         remaining = iter(answers)
         for job, size in zip(batch, sizes, strict=True):

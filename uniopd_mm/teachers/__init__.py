@@ -1,1 +1,1 @@
-"""Experts that score the student's tokens, and who of them scores what."""
+"""Teachers: models that score or answer in the student's tokens, and which of them teaches which sample."""

@@ -1,4 +1,4 @@
-"""Whom to leave alone: a server that failed several times in a row is not asked again for a while."""
+"""A circuit breaker: a server that failed several times in a row is skipped for a while."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -7,36 +7,36 @@ from typing import final
 
 @final
 class Breaker:
-    """Counts failures in a row.
+    """Counts consecutive failures.
 
     Args:
-        failures: after which the server is left alone.
-        seconds: for how long, before one may see whether it is back.
-        clock: tells the time in seconds.
+        failures: consecutive failures that open the breaker.
+        seconds: how long the server is skipped before it may be probed.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, failures: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self.failures = failures
         self.seconds = seconds
         self._clock = clock
-        self._in_a_row = 0
+        self._consecutive = 0
         self._until: float | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether the server is left alone."""
+        """Whether the server is skipped."""
         return self._until is not None
 
     @property
     def seconds_left(self) -> float:
-        """Until it may be looked at again."""
+        """Seconds until the server may be probed."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock())
 
-    def failed(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= self.failures:
+    def record_failure(self) -> None:
+        self._consecutive += 1
+        if self._consecutive >= self.failures:
             self._until = self._clock() + self.seconds
 
-    def succeeded(self) -> None:
-        self._in_a_row = 0
+    def record_success(self) -> None:
+        self._consecutive = 0
         self._until = None

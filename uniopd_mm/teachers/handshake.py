@@ -1,7 +1,7 @@
-"""The first words with a teacher's servers: who they are, and whether they are all the same."""
+"""The handshake with a remote teacher's servers: what they serve, and whether all of them serve the same teacher."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ from uniopd_mm.config.parts import Api, TeacherConfig
 from uniopd_mm.models.identity import vocabulary_digest
 from uniopd_mm.teachers.local import check_vocabulary
 from uniopd_mm.teachers.pool import Pool, Server
-from uniopd_mm.teachers.requests import Busy, HttpReply, Refused, Transient, check_status
+from uniopd_mm.teachers.requests import Busy, Refused, Transient, check_status
 from uniopd_mm.teachers.uniopd_api import UniopdApi
 from uniopd_mm.teachers.vllm_api import MODELS, VLLMApi, model_of
 from uniopd_mm.types import UserError, Vocabulary
@@ -18,100 +18,100 @@ from uniopd_mm.wire.codec import Malformed
 from uniopd_mm.wire.info import ServerInfo, read_info, read_vocabulary
 
 logger = logging.getLogger(__name__)
-Word = TypeVar("Word")
-PATIENCE = 10.0  # seconds for a server to say who it is
+Value = TypeVar("Value")
+HANDSHAKE_SECONDS = 10.0  # to wait for one reply
 REMEDIES = {
-    Api.UNIOPD: "start python -m uniopd_mm.serve there, or mend the address",
-    Api.VLLM: "start python -m vllm.entrypoints.openai.api_server there, or mend the address",
+    Api.UNIOPD: "start python -m uniopd_mm.serve there, or correct the address",
+    Api.VLLM: "start python -m vllm.entrypoints.openai.api_server there, or correct the address",
 }
 
 
 def handshake(
     pool: Pool, plan: TeacherConfig, key: str, top_k: int, vocabulary: Vocabulary | None
 ) -> UniopdApi | VLLMApi:
-    """The dialect for these servers. Those that cannot be reached now are left alone until they can.
+    """The client for these servers. Servers that cannot be reached are skipped until they can.
 
     Raises:
-        UserError: none can be reached, they disagree, read other tokens than those of `vocabulary`, or do not give
-            `top_k` likeliest ones.
+        UserError: no server can be reached, two serve different teachers, their tokens are not those of `vocabulary`,
+            or they return fewer than `top_k` likeliest tokens.
     """
     if plan.remote.api is Api.VLLM:
-        models = _words(pool, plan, key, MODELS, lambda content: model_of(content, plan.remote.model))
-        return VLLMApi(_one(models, key, "model"), plan.name, top_k, plan.remote.fps, vocabulary)
-    infos = _words(pool, plan, key, INFO, read_info)
-    info = _agreed(infos, key)
+        models = _fetch(pool, plan, key, MODELS, lambda content: model_of(content, plan.remote.model))
+        return VLLMApi(_common(models, key, "model"), plan.name, top_k, plan.remote.fps, vocabulary)
+    infos = _fetch(pool, plan, key, INFO, read_info)
+    info = _common_info(infos, key)
     if info.top_k < top_k:
         raise UserError(
-            f"{key}.urls: {next(iter(infos))} gives the {info.top_k} likeliest tokens of the {top_k} that the recipe "
-            f"compares; start it with server.top_k={top_k}"
+            f"{key}.urls: {next(iter(infos))} returns the {info.top_k} likeliest tokens, the recipe needs {top_k}; "
+            f"start it with server.top_k={top_k}"
         )
     tokens = None
     if vocabulary is not None and info.vocabulary != vocabulary_digest(vocabulary):
-        theirs = next(iter(_words(pool, plan, key, VOCABULARY, read_vocabulary).values()))
+        theirs = next(iter(_fetch(pool, plan, key, VOCABULARY, read_vocabulary).values()))
         check_vocabulary(vocabulary, theirs, plan.name)
         tokens = theirs.tokens
     return UniopdApi(info, plan.name, top_k, tokens)
 
 
-def _words(pool: Pool, plan: TeacherConfig, key: str, path: str, read: Callable[[bytes], Word]) -> dict[str, Word]:
-    """What each server that can be reached says, by its address. Where all that can be are still loading their teacher,
-    they are waited for as long as for any answer."""
+def _fetch(pool: Pool, plan: TeacherConfig, key: str, path: str, parse: Callable[[bytes], Value]) -> dict[str, Value]:
+    """What each reachable server returns for `path`, by its address. If all reachable servers are still loading their
+    teacher, wait for them, up to the deadline of a request."""
     deadline = monotonic() + plan.remote.deadline
     while True:
-        words, away, loading = _asked(pool, plan, key, path, read)
-        if words or not loading or monotonic() + loading > deadline:
+        values, unreachable, retry_after = _fetch_once(pool, plan, key, path, parse)
+        if values or not retry_after or monotonic() + retry_after > deadline:
             break
-        logger.warning("%s.urls: %s; waiting for it", key, "; ".join(away.values()))
-        sleep(loading)
-    if not words:
-        raise UserError(f"{key}.urls: nobody can be reached: {'; '.join(away.values())}; {REMEDIES[plan.remote.api]}")
-    for server, reason in away.items():
-        logger.warning("%s.urls: %s; it is asked again later", key, reason)
-        pool.leave_alone(server)
-    return words
+        logger.warning("%s.urls: %s; waiting for it", key, "; ".join(unreachable.values()))
+        sleep(retry_after)
+    if not values:
+        reasons = "; ".join(unreachable.values())
+        raise UserError(f"{key}.urls: no server can be reached: {reasons}; {REMEDIES[plan.remote.api]}")
+    for server, reason in unreachable.items():
+        logger.warning("%s.urls: %s; it is tried again later", key, reason)
+        pool.skip_server(server)
+    return values
 
 
-def _asked(
-    pool: Pool, plan: TeacherConfig, key: str, path: str, read: Callable[[bytes], Word]
-) -> tuple[dict[str, Word], dict[Server, str], float]:
-    """Who says what, who does not and why, and in how many seconds one of these may, 0 for nobody knows."""
-    asked = [(server, pool.get(server, path, min(PATIENCE, plan.remote.deadline))) for server in pool.servers]
-    words: dict[str, Word] = {}
-    away: dict[Server, str] = {}
-    loading = 0.0
-    for server, future in asked:
+def _fetch_once(
+    pool: Pool, plan: TeacherConfig, key: str, path: str, parse: Callable[[bytes], Value]
+) -> tuple[dict[str, Value], dict[Server, str], float]:
+    """Values by address, reasons by unreachable server, and the seconds after which to retry (0: no server asks to)."""
+    seconds = min(HANDSHAKE_SECONDS, plan.remote.deadline)
+    futures = [(server, pool.get(server, path, seconds)) for server in pool.servers]
+    values: dict[str, Value] = {}
+    unreachable: dict[Server, str] = {}
+    retry_after = 0.0
+    for server, future in futures:
         try:
-            words[server.url] = read(_content(future.result()))
+            reply = future.result()
+            check_status(reply)
+            values[server.url] = parse(reply.content)
         except Busy as error:
-            away[server] = f"{server.url}: {error}"
-            loading = error.seconds
+            unreachable[server] = f"{server.url}: {error}"
+            retry_after = error.seconds
         except Transient as error:
-            away[server] = f"{server.url}: {error}"
+            unreachable[server] = f"{server.url}: {error}"
         except (Refused, Malformed) as error:
             raise UserError(f"{key}.urls: {server.url}: {error}") from error
-    return words, away, loading
+    return values, unreachable, retry_after
 
 
-def _content(said: HttpReply) -> bytes:
-    check_status(said)
-    return said.content
-
-
-def _agreed(infos: dict[str, ServerInfo], key: str) -> ServerInfo:
-    """One for all. Raises UserError where two servers are not the same teacher."""
+def _common_info(infos: Mapping[str, ServerInfo], key: str) -> ServerInfo:
+    """The info that holds for all servers. Raises UserError if two of them serve different teachers."""
     for name in ("name", "vocabulary", "vocab_size", "stop_ids", "banned_ids", "needs"):
-        _one({url: getattr(info, name) for url, info in infos.items()}, key, name)
+        _common({url: getattr(info, name) for url, info in infos.items()}, key, name)
     for setting in sorted({setting for info in infos.values() for setting in info.settings.binding}):
-        _one({url: info.settings.binding.get(setting) for url, info in infos.items()}, key, setting)
+        _common({url: info.settings.binding.get(setting) for url, info in infos.items()}, key, setting)
     return min(infos.values(), key=lambda info: info.top_k)
 
 
-def _one(said: dict[str, Word], key: str, what: str) -> Word:
-    (first_url, first), *others = said.items()
+def _common(values: Mapping[str, Value], key: str, name: str) -> Value:
+    """The value that all servers share. Raises UserError if two differ."""
+    (first_url, first), *others = values.items()
     for url, other in others:
         if other != first:
             raise UserError(
-                f"{key}.urls: {first_url} and {url} are not the same teacher: {what} {first} and {other}; name servers "
-                "of one teacher only"
+                f"{key}.urls: {first_url} and {url} are not the same teacher: {name} {first} and {other}; list only "
+                "servers of one teacher"
             )
     return first

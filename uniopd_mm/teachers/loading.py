@@ -1,4 +1,4 @@
-"""A teacher's checkpoint in the engine that runs it: transformers or vLLM in this process, or servers elsewhere."""
+"""Loads a teacher into the engine that runs it: transformers or vLLM in this process, or remote servers."""
 
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -20,11 +20,11 @@ from uniopd_mm.types import UserError
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherModel:
-    """One teacher in its own token ids: `scorer` scores them, `writer` writes them, `processor` reads and makes them.
-    `vocab_size` is the number of ids that the model knows, `identity` what it says of itself, None where it cannot."""
+    """A loaded teacher, in its own token ids: `scorer` scores them, `engine` generates them, `processor` encodes and
+    decodes them. `vocab_size` is the number of the model's ids. `identity` is None if a server cannot report it."""
 
     scorer: Teacher
-    writer: RolloutEngine
+    engine: RolloutEngine
     processor: Processor
     vocab_size: int
     identity: Identity | None
@@ -33,23 +33,24 @@ class TeacherModel:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreOptions:
-    """What a recipe asks of scores: the likeliest tokens' log-probs, or the states that make whole distributions."""
+    """What a recipe needs beside log-probs: the likeliest tokens, or the hidden states of whole distributions."""
 
     top_k: int = 0
     keep_hidden: bool = False
 
     @property
     def distributions(self) -> bool:
+        """Whether it compares distributions, whole or of the likeliest tokens."""
         return self.keep_hidden or self.top_k > 0
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class TeacherLoader:
-    """Loads loader; those of one checkpoint share its weights.
+    """Loads teachers. Teachers of the same checkpoint, engine and dtype share its weights.
 
     Args:
-        student: whose ids and media teachers with `reads=IDS` are given; None where none is known yet.
+        student: the processor whose ids and media teachers with `reads=IDS` get; None in a server.
     """
 
     options: ScoreOptions
@@ -57,10 +58,10 @@ class TeacherLoader:
     _loaded: dict[tuple[Engine, str, str], Any] = field(default_factory=dict)
 
     def load(self, plan: TeacherConfig, key: str) -> TeacherModel:
-        """The model that `plan` describes; `key` names it in errors.
+        """Load the teacher of `plan`; `key` is its configuration key, for errors.
 
         Raises:
-            UserError: it cannot be loaded or reached, or its engine cannot say what is asked.
+            UserError: it cannot be loaded or reached, or its engine does not return what the options need.
         """
         if self.options.keep_hidden and plan.engine is not Engine.hf:
             raise UserError(
@@ -68,7 +69,7 @@ class TeacherLoader:
                 "set recipe.objective.top_k to compare the likeliest tokens, or choose recipe=opd"
             )
         if plan.engine is Engine.remote:
-            return self._elsewhere(plan, key)
+            return self._on_servers(plan, key)
         path = checkpoint(plan, key)
         processor = load_processor(plan, key, path)
         if plan.engine is Engine.vllm:
@@ -76,10 +77,10 @@ class TeacherLoader:
         return self._in_transformers(plan, key, path, processor)
 
     def _in_transformers(self, plan: TeacherConfig, key: str, path: str, processor: Processor) -> TeacherModel:
-        place = (Engine.hf, path, plan.dtype)
-        if place not in self._loaded:
-            self._loaded[place] = Backbone(load_model(path, f"{key}.path"), dtype=plan.dtype)
-        backbone: Backbone = self._loaded[place]
+        loaded_as = (Engine.hf, path, plan.dtype)
+        if loaded_as not in self._loaded:
+            self._loaded[loaded_as] = Backbone(load_model(path, f"{key}.path"), dtype=plan.dtype)
+        backbone: Backbone = self._loaded[loaded_as]
         scorer = LocalTeacher(
             plan.name,
             backbone,
@@ -90,36 +91,35 @@ class TeacherLoader:
         )
         return TeacherModel(
             scorer=scorer,
-            writer=HFRollout(backbone, processor),
+            engine=HFRollout(backbone, processor),
             processor=processor,
             vocab_size=backbone.vocab_size,
             identity=identity_of(processor, backbone.vocab_size),
         )
 
     def _in_vllm(self, plan: TeacherConfig, key: str, path: str, processor: Processor) -> TeacherModel:
-        from uniopd_mm.inference.engine import VLLMEngine  # vLLM's side is for those who have it
+        from uniopd_mm.inference.engine import VLLMEngine  # vLLM is optional
         from uniopd_mm.rollout.vllm import VLLMRollout
         from uniopd_mm.teachers.vllm import VLLMTeacher
 
         options = with_dtype(plan.vllm, plan.dtype)
-        place = (Engine.vllm, path, str(options))
-        if place not in self._loaded:
+        loaded_as = (Engine.vllm, path, str(options))
+        if loaded_as not in self._loaded:
             shared = self.student is not None  # a server has the GPU to itself
-            self._loaded[place] = VLLMEngine(
+            self._loaded[loaded_as] = VLLMEngine(
                 path, options, key=f"{key}.vllm", max_logprobs=max(1, self.options.top_k), sleeps=shared
             )
-        engine: VLLMEngine = self._loaded[place]
+        engine: VLLMEngine = self._loaded[loaded_as]
         return TeacherModel(
             scorer=VLLMTeacher(plan.name, engine, top_k=self.options.top_k),
-            writer=VLLMRollout(engine, processor.vocabulary),
+            engine=VLLMRollout(engine, processor.vocabulary),
             processor=processor,
             vocab_size=engine.vocab_size,
             identity=identity_of(processor, engine.vocab_size, preprocesses=True),
         )
 
-    def _elsewhere(self, plan: TeacherConfig, key: str) -> TeacherModel:
-        """On servers, whose own processor only they know: what is sent is read with the student's, or with the one that
-        makes the teacher's prompts."""
+    def _on_servers(self, plan: TeacherConfig, key: str) -> TeacherModel:
+        """Prompts are encoded here: by the student's processor, or by the teacher's own if it reads its own prompts."""
         from uniopd_mm.teachers.remote import RemoteTeacher
 
         own = plan.reads is not Reads.IDS or self.student is None
@@ -128,7 +128,7 @@ class TeacherLoader:
         teacher = RemoteTeacher.connect(plan, key, top_k=self.options.top_k, vocabulary=processor.vocabulary)
         return TeacherModel(
             scorer=teacher,
-            writer=teacher,
+            engine=teacher,
             processor=processor,
             vocab_size=teacher.vocab_size,
             identity=teacher.identity,
@@ -136,13 +136,14 @@ class TeacherLoader:
 
 
 def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:
-    """The base model of reward extrapolation: `recipe.base_path`, or the student as it is before its first step."""
+    """The base model of reward extrapolation: `recipe.base_path`, or the student before its first step."""
     path = config.recipe.base_path or checkpoint(config.model, "model")
     try:
         processor: Processor = build(config.model.processor, "model.processor", path=path)
         check_vocabulary(student.vocabulary, processor.vocabulary, path)
-        here, there = identity_of(student, 0), identity_of(processor, 0)
-        refuse(path, compare(here, there, Reads.IDS, here.kinds), remedy="choose a model of the student's family")
+        expected, found = identity_of(student, 0), identity_of(processor, 0)
+        differences = compare(expected, found, Reads.IDS, expected.kinds)
+        refuse(path, differences, remedy="choose a model of the student's family")
     except UserError as error:
         raise UserError(f"recipe.base_path={path}: {error}") from error
     backbone = Backbone(load_model(path, "recipe.base_path"), dtype=config.teacher.dtype)

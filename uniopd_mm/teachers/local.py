@@ -1,4 +1,4 @@
-"""A teacher that lives in this process: one forward pass over exactly the sampled ids and the prompt's media."""
+"""A teacher in this process: one forward pass over exactly the sampled ids and the prompt's media."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -18,12 +18,12 @@ class LocalTeacher:
     """Scores with a local checkpoint that reads the student's token ids.
 
     Args:
-        name: stands in records and tables.
-        backbone: the expert; its distribution is taken at temperature 1, as an inference server would report it.
-        vocabulary: of the expert's processor, compared with the student's by `check_vocabulary`.
+        name: of the teacher, in records and tables.
+        backbone: its model; scores are at temperature 1, like those of an inference server.
+        vocabulary: of its processor; `check_vocabulary` compares it with the student's.
         max_tokens: padded tokens scored at a time.
-        top_k: likeliest tokens that come with each score; 0 for none.
-        keep_hidden: whether scores hold the states that make the whole distribution, in the dtype of the backbone.
+        top_k: likeliest tokens that each score includes; 0 for none.
+        keep_hidden: whether scores include the hidden states of whole distributions, in the dtype of the backbone.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class LocalTeacher:
         scores: dict[int, TeacherScores | Failure] = {i: failure for i, failure in unknown.items() if failure}
         readable = [index for index in unknown if index not in scores]
         lengths = [rollouts[index].num_tokens for index in readable]
-        for part in by_token_budget(lengths, self.max_tokens):
-            indices = [readable[place] for place in part]
+        for batch in by_token_budget(lengths, self.max_tokens):
+            indices = [readable[position] for position in batch]
             scores |= dict(zip(indices, self._score_or_fail([rollouts[i] for i in indices]), strict=True))
         return [scores[index] for index in range(len(rollouts))]
 
     def _unknown_id(self, rollout: Rollout) -> Failure | None:
-        """The padded rows of an embedding can be sampled, and a family's sizes pad differently."""
+        """A student can sample padding rows of its embedding, and models of one family pad to different sizes."""
         unknown = rollout.response_ids[rollout.response_ids >= self.backbone.vocab_size]
         if not len(unknown):
             return None
@@ -111,7 +111,7 @@ def check_vocabulary(student: Vocabulary, teacher: Vocabulary, teacher_name: str
     """Refuse a teacher that would read the student's ids as other tokens.
 
     Raises:
-        UserError: a token of the student's that the teacher lacks or numbers otherwise.
+        UserError: the teacher lacks a token of the student, or gives it another id.
     """
     differing = [token for token, index in student.tokens.items() if teacher.tokens.get(token) != index]
     if differing:

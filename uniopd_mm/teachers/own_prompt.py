@@ -1,4 +1,4 @@
-"""A teacher that reads samples with a processor of its own: without eyes, of another family, with another tokenizer."""
+"""Teachers that encode samples with their own processor: text-only models, other families, other tokenizers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,38 +7,38 @@ from typing import final
 
 from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.interfaces import Processor, Teacher
-from uniopd_mm.teachers.translation import Translation, Untranslatable, described
+from uniopd_mm.teachers.translation import Translation, Untranslatable, replace_media
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class OwnPrompt:
-    """The teacher's own prompts: a sample, with its media as `media` says, as `processor` encodes it."""
+class OwnPrompts:
+    """Encodes samples for a teacher with its own `processor`; `media` says what becomes of a sample's media."""
 
     processor: Processor
     media: MediaFor
 
-    def of(self, sample: Sample) -> Prompt:
-        """Raises BadSample where the processor cannot read it."""
-        return self.processor.encode(described(sample, self.media))
+    def encode(self, sample: Sample) -> Prompt:
+        """Raises BadSample if the processor cannot read the sample."""
+        return self.processor.encode(replace_media(sample, self.media))
 
 
 @final
 class OwnPromptTeacher:
-    """Scores through `teacher` what the student wrote to prompts that the teacher never saw.
+    """Scores the student's responses after the teacher's own prompts, and returns scores of the student's tokens.
 
     Args:
         teacher: scores its own ids.
-        prompts: the teacher's.
+        prompts: encodes samples for the teacher.
         translation: between the student's ids and the teacher's.
     """
 
-    def __init__(self, teacher: Teacher, prompts: OwnPrompt, translation: Translation) -> None:
+    def __init__(self, teacher: Teacher, prompts: OwnPrompts, translation: Translation) -> None:
         self.teacher = teacher
         self.prompts = prompts
         self.translation = translation
-        self._reading = Lock()  # a processor is for one thread at a time; the teacher may be for several
+        self._processor_lock = Lock()  # several threads may share the teacher, but not a processor
 
     @property
     def name(self) -> str:
@@ -50,23 +50,26 @@ class OwnPromptTeacher:
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
-        with self._reading:
-            seen = [self._seen(rollout) for rollout in rollouts]
-        readable = [own for own in seen if isinstance(own, Rollout)]
-        answers = iter(self.teacher.score(readable))
-        with self._reading:
+        with self._processor_lock:
+            translated = [self._to_teacher(rollout) for rollout in rollouts]
+        scores = iter(self.teacher.score([one for one in translated if isinstance(one, Rollout)]))
+        with self._processor_lock:
             return [
-                self._told(rollout, own, next(answers)) if isinstance(own, Rollout) else own
-                for rollout, own in zip(rollouts, seen, strict=True)
+                self._to_student(rollout, one, next(scores)) if isinstance(one, Rollout) else one
+                for rollout, one in zip(rollouts, translated, strict=True)
             ]
 
-    def _seen(self, rollout: Rollout) -> Rollout | Failure:
-        """The rollout as the teacher reads it; its log-probs stay those of the student's tokens."""
+    def _to_teacher(self, rollout: Rollout) -> Rollout | Failure:
+        """The rollout in the teacher's prompt and ids; its log-probs remain those of the student's tokens."""
         try:
-            prompt = self.prompts.of(rollout.prompt.sample)
-            return replace(rollout, prompt=prompt, response_ids=self.translation.response(rollout))
+            prompt = self.prompts.encode(rollout.prompt.sample)
+            return replace(rollout, prompt=prompt, response_ids=self.translation.teacher_ids(rollout))
         except (BadSample, Untranslatable) as error:
             return Failure(teacher=self.name, reason=str(error))
 
-    def _told(self, rollout: Rollout, own: Rollout, answer: TeacherScores | Failure) -> TeacherScores | Failure:
-        return answer if isinstance(answer, Failure) else self.translation.scores(rollout, own.response_ids, answer)
+    def _to_student(
+        self, rollout: Rollout, translated: Rollout, scores: TeacherScores | Failure
+    ) -> TeacherScores | Failure:
+        if isinstance(scores, Failure):
+            return scores
+        return self.translation.student_scores(rollout, translated.response_ids, scores)

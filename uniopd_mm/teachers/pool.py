@@ -1,13 +1,13 @@
-"""The servers of one teacher: who is asked, how often, how long, and who is left alone.
+"""The servers of one remote teacher: which one gets a request, retries, deadlines and circuit breakers.
 
-All network traffic runs in one event loop in a thread of its own, where a deadline can end anything, a server that
-sends one byte a second included. Leaves out what is said (requests.py).
+All network traffic runs in one event loop in its own thread. There a deadline can cancel anything, even a server that
+sends one byte a second. Leaves out the content of requests (requests.py).
 """
 
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
@@ -18,42 +18,51 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from uniopd_mm.config.parts import RemoteOptions
 from uniopd_mm.teachers.breaker import Breaker
-from uniopd_mm.teachers.requests import Busy, HttpReply, HttpRequest, Missing, Refused, RemoteRequest, Transient
+from uniopd_mm.teachers.requests import (
+    Busy,
+    HttpReply,
+    HttpRequest,
+    MediaNames,
+    MissingMedia,
+    Refused,
+    RemoteRequest,
+    Transient,
+)
 from uniopd_mm.wire import DEADLINE_HEADER, HEALTH
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 PROBE_SECONDS = 5.0
-IDLE_SECONDS = 30.0  # a connection that is not used is closed by us, before the server does it under a request
-BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
-REMEMBERED = 1 << 16  # names of media by server
+IDLE_SECONDS = 30.0  # we close idle connections before the server does, which could hit a request on its way
+BACKOFF, MAX_BACKOFF = 0.1, 5.0
+MAX_REMEMBERED = 1 << 16  # media names per server
 
 
 @final
 class Server:
-    """One address, and what is known of it. Only the pool's event loop touches it."""
+    """One address and its state. Only the pool's event loop touches it."""
 
     def __init__(self, url: str, options: RemoteOptions) -> None:
         self.url = url.rstrip("/")
         self.breaker = Breaker(options.breaker_failures, options.breaker_seconds)
-        self.free = asyncio.Semaphore(options.parallel)
+        self.slots = asyncio.Semaphore(options.parallel)
         self.probing = asyncio.Lock()
         self.in_flight = 0
-        self.asked = 0
+        self.num_requests = 0
         self._media: OrderedDict[str, None] = OrderedDict()
 
     def known(self, names: Sequence[str]) -> frozenset[str]:
-        """Those that it was sent before, and has not asked for again."""
+        """The media among these that the server was sent and has not reported missing."""
         return frozenset(name for name in names if name in self._media)
 
-    def learns(self, names: Sequence[str]) -> None:
+    def remember(self, names: Sequence[str]) -> None:
         for name in names:
             self._media[name] = None
             self._media.move_to_end(name)
-        while len(self._media) > REMEMBERED:
+        while len(self._media) > MAX_REMEMBERED:
             self._media.popitem(last=False)
 
-    def forgets(self, names: Collection[str]) -> None:
+    def forget(self, names: MediaNames) -> None:
         for name in names:
             self._media.pop(name, None)
 
@@ -63,7 +72,7 @@ class Pool:
     """Runs requests, several at a time.
 
     Args:
-        headers: of every request, as the bearer token.
+        headers: sent with every request, such as the bearer token.
     """
 
     def __init__(self, urls: Sequence[str], options: RemoteOptions, headers: Mapping[str, bytes]) -> None:
@@ -81,153 +90,153 @@ class Pool:
         self._thread = Thread(target=self._loop.run_forever, name="teachers", daemon=True)
         self._thread.start()
 
-    def send(self, request: RemoteRequest[Answer], seconds: float | None = None) -> "Future[Answer]":
-        """Start an request, which may take `seconds`, or the deadline of the options; its future raises Refused where
-        it has no answer. From any thread."""
+    def send(self, request: RemoteRequest[Result], seconds: float | None = None) -> "Future[Result]":
+        """Start a request, which may take `seconds` (None: the deadline of the options). Its future raises Refused if
+        there is no result. Call it from any thread."""
         seconds = self.options.deadline if seconds is None else seconds
         return asyncio.run_coroutine_threadsafe(self._run(request, seconds), self._loop)
 
     def get(self, server: Server, path: str, seconds: float) -> "Future[HttpReply]":
-        """One plain request to one server; its future raises Transient. From any thread."""
-        return asyncio.run_coroutine_threadsafe(self._said(server, "GET", path, seconds), self._loop)
+        """Start one GET at one server. Its future raises Transient. Call it from any thread."""
+        return asyncio.run_coroutine_threadsafe(self._http(server, "GET", path, seconds), self._loop)
 
-    def leave_alone(self, server: Server) -> None:
-        """Until it has been seen to be well."""
+    def skip_server(self, server: Server) -> None:
+        """Send it nothing until a probe finds it healthy. Call it from any thread."""
         for _ in range(self.options.breaker_failures):
-            self._loop.call_soon_threadsafe(server.breaker.failed)
+            self._loop.call_soon_threadsafe(server.breaker.record_failure)
 
     def close(self) -> None:
-        """End all connections; nothing may be sent after it."""
+        """Close all connections. Send nothing afterwards."""
         asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(PROBE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PROBE_SECONDS)
 
-    async def _run(self, request: RemoteRequest[Answer], seconds: float) -> Answer:
-        """Its time runs from here: one that has to wait for its turn loses nothing by it."""
-        tried: list[str] = []
+    async def _run(self, request: RemoteRequest[Result], seconds: float) -> Result:
+        """The deadline starts with the slot, so a request loses no time while it waits for one."""
+        errors: list[str] = []
         async with self._slots:
             deadline = monotonic() + seconds
             try:
                 async with asyncio.timeout(seconds):
-                    return await self._tries(request, deadline, tried)
+                    return await self._retry(request, deadline, errors)
             except TimeoutError:
-                last = f"; {tried[-1]}" if tried else ""
-                raise Refused(f"no answer within {seconds:g} s{last}") from None
+                last = f"; {errors[-1]}" if errors else ""
+                raise Refused(f"no reply within {seconds:g} s{last}") from None
             except Transient as error:
-                reason, alone = f"{error} (the last of {self.options.attempts} tries)", error.alone
+                reason, splittable = f"{error} (the last of {self.options.attempts} attempts)", error.splittable
             except Refused as error:
-                reason, alone = str(error), error.alone
-            raise Refused(reason, alone=alone, seconds_left=deadline - monotonic())
+                reason, splittable = str(error), error.splittable
+            raise Refused(reason, splittable=splittable, seconds_left=deadline - monotonic())
 
-    async def _tries(self, request: RemoteRequest[Answer], deadline: float, tried: list[str]) -> Answer:
-        """Raises Refused, or Transient after the last try."""
-        avoided: Server | None = None
+    async def _retry(self, request: RemoteRequest[Result], deadline: float, errors: list[str]) -> Result:
+        """Raises Refused, or Transient after the last attempt. Adds what failed on the way to `errors`."""
+        failed: Server | None = None
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(self.options.attempts),
-            wait=wait_random_exponential(multiplier=BACKOFF, max=LONGEST_BACKOFF),
+            wait=wait_random_exponential(multiplier=BACKOFF, max=MAX_BACKOFF),
             retry=retry_if_exception_type(Transient),
             reraise=True,
         ):
             with attempt:
-                last = attempt.retry_state.attempt_number == self.options.attempts
-                avoided = server = await self._chosen(request.media, avoided)
-                return await self._patiently(server, request, deadline, tried, last)
+                is_last = attempt.retry_state.attempt_number == self.options.attempts
+                failed = server = await self._choose_server(request.media, avoid=failed)
+                return await self._attempt(server, request, deadline, errors, is_last)
         raise AssertionError("tenacity returns or raises")
 
-    async def _patiently(
-        self, server: Server, request: RemoteRequest[Answer], deadline: float, tried: list[str], last: bool
-    ) -> Answer:
-        """One try, for which a server that is busy is asked again and again, or another one. Half of the time that is
-        left may be spent on it, so that one that never answers leaves some for another."""
+    async def _attempt(
+        self, server: Server, request: RemoteRequest[Result], deadline: float, errors: list[str], is_last: bool
+    ) -> Result:
+        """One attempt, repeated while servers are busy. Unless it is the last, a server gets half of the time left, so
+        that one that never replies leaves time for another."""
         busy: set[Server] = set()
         while True:
             remaining = deadline - monotonic()
             try:
-                return await self._try(server, request, remaining if last else remaining / 2)
+                return await self._send_to(server, request, remaining if is_last else remaining / 2)
             except Busy as error:
-                tried.append(f"{server.url}: {error}")
+                errors.append(f"{server.url}: {error}")
                 busy.add(server)
-                server = await self._chosen(request.media, server)
-                if server in busy:  # and so is everybody else
+                server = await self._choose_server(request.media, avoid=server)
+                if server in busy:  # all others are busy too
                     await asyncio.sleep(error.seconds * random.uniform(0.5, 1.0))
             except Transient as error:
-                tried.append(str(error))
+                errors.append(str(error))
                 raise
 
-    async def _try(self, server: Server, request: RemoteRequest[Answer], seconds: float) -> Answer:
+    async def _send_to(self, server: Server, request: RemoteRequest[Result], seconds: float) -> Result:
         server.in_flight += 1
-        server.asked += 1
+        server.num_requests += 1
         try:
-            async with server.free:
-                answer = await self._answered(server, request, seconds)
+            async with server.slots:
+                result = await self._exchange(server, request, seconds)
         except Transient as error:
-            if not error.alone:  # what is wrong with a request is not held against the server
-                server.breaker.failed()
-            raise Transient(f"{server.url}: {error}", alone=error.alone) from error
+            if not error.splittable:  # then the request may be at fault, not the server
+                server.breaker.record_failure()
+            raise Transient(f"{server.url}: {error}", splittable=error.splittable) from error
         except Refused as error:
-            raise Refused(f"{server.url}: {error}", alone=error.alone) from error
+            raise Refused(f"{server.url}: {error}", splittable=error.splittable) from error
         finally:
             server.in_flight -= 1
-        server.breaker.succeeded()
-        server.learns(request.media)
-        return answer
+        server.breaker.record_success()
+        server.remember(request.media)
+        return result
 
-    async def _answered(self, server: Server, request: RemoteRequest[Answer], seconds: float) -> Answer:
-        """With media sent where they are not there, and sent all where they have got lost."""
+    async def _exchange(self, server: Server, request: RemoteRequest[Result], seconds: float) -> Result:
+        """Send the media that the server lacks; if it has dropped others, send the request again with all media."""
         for known in (server.known(request.media), frozenset[str]()):
-            call = await asyncio.to_thread(request.write, known)
-            said = await self._said(server, "POST", call.path, seconds, call)
+            http_request = await asyncio.to_thread(request.build, known)
+            reply = await self._http(server, "POST", http_request.path, seconds, http_request)
             try:
-                return await asyncio.to_thread(request.read, said, known)
-            except Missing as missing:
-                server.forgets(missing.names)
+                return await asyncio.to_thread(request.parse, reply, known)
+            except MissingMedia as missing:
+                server.forget(missing.names)
             except (Transient, Busy, Refused):
                 raise
-            except Exception as error:  # whatever a server may say
-                raise Transient(f"undecodable answer: {type(error).__name__}: {error}") from error
-        raise Transient("asks again for media that it was sent")
+            except Exception as error:  # a server may reply anything
+                raise Transient(f"undecodable reply: {type(error).__name__}: {error}") from error
+        raise Transient("reports media missing that were just sent")
 
-    async def _said(
-        self, server: Server, method: str, path: str, seconds: float, call: HttpRequest | None = None
+    async def _http(
+        self, server: Server, method: str, path: str, seconds: float, request: HttpRequest | None = None
     ) -> HttpReply:
-        """Raises Transient where there is no whole answer in time."""
+        """Raises Transient if there is no complete reply in time."""
         headers = {DEADLINE_HEADER: f"{max(seconds, 0.001):.3f}"}
         content = b""
-        if call is not None:
-            headers["content-type"], content = call.content_type, call.content
+        if request is not None:
+            headers["content-type"], content = request.content_type, request.content
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.request(method, server.url + path, content=content, headers=headers)
         except TimeoutError:
-            raise Transient(f"no answer within {seconds:.1f} s") from None
+            raise Transient(f"no reply within {seconds:.1f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         return HttpReply(status=response.status_code, content=response.content, retry_after=_retry_after(response))
 
-    async def _chosen(self, media: Sequence[str], avoided: Server | None) -> Server:
-        """Who is asked: of those that are well, best not the one that just failed, the one that has most of the media;
-        else the one with the least to do. Raises Transient where none is well, after a look at one of them."""
-        well = [server for server in self.servers if not server.breaker.is_open]
-        if not well:
-            return await self._back()
-        self._look_again()
-        others = [server for server in well if server is not avoided] or well
+    async def _choose_server(self, media: Sequence[str], avoid: Server | None) -> Server:
+        """Of the healthy servers with a free slot, the one that has most of the media, and of these the least busy one;
+        `avoid` only if there is no other. Raises Transient if none is healthy even after a probe."""
+        healthy = [server for server in self.servers if not server.breaker.is_open]
+        if not healthy:
+            return await self._recovered_server()
+        self._start_probes()
+        others = [server for server in healthy if server is not avoid] or healthy
         return min(others, key=lambda server: self._preference(server, media))
 
     def _preference(self, server: Server, media: Sequence[str]) -> tuple[Any, ...]:
-        crowded = server.in_flight >= self.options.parallel
-        return crowded, -len(server.known(media)), server.in_flight, server.asked
+        full = server.in_flight >= self.options.parallel
+        return full, -len(server.known(media)), server.in_flight, server.num_requests
 
-    async def _back(self) -> Server:
-        """The server whose time has come first, if it is well again."""
+    async def _recovered_server(self) -> Server:
+        """Wait for the server that may be probed first. Raises Transient if it is still unhealthy."""
         server = min(self.servers, key=lambda server: server.breaker.seconds_left)
         await asyncio.sleep(server.breaker.seconds_left)
         if await self._probe(server):
             return server
-        raise Transient(f"{server.url}: left alone after failures, and not well again")
+        raise Transient(f"{server.url}: skipped after repeated failures, and still not healthy")
 
-    def _look_again(self) -> None:
-        """Look after those that were left alone long enough, beside the work."""
+    def _start_probes(self) -> None:
+        """Probe, in the background, the servers that were skipped long enough."""
         for server in self.servers:
             if server.breaker.is_open and not server.breaker.seconds_left and not server.probing.locked():
                 probe = asyncio.ensure_future(self._probe(server))
@@ -235,20 +244,20 @@ class Pool:
                 probe.add_done_callback(self._probes.discard)
 
     async def _probe(self, server: Server) -> bool:
-        """Whether it is well; of many who ask at a time one looks."""
+        """Whether the server is healthy. Of several tasks at a time, one sends the probe."""
         async with server.probing:
             if not server.breaker.is_open or server.breaker.seconds_left:
                 return not server.breaker.is_open
             try:
-                said = await self._said(server, "GET", HEALTH, PROBE_SECONDS)
+                healthy = (await self._http(server, "GET", HEALTH, PROBE_SECONDS)).status == 200
             except Transient:
-                said = HttpReply(status=0, content=b"")
-            (server.breaker.succeeded if said.status == 200 else server.breaker.failed)()
-            return said.status == 200
+                healthy = False
+            (server.breaker.record_success if healthy else server.breaker.record_failure)()
+            return healthy
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     try:
-        return min(float(response.headers["retry-after"]), LONGEST_BACKOFF)
-    except (KeyError, ValueError):  # none, or a date
+        return min(float(response.headers["retry-after"]), MAX_BACKOFF)
+    except (KeyError, ValueError):  # missing, or a date
         return None

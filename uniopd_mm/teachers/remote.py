@@ -1,4 +1,4 @@
-"""A teacher on servers elsewhere, as scorer and as writer: nothing raises, nothing is lost, nothing hangs."""
+"""A teacher on remote servers, as scorer and as engine. Network faults never raise, lose a sample or hang a run."""
 
 import logging
 import os
@@ -19,12 +19,12 @@ from uniopd_mm.teachers.requests import Refused, RemoteRequest
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, UserError, Vocabulary
 
 logger = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-Part = Sequence[Sequence[int]]  # units that travel together, each the places of rollouts or prompts that must
+Result = TypeVar("Result")
+Batch = Sequence[Sequence[int]]  # one request: indices of rollouts or prompts, in groups that are never split
 
 
-class Dialect(Protocol):
-    """What servers speak: requests written, and answers read."""
+class RemoteApi(Protocol):
+    """Makes the requests for one kind of server, and parses their replies."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -33,8 +33,8 @@ class Dialect(Protocol):
     def identity(self) -> Identity | None: ...
 
     @property
-    def one_by_one(self) -> bool:
-        """Whether a request holds one response only."""
+    def one_per_request(self) -> bool:
+        """Whether a request holds a single rollout or prompt."""
         ...
 
     def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]: ...
@@ -46,39 +46,39 @@ class Dialect(Protocol):
 
 @final
 class RemoteTeacher:
-    """Asks a pool of servers; from several threads at once.
+    """Scores and generates on a pool of servers. Several threads may call it at once.
 
     Args:
-        name: stands in records and tables.
-        pool: of servers that run the same teacher.
-        dialect: that they speak.
-        max_tokens: of prompts and responses in one request, where they fit together.
+        name: of the teacher, in records and tables.
+        pool: of servers that serve the same teacher.
+        api: of these servers.
+        max_tokens: prompt and response tokens in one request; a larger group of rollouts is sent by itself.
     """
 
-    def __init__(self, name: str, pool: Pool, dialect: Dialect, *, max_tokens: int) -> None:
+    def __init__(self, name: str, pool: Pool, api: RemoteApi, *, max_tokens: int) -> None:
         self._name = name
         self.pool = pool
-        self.dialect = dialect
+        self.api = api
         self.max_tokens = max_tokens
 
     @classmethod
     def connect(
         cls, plan: TeacherConfig, key: str, top_k: int = 0, vocabulary: Vocabulary | None = None
     ) -> "RemoteTeacher":
-        """The teacher that `plan.urls` serve. `vocabulary` is of what it will be sent; None where it is not compared.
+        """The teacher that `plan.urls` serve. `vocabulary` is that of the ids it will be sent; None skips the check.
 
         Raises:
-            UserError: none can be reached, they are not the same teacher, or do not say what is asked; `key` names the
-                configuration's place.
+            UserError: no server can be reached, two serve different teachers, or they do not return what is needed;
+                `key` is the configuration key to name.
         """
         token = os.environ.get(plan.remote.token_env)
         pool = Pool(plan.urls, plan.remote, {"authorization": f"Bearer {token}".encode()} if token else {})
         try:
-            dialect = handshake(pool, plan, key, top_k, vocabulary)
+            api = handshake(pool, plan, key, top_k, vocabulary)
         except UserError:
             pool.close()
             raise
-        return cls(plan.name, pool, dialect, max_tokens=plan.max_tokens)
+        return cls(plan.name, pool, api, max_tokens=plan.max_tokens)
 
     @property
     def name(self) -> str:
@@ -90,117 +90,118 @@ class RemoteTeacher:
 
     @property
     def vocab_size(self) -> int:
-        """How many ids the model knows."""
-        return self.dialect.vocab_size
+        """Number of ids of the model."""
+        return self.api.vocab_size
 
     @property
     def identity(self) -> Identity | None:
-        """What the servers say of themselves; None where they cannot."""
-        return self.dialect.identity
+        """The servers' description of their model; None if they have none."""
+        return self.api.identity
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         scores: dict[int, TeacherScores | Failure] = {}
-        for wave in self._waves(rollouts):
-            for places, answers in self._delivered(
-                wave,
-                lambda places: self.dialect.score([rollouts[place] for place in places]),
+        for batches in self._rounds(rollouts):
+            for indices, results in self._results(
+                batches,
+                lambda indices: self.api.score([rollouts[index] for index in indices]),
                 lambda _, reason: Failure(teacher=self.name, reason=reason),
             ):
-                scores |= zip(places, answers, strict=True)
-        return [scores[place] for place in range(len(rollouts))]
+                scores |= zip(indices, results, strict=True)
+        return [scores[index] for index in range(len(rollouts))]
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
     ) -> list[list[Rollout]]:
-        """See `RolloutEngine.generate`. A prompt that nobody answers has empty responses of reason ABORT."""
+        """See `RolloutEngine.generate`. If no server answers a prompt, its responses are empty, with reason ABORT."""
         groups: dict[int, list[Rollout]] = {}
         tokens = [num_samples * (len(prompt.token_ids) + sampling.max_new_tokens) for prompt in prompts]
-        for places, answers in self._delivered(
-            self._packed([[place] for place in range(len(prompts))], tokens),
-            lambda places: self.dialect.generate([prompts[place] for place in places], num_samples, sampling),
-            lambda place, reason: [_nothing(prompts[place], place, sampling, reason)] * num_samples,
+        for indices, results in self._results(
+            self._batches([[index] for index in range(len(prompts))], tokens),
+            lambda indices: self.api.generate([prompts[index] for index in indices], num_samples, sampling),
+            lambda index, reason: [_empty_response(prompts[index], index, sampling, reason)] * num_samples,
         ):
-            for place, group in zip(places, answers, strict=True):
-                groups[place] = [replace(rollout, group_id=place) for rollout in group]
+            for index, group in zip(indices, results, strict=True):
+                groups[index] = [replace(rollout, group_id=index) for rollout in group]
                 if finished:
-                    finished(groups[place])
-        return [groups[place] for place in range(len(prompts))]
+                    finished(groups[index])
+        return [groups[index] for index in range(len(prompts))]
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Teachers do not change."""
+        """A teacher's weights never change."""
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self.pool.close()
 
-    def _delivered(
+    def _results(
         self,
-        parts: Iterable[Part],
-        request: Callable[[Sequence[int]], RemoteRequest[list[Answer]]],
-        failed: Callable[[int, str], Answer],
+        batches: Iterable[Batch],
+        request: Callable[[Sequence[int]], RemoteRequest[list[Result]]],
+        failed: Callable[[int, str], Result],
         seconds: float | None = None,
-    ) -> Iterator[tuple[Sequence[int], list[Answer]]]:
-        """Answers as they come, with the places they are for. What is refused together is tried apart."""
-        sent: dict[Future[list[Answer]], Part] = {}
-        for part in parts:
-            future = self._sent(lambda part=part: request(_places(part)), seconds)  # type: ignore[misc]
-            sent[future] = part
+    ) -> Iterator[tuple[Sequence[int], list[Result]]]:
+        """Send all batches, then yield indices and results of each as it arrives. If a batch is refused, its groups are
+        sent one by one."""
+        sent: dict[Future[list[Result]], Batch] = {}
+        for batch in batches:
+            future = self._send(lambda batch=batch: request(_indices(batch)), seconds)  # type: ignore[misc]
+            sent[future] = batch
         for future in as_completed(sent):
-            part = sent[future]
+            batch = sent[future]
             try:
-                yield _places(part), future.result()
+                yield _indices(batch), future.result()
             except Refused as error:
-                if error.alone and len(part) > 1:
-                    yield from self._delivered([[unit] for unit in part], request, failed, error.seconds_left)
+                if error.splittable and len(batch) > 1:
+                    yield from self._results([[group] for group in batch], request, failed, error.seconds_left)
                 else:
-                    yield _places(part), [failed(place, str(error)) for place in _places(part)]
+                    yield _indices(batch), [failed(index, str(error)) for index in _indices(batch)]
 
-    def _sent(self, request: Callable[[], RemoteRequest[list[Answer]]], seconds: float | None) -> Future[list[Answer]]:
+    def _send(self, request: Callable[[], RemoteRequest[list[Result]]], seconds: float | None) -> Future[list[Result]]:
         try:
             return self.pool.send(request(), seconds)
-        except Refused as error:  # what cannot even be asked
-            future: Future[list[Answer]] = Future()
+        except Refused as error:  # the request cannot be built
+            future: Future[list[Result]] = Future()
             future.set_exception(error)
             return future
 
-    def _waves(self, rollouts: Sequence[Rollout]) -> Iterator[Iterable[Part]]:
-        """Parts that travel together, each wave after the one before it. Rollouts of a prompt stay together; where
-        each goes alone, its first brings the media for the others."""
+    def _rounds(self, rollouts: Sequence[Rollout]) -> Iterator[Iterable[Batch]]:
+        """Batches to send at the same time, round by round. Rollouts of one prompt go into one batch. If a request
+        holds one rollout, the first of each prompt is sent a round ahead and brings the media for the others."""
         groups: dict[int, list[int]] = {}
-        for place, rollout in enumerate(rollouts):
-            groups.setdefault(id(rollout.prompt), []).append(place)
-        if self.dialect.one_by_one:
+        for index, rollout in enumerate(rollouts):
+            groups.setdefault(id(rollout.prompt), []).append(index)
+        if self.api.one_per_request:
             yield [[group[:1]] for group in groups.values()]
-            yield [[[place]] for group in groups.values() for place in group[1:]]
+            yield [[[index]] for group in groups.values() for index in group[1:]]
         else:
-            yield self._packed(list(groups.values()), [rollout.num_tokens for rollout in rollouts])
+            yield self._batches(list(groups.values()), [rollout.num_tokens for rollout in rollouts])
 
-    def _packed(self, units: Sequence[Sequence[int]], tokens: Sequence[int]) -> Iterator[Part]:
-        """Units, end to end, in parts of `max_tokens`, or less where there are servers without one."""
+    def _batches(self, groups: Sequence[Sequence[int]], tokens: Sequence[int]) -> Iterator[Batch]:
+        """The groups, in order, in batches of at most `max_tokens`, or fewer so that every server gets a batch."""
         size = min(self.max_tokens, -(-sum(tokens) // len(self.pool.servers)))
-        part: list[Sequence[int]] = []
-        room = size
-        for unit in units:
-            cost = sum(tokens[place] for place in unit)
-            if part and (cost > room or self.dialect.one_by_one):
-                yield part
-                part, room = [], size
-            part.append(unit)
-            room -= cost
-        if part:
-            yield part
+        batch: list[Sequence[int]] = []
+        remaining = size
+        for group in groups:
+            cost = sum(tokens[index] for index in group)
+            if batch and (cost > remaining or self.api.one_per_request):
+                yield batch
+                batch, remaining = [], size
+            batch.append(group)
+            remaining -= cost
+        if batch:
+            yield batch
 
 
-def _places(part: Part) -> list[int]:
-    return [place for unit in part for place in unit]
+def _indices(batch: Batch) -> list[int]:
+    return [index for group in batch for index in group]
 
 
-def _nothing(prompt: Prompt, place: int, sampling: Sampling, reason: str) -> Rollout:
+def _empty_response(prompt: Prompt, group_id: int, sampling: Sampling, reason: str) -> Rollout:
     logger.warning("%s: no teacher answers the prompt: %s", prompt.sample.source, reason)
     return Rollout(
         prompt=prompt,
-        group_id=place,
+        group_id=group_id,
         response_ids=torch.zeros(0, dtype=torch.int64),
         logprobs=torch.zeros(0),
         finish_reason=FinishReason.ABORT,

@@ -1,4 +1,4 @@
-"""One request to a teacher's servers, whatever they speak, and the ways in which it can end."""
+"""One request to a remote teacher's servers, whatever their API, and the ways in which it can end."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -7,47 +7,47 @@ from typing import Any, Generic, TypeVar
 
 from uniopd_mm.runtime.reasons import in_short
 
-Answer = TypeVar("Answer")
-Known = Collection[str]
+Result = TypeVar("Result")
+MediaNames = Collection[str]
 
 
 class Transient(Exception):
-    """This try failed; another one, best at another server, may not. `alone`: or one without what it was sent with."""
+    """This attempt failed, but a retry may succeed, preferably at another server. `splittable`: smaller requests may
+    succeed where this one fails."""
 
-    def __init__(self, reason: str, *, alone: bool = False) -> None:
+    def __init__(self, reason: str, *, splittable: bool = False) -> None:
         super().__init__(reason)
-        self.alone = alone
+        self.splittable = splittable
 
 
 class Busy(Exception):
-    """The server is well and asks to be asked later; `seconds` says when."""
+    """The server is healthy but busy, and wants the request again after `seconds`."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
         self.seconds = seconds
 
 
-class Missing(Exception):
-    """The server lacks media that were only named."""
+class MissingMedia(Exception):
+    """The server does not have media that the request only named."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        super().__init__(f"{len(names)} media were not there")
+    def __init__(self, names: MediaNames) -> None:
+        super().__init__(f"{len(names)} media are missing")
         self.names = names
 
 
 class Refused(Exception):
-    """There is no answer, and trying again is of no use; `alone`: unless without what it was sent with, for which
-    `seconds_left` are left."""
+    """The request failed and a retry cannot succeed. `splittable`: smaller requests may, within `seconds_left`."""
 
-    def __init__(self, reason: str, *, alone: bool = False, seconds_left: float = 0.0) -> None:
+    def __init__(self, reason: str, *, splittable: bool = False, seconds_left: float = 0.0) -> None:
         super().__init__(reason)
-        self.alone = alone
+        self.splittable = splittable
         self.seconds_left = seconds_left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """What is posted."""
+    """The content of one POST."""
 
     path: str
     content: bytes
@@ -56,7 +56,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpReply:
-    """What came back."""
+    """The reply to one HTTP request; `retry_after` in seconds."""
 
     status: int
     content: bytes
@@ -64,44 +64,45 @@ class HttpReply:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RemoteRequest(Generic[Answer]):
-    """A request that can be written for any server, and read from any.
+class RemoteRequest(Generic[Result]):
+    """A request that any of the servers can answer.
 
     Args:
-        media: names of what it needs there; the server that has most of them is asked.
-        write: from the names that a server has to what is posted.
-        read: what came back for that; raises Transient, Busy, Missing or Refused where it is no answer.
+        media: names of the media it needs; the server that has most of them is preferred.
+        build: makes the HTTP request, given the names of the media that the server has and need not be sent.
+        parse: makes the result from the HTTP reply and the same names. Raises Transient, Busy, MissingMedia or Refused
+            if the reply has no result.
     """
 
     media: Sequence[str]
-    write: Callable[[Known], HttpRequest]
-    read: Callable[[HttpReply, Known], Answer]
+    build: Callable[[MediaNames], HttpRequest]
+    parse: Callable[[HttpReply, MediaNames], Result]
 
 
-def check_status(said: HttpReply) -> None:
-    """Pass an answer on.
+def check_status(reply: HttpReply) -> None:
+    """Accept status 200.
 
     Raises:
-        Transient, Busy or Refused: it is none, by what HTTP means with its status.
+        Transient, Busy or Refused: for any other status, by its meaning in HTTP.
     """
-    if said.status == 200:
+    if reply.status == 200:
         return
-    reason = f"{said.status}: {_words(said.content)}"
-    if said.status == 401:
+    reason = f"{reply.status}: {_error_text(reply.content)}"
+    if reply.status == 401:
         raise Refused(f"{reason} (remote.token_env names the variable that holds it)")
-    if said.status == 429 or (said.status == 503 and said.retry_after is not None):
-        raise Busy(reason, 1.0 if said.retry_after is None else said.retry_after)
-    if said.status >= 500 or said.status == 408:
-        raise Transient(reason, alone=said.status == 500)
-    raise Refused(reason, alone=said.status in (400, 413, 422))
+    if reply.status == 429 or (reply.status == 503 and reply.retry_after is not None):
+        raise Busy(reason, 1.0 if reply.retry_after is None else reply.retry_after)
+    if reply.status >= 500 or reply.status == 408:
+        raise Transient(reason, splittable=reply.status == 500)
+    raise Refused(reason, splittable=reply.status in (400, 413, 422))
 
 
-def _words(content: bytes) -> str:
-    """What a server says of an error: its JSON's `error`, or the beginning of its text."""
+def _error_text(content: bytes) -> str:
+    """The server's error message: the `error` of a JSON object, or the beginning of the text."""
     try:
-        said: Any = json.loads(content)
-        said = said.get("error", said)
-        text = str(said.get("message", said) if isinstance(said, dict) else said)
+        value: Any = json.loads(content)
+        value = value.get("error", value)
+        text = str(value.get("message", value) if isinstance(value, dict) else value)
     except (ValueError, AttributeError):
         text = content.decode(errors="replace")
     return in_short(text) or "no reason given"

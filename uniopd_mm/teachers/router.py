@@ -1,5 +1,5 @@
-"""Sends every rollout to its teachers, checks that what came back speaks of what was sent, and puts several teachers'
-scores of one rollout together."""
+"""Sends every rollout to its teachers, checks that the scores are of the tokens that were sent, and combines the scores
+of several teachers."""
 
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -13,11 +13,11 @@ from uniopd_mm.types import Failure, Rollout, TeacherScores
 
 @final
 class TeacherRouter:
-    """The teachers of a run as one.
+    """Several teachers as one.
 
     Args:
         teachers: by name.
-        routes: who teaches what.
+        routes: which teachers teach which sample.
     """
 
     def __init__(self, teachers: Mapping[str, Teacher], routes: Routes) -> None:
@@ -25,48 +25,48 @@ class TeacherRouter:
         self.routes = routes
 
     def overlaps(self, rollout: Rollout) -> bool:
-        """Whether all who teach it compute elsewhere."""
-        return all(self.teachers[name].overlaps for name in self.routes.of(rollout.prompt.sample))
+        """Whether all teachers of the rollout run outside this process (see `Teacher.overlaps`)."""
+        return all(self.teachers[name].overlaps for name in self.routes.weights(rollout.prompt.sample))
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         """One entry per rollout, in order; scores of other tokens than the sampled ones become failures.
 
         Raises:
-            UserError: a rollout that nobody teaches.
+            UserError: a rollout without a teacher.
         """
-        weights = [self.routes.of(rollout.prompt.sample) for rollout in rollouts]
+        weights = [self.routes.weights(rollout.prompt.sample) for rollout in rollouts]
         scores: list[dict[str, TeacherScores | Failure]] = [{} for _ in rollouts]
         for name, teacher in self.teachers.items():
-            indices = [index for index, wanted in enumerate(weights) if name in wanted]
+            indices = [index for index, by_teacher in enumerate(weights) if name in by_teacher]
             chosen = [rollouts[index] for index in indices]
-            for index, rollout, answer in zip(indices, chosen, teacher.score(chosen) if chosen else (), strict=True):
-                scores[index][name] = verified(rollout, answer)
-        return [combined(answers, wanted) for answers, wanted in zip(scores, weights, strict=True)]
+            for index, rollout, score in zip(indices, chosen, teacher.score(chosen) if chosen else (), strict=True):
+                scores[index][name] = verified(rollout, score)
+        return [combined(*pair) for pair in zip(scores, weights, strict=True)]
 
 
 def combined(scores: Mapping[str, TeacherScores | Failure], weights: Mapping[str, float]) -> TeacherScores | Failure:
-    """Scores of one response by several teachers: the weighted mean of their log-probs, whose reward is the weighted
-    mean of their rewards and whose gradient is that of sum_k w_k KL(pi || pi_k). Of distributions only the mean
-    entropy is kept. One that failed fails all: the others' mean would be another objective."""
+    """Scores of one response by several teachers, by name: the weighted mean of their log-probs. Its reward is the
+    weighted mean of their rewards, its gradient that of sum_k w_k KL(pi || pi_k). Of their distributions only the mean
+    entropy is kept. If one teacher failed, the result is its failure: the mean of the others is another objective."""
     if len(scores) == 1:
         return next(iter(scores.values()))
-    answers: list[TeacherScores] = []
-    for answer in scores.values():
-        if isinstance(answer, Failure):
-            return answer
-        answers.append(answer)
+    valid: list[TeacherScores] = []
+    for score in scores.values():
+        if isinstance(score, Failure):
+            return score
+        valid.append(score)
     shares = torch.tensor([weights[name] for name in scores])
-    entropies = [answer.entropy for answer in answers if answer.entropy is not None]
+    entropies = [score.entropy for score in valid if score.entropy is not None]
     return TeacherScores(
-        teacher="+".join(answer.teacher for answer in answers),
-        token_ids=answers[0].token_ids,
-        logprobs=shares @ torch.stack([answer.logprobs for answer in answers]),
-        entropy=shares @ torch.stack(entropies) if len(entropies) == len(answers) else None,
+        teacher="+".join(score.teacher for score in valid),
+        token_ids=valid[0].token_ids,
+        logprobs=shares @ torch.stack([score.logprobs for score in valid]),
+        entropy=shares @ torch.stack(entropies) if len(entropies) == len(valid) else None,
     )
 
 
 def verified(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores | Failure:
-    """The scores, if they are of the sampled ids one by one; else a failure that says where they part."""
+    """The scores, if they are of exactly the sampled ids; otherwise a failure that names the first difference."""
     if isinstance(scores, Failure):
         return scores
     if len(scores.token_ids) != len(rollout.response_ids):
@@ -74,8 +74,9 @@ def verified(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores
         return Failure(teacher=scores.teacher, reason=reason)
     differing = (scores.token_ids != rollout.response_ids).nonzero()
     if len(differing):
-        at = int(differing[0])
-        reason = f"token {at} scored as id {int(scores.token_ids[at])}, sampled as {int(rollout.response_ids[at])}"
+        first = int(differing[0])
+        scored, sampled = int(scores.token_ids[first]), int(rollout.response_ids[first])
+        reason = f"token {first} scored as id {scored}, sampled as {sampled}"
         return Failure(teacher=scores.teacher, reason=reason)
     if len(scores.logprobs) != len(scores.token_ids) or torch.isnan(scores.logprobs).any():
         return Failure(teacher=scores.teacher, reason="log-probs are missing or NaN")

@@ -1,4 +1,4 @@
-"""Who teaches which sample: by its row, by rule, by domain or by default; one teacher, or several with weights."""
+"""The teachers of each sample, named by its row, a rule, its domain or by default: one, or several with weights."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from typing import Any, final
 from uniopd_mm.config.parts import RoutingConfig
 from uniopd_mm.types import Sample, UserError
 
-Weights = Mapping[str, float]  # by teacher; they add up to 1
+Weights = Mapping[str, float]  # by teacher; they sum to 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """Samples whose metadata has all of these values are taught by these teachers. As in `data.where`, dots lead into
-    objects and lists, a list stands for one of its values, and 3 is "3"."""
+    """The teachers of the samples whose metadata matches `where`. As in `data.where`, dots reach into objects and
+    lists, a list matches any of its values, and 3 matches "3"."""
 
     where: Mapping[str, Any]
     teachers: Weights
 
-    def holds(self, sample: Sample) -> bool:
-        return all(_has(sample.metadata, column, wanted) for column, wanted in self.where.items())
+    def matches(self, sample: Sample) -> bool:
+        return all(_matches(sample.metadata, column, expected) for column, expected in self.where.items())
 
 
-def _has(metadata: Mapping[str, Any], column: str, wanted: Any) -> bool:
-    choices = wanted if isinstance(wanted, list | tuple) else [wanted]
-    return any(value == one or str(value) == str(one) for value in _at(metadata, column) for one in choices)
+def _matches(metadata: Mapping[str, Any], column: str, expected: Any) -> bool:
+    choices = expected if isinstance(expected, list | tuple) else [expected]
+    return any(value == one or str(value) == str(one) for value in _values(metadata, column) for one in choices)
 
 
-def _at(metadata: Mapping[str, Any], column: str) -> Iterator[Any]:
-    """The value at a name, or where its dots lead; nothing where there is no such place."""
+def _values(metadata: Mapping[str, Any], column: str) -> Iterator[Any]:
+    """The value of a column, or of the path that its dots spell; nothing if there is none."""
     if column in metadata:
         yield metadata[column]
         return
@@ -46,7 +46,7 @@ def _at(metadata: Mapping[str, Any], column: str) -> Iterator[Any]:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Routes:
-    """The first that says something wins: the sample's `column`, the rules in order, its domain, the default."""
+    """The first of these that names a teacher wins: the sample's `column`, the rules in order, its domain, default."""
 
     teachers: tuple[str, ...]
     column: str | None = None
@@ -54,37 +54,37 @@ class Routes:
     domains: Mapping[str, Weights]
     default: str | None = None
 
-    def of(self, sample: Sample) -> Weights:
-        """Who teaches the sample.
+    def weights(self, sample: Sample) -> Weights:
+        """The sample's teachers and their weights.
 
         Raises:
-            UserError: nobody does, or its row names somebody unknown.
+            UserError: it has no teacher, or its row names an unknown one.
         """
         named = sample.metadata.get(self.column) if self.column else None
         if named is not None:
             remedy = "; set routing.column=null if that column means something else"
             return weights_of(named, self.teachers, f"{sample.source}: column {self.column}", remedy)
         for rule in self.rules:
-            if rule.holds(sample):
+            if rule.matches(sample):
                 return rule.teachers
         if sample.domain in self.domains:
             return self.domains[sample.domain]
         if self.default is None:
             raise UserError(
-                f"routing: nobody teaches {sample.source} of domain {sample.domain!r}; give routing.domains."
-                f"{sample.domain} or routing.default one of {', '.join(self.teachers)}"
+                f"routing: no teacher for {sample.source} of domain {sample.domain!r}; set routing.domains."
+                f"{sample.domain} or routing.default to one of {', '.join(self.teachers)}"
             )
         return {self.default: 1.0}
 
-    def main(self, sample: Sample) -> str:
-        """The teacher with the largest weight, of equals the first: who answers, where one must."""
-        weights = self.of(sample)
+    def main_teacher(self, sample: Sample) -> str:
+        """The teacher with the largest weight, or the first of those: the one that generates answers."""
+        weights = self.weights(sample)
         return max(weights, key=lambda name: weights[name])
 
 
 def build_routes(plan: RoutingConfig, teachers: Sequence[str], domains: Iterable[str]) -> Routes:
-    """Routes as configured. A teacher with a domain's name teaches it where nothing else is said, and a single teacher
-    is everybody's. `domains` are those of the samples; where none are known, any may be named.
+    """Routes as configured. A domain without a setting is taught by the teacher of the same name, if there is one, and
+    a single teacher is the default. `domains` are those of the samples.
 
     Raises:
         UserError: an unknown teacher or domain, or a rule without a teacher.
@@ -103,10 +103,10 @@ def build_routes(plan: RoutingConfig, teachers: Sequence[str], domains: Iterable
 
 
 def weights_of(value: object, teachers: Sequence[str], where: str, remedy: str = "") -> Weights:
-    """A teacher's name, or weights by name, as weights that add up to 1. `remedy` ends the error of an unknown name.
+    """A teacher's name, or weights by name, as weights that sum to 1. `remedy` ends the error for an unknown name.
 
     Raises:
-        UserError: an unknown teacher, or a weight that is not above 0.
+        UserError: an unknown teacher, or a weight that is not positive.
     """
     weights = value if isinstance(value, Mapping) else {str(value): 1.0}
     for name, weight in weights.items():

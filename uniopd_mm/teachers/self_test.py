@@ -1,11 +1,11 @@
-"""Before the first step: can each teacher be believed? And who teaches what, in numbers.
+"""Checks of every teacher before the first step, and how many prompts each one teaches.
 
-A teacher answers one of its prompts greedily, and then scores that answer as it will score the student's: every token
-must have the log-prob it had when it was written, and twice the same. A checkpoint whose weights were lost on the way
-to the device, or which scores a prompt otherwise than it reads it, fails here and not in the loss.
+A teacher answers one of its prompts greedily, and then scores its answer in the same way as the student's responses.
+Every token must get the log-prob that it had in generation, and must get it twice. This finds weights that were damaged
+while loading, and a teacher that generates and scores with different prompts, before they reach the loss.
 
-Before that, what it says of itself is compared with the student (compatibility.py); after it, a teacher that reads the
-student's ids scores answers of the student's (probe.py).
+Before this self-test, the teacher's settings are compared with the student's (compatibility.py). After it, a teacher
+that reads the student's ids scores answers of the student (probe.py).
 """
 
 from collections import Counter
@@ -17,20 +17,20 @@ from math import log
 from uniopd_mm.config.parts import MediaFor, Reads
 from uniopd_mm.models.compatibility import Difference, compare, refuse
 from uniopd_mm.models.identity import identity_of
-from uniopd_mm.teachers.probe import REMEDY, TRIES, Probe, StudentModel, media_kinds, probes
-from uniopd_mm.teachers.roster import ONE_DISTRIBUTION, Roster, RosterEntry
+from uniopd_mm.teachers.probe import MAX_SAMPLES, REMEDY, Probe, StudentModel, media_kinds, probes
+from uniopd_mm.teachers.roster import ONE_TEACHER, Roster, RosterEntry
 from uniopd_mm.tracking.console import warning
-from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores, UserError
+from uniopd_mm.types import BadSample, Failure, Prompt, Sample, TeacherScores, UserError
 
-SAME_PROCESSOR = "give it the checkpoint that its servers run, of which its prompts are made here"
-TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; it is written without banned ids, and with a cache of keys
-UNIFORM = 0.999  # of the logarithm of the vocabulary; a trained model is far surer of its likeliest token
+SAME_PROCESSOR = "set its path to the checkpoint that its servers run: its prompts are encoded here"
+TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; generation excludes banned ids and uses a key-value cache
+UNIFORM = 0.999  # of log(vocabulary size); a trained model is far surer of its likeliest token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfTest:
-    """A teacher's answer to one of its prompts, the mean log-prob of its tokens, and the mean difference between
-    writing and scoring them [nats per token]."""
+    """A teacher's answer to one of its prompts, the mean log-prob of its tokens, and the mean absolute difference
+    between their log-probs in generation and in scoring [nats per token]."""
 
     sample_id: str
     answer: str
@@ -40,9 +40,12 @@ class SelfTest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """What one teacher teaches: prompts by domain, counted by their weights, and its self-test (None where it has no
-    prompt). `settings` is what it says of itself (None where it says nothing), `differences` what of it is otherwise
-    than the student's, `probes` how it scores the student where it reads the student's ids."""
+    """The prompts of one teacher and the results of its checks.
+
+    `prompts` counts them by domain and weight. `self_test` is None if it has no prompt, `settings` if its engine cannot
+    report them. `differences` are its settings that differ from the student's. `probes` are its scores of the student's
+    answers, if it reads the student's ids.
+    """
 
     teacher: str
     path: str
@@ -56,24 +59,24 @@ class Assignment:
 
 
 def assignments(roster: Roster, samples: Sequence[Sample], student: StudentModel) -> list[Assignment]:
-    """One entry for each teacher, compared with the student and tested. A teacher that teaches nothing, and a rule that
-    says nothing of any sample, are named on the console.
+    """One entry per teacher, compared with the student and tested. Warns of teachers without a sample, and of rules
+    that match no sample.
 
     Raises:
-        UserError: a sample that nobody teaches, or that several do where one's distribution is asked for; a teacher
-            that would misread the student, or that fails its test.
+        UserError: a sample has no teacher, or several if the recipe compares distributions; a teacher would misread the
+            student, or fails its test.
     """
     prompts: dict[str, Counter[str]] = {name: Counter() for name in roster.entries}
-    own: dict[str, list[Sample]] = {name: [] for name in roster.entries}
+    by_teacher: dict[str, list[Sample]] = {name: [] for name in roster.entries}
     for sample in samples:
-        weights = roster.routes.of(sample)
+        weights = roster.routes.weights(sample)
         if len(weights) > 1 and roster.options.distributions:
-            raise UserError(f"{sample.source}: {' and '.join(weights)} teach it, and {ONE_DISTRIBUTION}")
+            raise UserError(f"{sample.source}: {' and '.join(weights)} teach it, and {ONE_TEACHER}")
         for name, weight in weights.items():
             prompts[name][sample.domain] += weight  # type: ignore[assignment]
-            own[name].append(sample)
-    _name_idle(roster, samples, own)
-    differences = {name: _differences(entry, own[name], student) for name, entry in roster.entries.items()}
+            by_teacher[name].append(sample)
+    _warn_of_unused(roster, samples, by_teacher)
+    differences = {name: _differences(entry, by_teacher[name], student) for name, entry in roster.entries.items()}
     return [
         Assignment(
             teacher=name,
@@ -81,98 +84,95 @@ def assignments(roster: Roster, samples: Sequence[Sample], student: StudentModel
             reads=entry.plan.reads.value,
             media=entry.plan.media.value,
             prompts=dict(prompts[name]),
-            self_test=self_test(entry, own[name], student) if own[name] else None,
+            self_test=self_test(entry, by_teacher[name], student) if by_teacher[name] else None,
             settings=entry.model.identity.described if entry.model.identity else None,
             differences=differences[name],
-            probes=probes(entry, own[name], student) if entry.plan.reads is Reads.IDS else (),
+            probes=probes(entry, by_teacher[name], student) if entry.plan.reads is Reads.IDS else (),
         )
         for name, entry in roster.entries.items()
     ]
 
 
 def _differences(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> tuple[Difference, ...]:
-    """Raises UserError where the teacher would misread what it is given of these samples."""
+    """Raises UserError if the teacher would misread these samples."""
     name, reads, teacher = entry.plan.name, entry.plan.reads, entry.model.identity
     if teacher is None:
         return ()
     differences = compare(student.identity, teacher, reads, media_kinds(samples))
     refuse(name, differences)
-    if entry.prompts:  # which a processor here prepares, perhaps for servers
-        seen = media_kinds(samples) if entry.plan.media is MediaFor.AS_IS else ()
-        here = identity_of(entry.model.processor, teacher.vocab_size)
-        refuse(name, compare(here, teacher, Reads.IDS, seen), "its processor here", SAME_PROCESSOR)
+    if entry.prompts:  # encoded by a processor in this process, while a server may run the model
+        kinds = media_kinds(samples) if entry.plan.media is MediaFor.AS_IS else ()
+        local = identity_of(entry.model.processor, teacher.vocab_size)
+        refuse(name, compare(local, teacher, Reads.IDS, kinds), "its processor here", SAME_PROCESSOR)
     if reads is Reads.IDS and teacher.vocab_size < student.identity.vocab_size:
         warning(
-            f"teacher={name} knows {teacher.vocab_size} ids, the student {student.identity.vocab_size}: responses with "
-            "one of the others are left unscored"
+            f"teacher={name} has {teacher.vocab_size} ids, the student {student.identity.vocab_size}: responses with "
+            "any of the others are not scored"
         )
     return tuple(differences)
 
 
-def _name_idle(roster: Roster, samples: Sequence[Sample], own: Mapping[str, Sequence[Sample]]) -> None:
+def _warn_of_unused(roster: Roster, samples: Sequence[Sample], by_teacher: Mapping[str, Sequence[Sample]]) -> None:
     for name in roster.entries:
-        if not own[name]:
+        if not by_teacher[name]:
             warning(f"teacher={name} teaches no train prompt; see routing.* and the rows' domains")
     for index, rule in enumerate(roster.routes.rules):
-        if not any(rule.holds(sample) for sample in samples):
+        if not any(rule.matches(sample) for sample in samples):
             warning(f"routing.rules[{index}]: no train prompt has {dict(rule.where)}")
 
 
 def self_test(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> SelfTest | None:
-    """Test the teacher on the first of its samples that can be read; None where the student can read none either,
-    which is for the prompts' own check to say.
+    """Test the teacher on the first sample that it and the student can read. None if the student can read none, which
+    the prompt stream reports.
 
     Raises:
-        UserError: the teacher can read none, or writing and scoring disagree.
+        UserError: the teacher can read none, or its generation and scoring disagree.
     """
-    name, prompt = entry.plan.name, _readable(entry, samples[:TRIES], student)
+    prompt = _first_readable(entry, samples[:MAX_SAMPLES], student)
     if prompt is None:
         return None
-    (rollout,) = entry.model.writer.generate([prompt], 1, student.greedy)[0]
+    (rollout,) = entry.model.engine.generate([prompt], 1, student.greedy)[0]
     first, second = entry.model.scorer.score([rollout, rollout])
-    if isinstance(first, Failure) or isinstance(second, Failure):
-        raise UserError(f"teacher={name}: cannot score its own answer: {_reason(first) or _reason(second)}")
+    for scores in (first, second):
+        if isinstance(scores, Failure):
+            raise UserError(f"teacher={entry.plan.name}: cannot score its own answer: {scores.reason}")
+    assert isinstance(first, TeacherScores) and isinstance(second, TeacherScores)
     difference = (first.logprobs - rollout.logprobs).abs().mean().item()
     text = entry.model.processor.decode(rollout.response_ids)
-    _check(entry, rollout, first, second, difference, text)
+    _check(entry, first, second, difference, text)
     return SelfTest(
         sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
     )
 
 
-def _check(
-    entry: RosterEntry, rollout: Rollout, first: TeacherScores, second: TeacherScores, difference: float, text: str
-) -> None:
+def _check(entry: RosterEntry, first: TeacherScores, second: TeacherScores, difference: float, text: str) -> None:
     name, limit = entry.plan.name, TOLERANCE[entry.plan.dtype]
-    if not difference <= limit:  # NaN is not
+    if not difference <= limit:  # also if it is NaN
         raise UserError(
-            f"teacher={name}: its greedy answer {text!r} is scored {difference:.3g} nats otherwise; {REMEDY}"
+            f"teacher={name}: log-probs of its greedy answer {text!r} differ by {difference:.3g} nats between "
+            f"generation and scoring; {REMEDY}"
         )
     if not (first.logprobs - second.logprobs).abs().mean().item() <= limit:
-        raise UserError(f"teacher={name}: scores one answer in two ways in one batch; {REMEDY}")
-    if -first.logprobs.mean().item() > UNIFORM * log(entry.model.vocab_size):  # of the likeliest tokens there are
-        raise UserError(f"teacher={name}: finds every token equally likely, as a model without weights does; {REMEDY}")
+        raise UserError(f"teacher={name}: scores the same answer differently within one batch; {REMEDY}")
+    if -first.logprobs.mean().item() > UNIFORM * log(entry.model.vocab_size):  # although greedy tokens are likeliest
+        raise UserError(f"teacher={name}: finds every token equally likely, like a model without weights; {REMEDY}")
 
 
-def _readable(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> Prompt | None:
-    """The teacher's prompt of the first sample that it and the student can read; None where the student reads none."""
+def _first_readable(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> Prompt | None:
+    """The teacher's prompt of the first sample that it and the student can read; None if the student reads none."""
     reason = ""
     for sample in samples:
         with suppress(BadSample):
-            prompt = student.prompt(sample)
+            prompt = student.encode(sample)
             if entry.prompts is None:
                 return prompt
             try:
-                return entry.prompts.of(sample)
+                return entry.prompts.encode(sample)
             except BadSample as error:
                 reason = f"{sample.source}: {error}"
     if not reason:
         return None
     raise UserError(
-        f"teacher={entry.plan.name}: none of the first {len(samples)} samples can be read, the last: {reason}; a "
-        "teacher without eyes takes media=CAPTION or media=NOTHING"
+        f"teacher={entry.plan.name}: none of the first {len(samples)} samples can be read (last error: {reason}); set "
+        "media=CAPTION or media=NOTHING for a text-only teacher"
     )
-
-
-def _reason(scores: TeacherScores | Failure) -> str:
-    return scores.reason if isinstance(scores, Failure) else ""

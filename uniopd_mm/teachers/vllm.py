@@ -1,4 +1,4 @@
-"""A teacher in vLLM, in this process: exactly the sampled ids and the prompt's media, scored as a prompt."""
+"""A teacher in vLLM, in this process: it scores exactly the sampled ids and the prompt's media, as one prompt."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,11 +14,11 @@ from uniopd_mm.types import Failure, Rollout, TeacherScores
 
 @final
 class VLLMTeacher:
-    """Scores with a `VLLMEngine` a student's token ids, at temperature 1.
+    """Scores a student's token ids with a `VLLMEngine`, at temperature 1.
 
     Args:
-        name: stands in records and tables.
-        top_k: likeliest tokens that come with each score; 0 for none.
+        name: of the teacher, in records and tables.
+        top_k: likeliest tokens that each score includes; 0 for none.
     """
 
     def __init__(self, name: str, engine: VLLMEngine, *, top_k: int = 0) -> None:
@@ -35,15 +35,15 @@ class VLLMTeacher:
         return False
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
-        """See `Teacher.score`. A response that vLLM reads behind another prompt than the student's is a failure."""
+        """See `Teacher.score`. If vLLM expands the prompt to other ids than the student's, the score is a failure."""
         requests = [(engine_prompt(rollout.prompt, rollout.response_ids), self._parameters()) for rollout in rollouts]
-        with closing(self.engine.run(requests)) as answers:
-            scores = {index: self._scores(rollouts[index], output) for index, output in answers}
+        with closing(self.engine.run(requests)) as outputs:
+            scores = {index: self._scores(rollouts[index], output) for index, output in outputs}
         return [scores[index] for index in range(len(rollouts))]
 
     @property
     def _likeliest(self) -> int:
-        """Tokens asked for at each place; one is always needed to tell whether the student agrees."""
+        """Likeliest tokens to request; at least one, to measure how often the student agrees with it."""
         return min(max(1, self.top_k), self.engine.vocab_size)
 
     def _parameters(self) -> Any:
@@ -64,9 +64,10 @@ class VLLMTeacher:
             return Failure(teacher=self.name, reason=output.reason)
         prompt, length = rollout.prompt.token_ids, len(rollout.prompt.token_ids)
         if output.prompt_token_ids[:length] != prompt.tolist():
-            reason = f"reads a prompt of {length} tokens as {len(output.prompt_token_ids) - len(rollout.response_ids)}"
-            return Failure(teacher=self.name, reason=f"{reason}, or as others")
-        ids, logprobs = _places(output.prompt_logprobs, length, 1 + self._likeliest)
+            found = len(output.prompt_token_ids) - len(rollout.response_ids)
+            reason = f"expanded the prompt to other token ids ({found} tokens, expected {length})"
+            return Failure(teacher=self.name, reason=reason)
+        ids, logprobs = _response_logprobs(output.prompt_logprobs, length, 1 + self._likeliest)
         if logprobs[:, 0].isnan().any():
             return Failure(teacher=self.name, reason="NaN log-probs")
         return TeacherScores(
@@ -79,10 +80,10 @@ class VLLMTeacher:
         )
 
 
-def _places(flat: Any, length: int, width: int) -> tuple[Tensor, Tensor]:
-    """Ids i64[R, width] and log-probs f32[R, width] behind a prompt of `length` tokens: at each place the token that
-    stands there, then the likeliest in order, of which it may be one. The first token of all has no place."""
-    places = len(flat.start_indices) - 1
-    ids = torch.tensor(flat.token_ids, dtype=torch.int64).view(places, width)
-    logprobs = torch.tensor(flat.logprobs, dtype=torch.float32).view(places, width)
+def _response_logprobs(flat: Any, length: int, width: int) -> tuple[Tensor, Tensor]:
+    """Ids i64[R, width] and log-probs f32[R, width] after a prompt of `length` tokens. Each row has the response's own
+    token, then the likeliest ones in order, which may repeat it. vLLM has no row for the first token of all."""
+    num_rows = len(flat.start_indices) - 1
+    ids = torch.tensor(flat.token_ids, dtype=torch.int64).view(num_rows, width)
+    logprobs = torch.tensor(flat.logprobs, dtype=torch.float32).view(num_rows, width)
     return ids[length - 1 :], logprobs[length - 1 :]

@@ -1,10 +1,10 @@
-"""What is said to a stock vLLM server (POST /inference/v1/generate), and how its answers are judged.
+"""Requests to a stock vLLM server (POST /inference/v1/generate), and the checks on its replies.
 
     python -m vllm.entrypoints.openai.api_server --model PATH --enable-scale-out --no-mm-device-do-normalize
         --logprobs-mode processed_logprobs --media-io-kwargs '{"video": {"fps": 2.0, "num_frames": -1}}'
 
-Pictures travel as PNG, and once: afterwards their names suffice. Frames with times travel as pictures in a row, whose
-rate the server alone sets: what was sampled at another one is refused.
+Images are sent as PNG, once; later requests only name them. The frames of a video are sent as a sequence of images,
+without their times: the server sets the frame rate, so frames that were sampled at another rate are refused.
 """
 
 import base64
@@ -19,8 +19,8 @@ from torch import Tensor
 from uniopd_mm.teachers.requests import (
     HttpReply,
     HttpRequest,
-    Known,
-    Missing,
+    MediaNames,
+    MissingMedia,
     Refused,
     RemoteRequest,
     Transient,
@@ -33,26 +33,27 @@ from uniopd_mm.wire.media import Needs, name_of, payload_of
 from uniopd_mm.wire.png import png
 
 GENERATE, MODELS = "/inference/v1/generate", "/v1/models"
-UNKNOWN_SIZE = 1 << 17  # a stock server does not say how many ids it knows: about what real ones have
+ASSUMED_VOCAB_SIZE = 1 << 17  # a stock server does not report it; this is about the size of real ones
 BAN = -100.0  # added to a logit
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
-CLIENTS_MISTAKE = "Failed to apply prompt replacement"  # said with status 500, whoever is asked
+BAD_MEDIA = "Failed to apply prompt replacement"  # a bad request, for which vLLM returns status 500
 SAME_TIME = 1e-3  # seconds
 
 
 @final
 class VLLMApi:
-    """Errands for stock servers of one model.
+    """The `RemoteApi` of stock servers of one model.
 
     Args:
-        model: as the servers name it.
-        fps: at which they take frames to have been sampled.
-        vocabulary: whose stop ids end a response and whose banned ids are not sampled; None: as the server does it.
+        model: its name on the servers.
+        teacher: its name in scores and failures.
+        fps: the frame rate that the servers assume.
+        vocabulary: its stop ids end a response and its banned ids are not sampled; None to leave both to the server.
     """
 
-    one_by_one = True
-    identity = None  # a stock server says nothing of its processor
-    vocab_size = UNKNOWN_SIZE
+    one_per_request = True
+    identity = None  # a stock server does not describe its processor
+    vocab_size = ASSUMED_VOCAB_SIZE
 
     def __init__(self, model: str, teacher: str, top_k: int, fps: float, vocabulary: Vocabulary | None = None) -> None:
         self.model = model
@@ -62,17 +63,17 @@ class VLLMApi:
         self.vocabulary = vocabulary
 
     def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]:
-        """Of one rollout."""
+        """For one rollout."""
         (rollout,) = rollouts
         ids = [*rollout.prompt.engine_token_ids.tolist(), *rollout.response_ids.tolist()]
         parameters = {"max_tokens": 1, "temperature": 0, "prompt_logprobs": max(1, self.top_k), "detokenize": False}
         media = self._media(rollout.prompt)
 
-        def read(said: HttpReply, known: Known) -> list[TeacherScores | Failure]:
-            return [self._scores(rollout, _answer(said, known))]
+        def parse(reply: HttpReply, known: MediaNames) -> list[TeacherScores | Failure]:
+            return [self._scores(rollout, _content(reply, known))]
 
         return RemoteRequest(
-            media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read
+            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
         )
 
     def generate(
@@ -83,21 +84,23 @@ class VLLMApi:
         ids, media = prompt.engine_token_ids.tolist(), self._media(prompt)
         parameters = self._parameters(prompt, num_samples, sampling)
 
-        def read(said: HttpReply, known: Known) -> list[list[Rollout]]:
-            answer = _answer(said, known)
-            if answer["prompt_token_ids"] != prompt.token_ids.tolist():
-                raise Transient(_reads_otherwise(prompt, len(answer["prompt_token_ids"])))
-            choices = sorted(answer["choices"], key=lambda choice: choice["index"])
+        def parse(reply: HttpReply, known: MediaNames) -> list[list[Rollout]]:
+            content = _content(reply, known)
+            if content["prompt_token_ids"] != prompt.token_ids.tolist():
+                raise Transient(_other_prompt(prompt, len(content["prompt_token_ids"])))
+            choices = sorted(content["choices"], key=lambda choice: choice["index"])
             if len(choices) != parameters["n"]:
-                raise Transient(f"answered {len(choices)} of {parameters['n']}")
+                raise Transient(f"returned {len(choices)} of {parameters['n']} responses")
             rollouts = [_rollout(prompt, choice, sampling) for choice in choices]
             return [rollouts if len(rollouts) == num_samples else rollouts * num_samples]
 
         return RemoteRequest(
-            media=list(media), write=lambda known: self._call(ids, media, known, parameters), read=read
+            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
         )
 
-    def _call(self, ids: list[int], media: Mapping[str, tuple[str, Any]], known: Known, parameters: Any) -> HttpRequest:
+    def _http_request(
+        self, ids: list[int], media: Mapping[str, tuple[str, Any]], known: MediaNames, parameters: Any
+    ) -> HttpRequest:
         parts = [
             {"type": f"{kind}_url", "url": None if name in known else _data_url(item), "uuid": name}
             for name, (kind, item) in media.items()
@@ -107,84 +110,81 @@ class VLLMApi:
         return HttpRequest(path=GENERATE, content=json.dumps(content).encode(), content_type="application/json")
 
     def _media(self, prompt: Prompt) -> dict[str, tuple[str, Any]]:
-        """Kind and plain value of each medium, by the name of its content. Raises Refused for what the server cannot
-        be told."""
+        """Kind and plain value of each medium, by the name of its content. Raises Refused if one cannot be sent."""
         try:
             payload = payload_of(prompt, Needs.ENGINE_MEDIA)
         except (Malformed, TypeError) as error:
             raise Refused(f"media that cannot be sent: {error}") from error
         media = {} if payload is None else payload.media
-        for item in (item for items in media.values() for item in items):
+        listed = [(kind, index, item) for kind, items in media.items() for index, item in enumerate(items)]
+        for _, _, item in listed:
             self._check(item)
-        return {name_of([place, item]): (kind, item) for kind, place, item in _listed(media)}
+        return {name_of([index, item]): (kind, item) for kind, index, item in listed}
 
     def _check(self, item: Any) -> None:
-        frames, times = item if isinstance(item, list) else (item[None] if item.ndim == 3 else item, None)
+        frames, metadata = item if isinstance(item, list) else (item[None] if item.ndim == 3 else item, None)
         if frames.ndim != 4 or frames.shape[-1] not in (1, 3, 4) or frames.dtype != np.uint8:
-            raise Refused(f"a medium of {frames.dtype} {list(frames.shape)}, which is no uint8 picture [H, W, C]")
-        if times is None:
+            raise Refused(f"a medium of {frames.dtype} {list(frames.shape)}; expected a uint8 image [H, W, C]")
+        if metadata is None:
             return
-        shown = [index / times["fps"] for index in times["frames_indices"]]
-        if any(abs(time - place / self.fps) > SAME_TIME for place, time in enumerate(shown)):
+        times = [index / metadata["fps"] for index in metadata["frames_indices"]]
+        if any(abs(time - index / self.fps) > SAME_TIME for index, time in enumerate(times)):
             raise Refused(
-                f"frames at {', '.join(f'{time:.2f}' for time in shown[:4])} ... s: a stock vLLM server takes them to "
-                f"be {1 / self.fps:.3g} s apart (remote.fps={self.fps:g}); sample at that rate, or use uniopd_mm.serve"
+                f"frames at {', '.join(f'{time:.2f}' for time in times[:4])} ... s: a stock vLLM server assumes that "
+                f"they are {1 / self.fps:.3g} s apart (remote.fps={self.fps:g}); sample at that rate, or use "
+                "uniopd_mm.serve"
             )
 
     def _parameters(self, prompt: Prompt, num_samples: int, sampling: Sampling) -> dict[str, Any]:
         greedy = sampling.temperature == 0
-        known = self.vocabulary
+        vocabulary = self.vocabulary
         return {
-            "n": 1 if greedy else num_samples,  # vLLM refuses to be greedy twice
+            "n": 1 if greedy else num_samples,  # vLLM refuses n > 1 for greedy decoding
             "temperature": sampling.temperature,
             "seed": None if greedy else sampling.prompt_seed(prompt.sample.sample_id),
             "max_tokens": sampling.max_new_tokens,
-            "stop_token_ids": list(known.stop_ids) if known else [],
-            "logit_bias": {str(index): BAN for index in known.banned_ids} if known else None,
+            "stop_token_ids": list(vocabulary.stop_ids) if vocabulary else [],
+            "logit_bias": {str(index): BAN for index in vocabulary.banned_ids} if vocabulary else None,
             "stop": list(sampling.stop_strings),
             "logprobs": 0,
             "detokenize": bool(sampling.stop_strings),
         }
 
-    def _scores(self, rollout: Rollout, answer: Mapping[str, Any]) -> TeacherScores:
-        """Raises Transient where other ids were scored than the prompt's and the response's."""
-        ids, length = answer["prompt_token_ids"], len(rollout.prompt.token_ids)
+    def _scores(self, rollout: Rollout, content: Mapping[str, Any]) -> TeacherScores:
+        """Raises Transient if other ids than the prompt's and the response's were scored."""
+        ids, length = content["prompt_token_ids"], len(rollout.prompt.token_ids)
         if ids[:length] != rollout.prompt.token_ids.tolist():
-            raise Transient(_reads_otherwise(rollout.prompt, len(ids) - len(rollout.response_ids)))
-        places = answer["prompt_logprobs"][length:]
-        own = [place[str(index)]["logprob"] for index, place in zip(ids[length:], places, strict=True)]
-        topk_ids, topk_logprobs = _likeliest(places, max(1, self.top_k))
+            raise Transient(_other_prompt(rollout.prompt, len(ids) - len(rollout.response_ids)))
+        entries = content["prompt_logprobs"][length:]
+        logprobs = [entry[str(index)]["logprob"] for index, entry in zip(ids[length:], entries, strict=True)]
+        topk_ids, topk_logprobs = _likeliest(entries, max(1, self.top_k))
         scores = TeacherScores(
             teacher=self.teacher,
             token_ids=torch.tensor(ids[length:], dtype=torch.int64),
-            logprobs=torch.tensor(own, dtype=torch.float32),
+            logprobs=torch.tensor(logprobs, dtype=torch.float32),
             top_ids=topk_ids[:, 0],
             topk_ids=topk_ids if self.top_k else None,
             topk_logprobs=topk_logprobs if self.top_k else None,
         )
-        judged = verified(rollout, scores)
-        if isinstance(judged, Failure):
-            raise Transient(judged.reason)
-        return judged
+        checked = verified(rollout, scores)
+        if isinstance(checked, Failure):
+            raise Transient(checked.reason)
+        return checked
 
 
 def model_of(content: bytes, wanted: str | None) -> str:
-    """The model that a server of several is asked for. Raises Malformed or Refused."""
+    """The model to request: `wanted`, or the server's first. Raises Malformed, or Refused if it has no such model."""
     try:
         names = [str(model["id"]) for model in json.loads(content)["data"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise Malformed("does not answer as a vLLM server does") from error
+        raise Malformed("the reply is not that of a vLLM server") from error
     if not names or (wanted is not None and wanted not in names):
         raise Refused(f"no model {wanted}; it has {', '.join(names) or 'none'} (remote.model)")
     return names[0] if wanted is None else wanted
 
 
-def _listed(media: Mapping[str, Sequence[Any]]) -> list[tuple[str, int, Any]]:
-    return [(kind, place, item) for kind, items in media.items() for place, item in enumerate(items)]
-
-
 def _data_url(item: Any) -> str:
-    """A picture, or the pictures of frames, which vLLM takes one by one under the name of JPEGs."""
+    """An image, or the frames of a video, which vLLM decodes one by one although their type says JPEG."""
     if isinstance(item, list):
         return f"data:video/jpeg;base64,{','.join(_base64(frame) for frame in item[0])}"
     return f"data:image/png;base64,{_base64(item)}"
@@ -194,33 +194,34 @@ def _base64(pixels: np.ndarray) -> str:
     return base64.b64encode(png(pixels)).decode()
 
 
-def _answer(said: HttpReply, known: Known) -> Mapping[str, Any]:
-    """Raises what a status means; one that refuses may only lack media that were named."""
-    if said.status == 400 and known:
-        raise Missing(known)
-    if said.status == 500 and CLIENTS_MISTAKE.encode() in said.content:
-        raise Refused(f"500: {CLIENTS_MISTAKE}: a prompt and media that do not fit")
-    check_status(said)
-    answer: Mapping[str, Any] = json.loads(said.content)
-    return answer
+def _content(reply: HttpReply, known: MediaNames) -> Mapping[str, Any]:
+    """Raises what the status means. Status 400 may only mean that the server has dropped media that were named."""
+    if reply.status == 400 and known:
+        raise MissingMedia(known)
+    if reply.status == 500 and BAD_MEDIA.encode() in reply.content:
+        raise Refused(f"500: {BAD_MEDIA}: the media do not fit the prompt")
+    check_status(reply)
+    content: Mapping[str, Any] = json.loads(reply.content)
+    return content
 
 
-def _likeliest(places: Sequence[Mapping[str, Any]], top_k: int) -> tuple[Tensor, Tensor]:
-    """Ids i64[R, K] and log-probs f32[R, K], likeliest first; each place has the token that stands there beside."""
-    ranked = [sorted(place.items(), key=lambda entry: entry[1]["rank"])[:top_k] for place in places]
+def _likeliest(entries: Sequence[Mapping[str, Any]], top_k: int) -> tuple[Tensor, Tensor]:
+    """Ids i64[R, K] and log-probs f32[R, K], likeliest first. Each entry also has the token of the response itself."""
+    ranked = [sorted(entry.items(), key=lambda token: token[1]["rank"])[:top_k] for entry in entries]
     ids = torch.tensor([[int(index) for index, _ in row] for row in ranked], dtype=torch.int64)
-    logprobs = torch.tensor([[entry["logprob"] for _, entry in row] for row in ranked], dtype=torch.float32)
-    return ids.view(len(places), top_k), logprobs.view(len(places), top_k)
+    logprobs = torch.tensor([[token["logprob"] for _, token in row] for row in ranked], dtype=torch.float32)
+    return ids.view(len(entries), top_k), logprobs.view(len(entries), top_k)
 
 
-def _reads_otherwise(prompt: Prompt, length: int) -> str:
-    return f"reads a prompt of {len(prompt.token_ids)} tokens as {length}, or as others"
+def _other_prompt(prompt: Prompt, length: int) -> str:
+    return f"expanded the prompt to other token ids ({length} tokens, expected {len(prompt.token_ids)})"
 
 
 def _rollout(prompt: Prompt, choice: Mapping[str, Any], sampling: Sampling) -> Rollout:
+    """Raises Transient if the log-probs are of other tokens."""
     entries = choice["logprobs"]["content"] or []
     if [entry["token_id"] for entry in entries] != choice["token_ids"]:
-        raise Transient("log-probs of other tokens than the response's")
+        raise Transient("returned log-probs of other tokens than the response's")
     return Rollout(
         prompt=prompt,
         group_id=0,

@@ -1,5 +1,5 @@
-"""What a run leaves behind and shows: metrics, rollouts, a summary, TensorBoard and W&B events, a progress bar, a page.
+"""What a run writes and shows: metrics, rollouts, a summary, TensorBoard and W&B events, a progress bar, a report page.
 
-Sinks take finished records and give nothing back; no training decision is made here. One process writes a run folder:
-in a distributed run only the main process builds these sinks.
+Sinks receive finished records and return nothing; no training decision is made here. Only the main process of a
+distributed run writes to the run folder.
 """

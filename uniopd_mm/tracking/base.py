@@ -1,4 +1,4 @@
-"""The Tracker protocol, and a tracker that fans out to several."""
+"""The Tracker protocol, and a tracker that forwards to several others."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,10 +11,10 @@ from uniopd_mm.types import Trajectory
 
 
 class Tracker(Protocol):
-    """A sink of what training measures. A sink that subclasses this ignores what it does not override."""
+    """A sink for the measurements of training. Methods that a subclass does not override do nothing."""
 
     def log_step(self, metrics: StepMetrics) -> None:
-        """Take one step's metrics; steps come in increasing order, each once."""
+        """Log the metrics of one step. Steps come in increasing order, each once."""
         return None
 
     def log_rollouts(
@@ -23,17 +23,17 @@ class Tracker(Protocol):
         trajectories: Sequence[Trajectory],
         tokens: Callable[[Tensor], list[str]],
     ) -> None:
-        """Take one step's trajectories of this process. `tokens` turns ids i64[R] into R strings."""
+        """Log this process's trajectories of one step. `tokens` turns ids i64[R] into R strings."""
         return None
 
     def close(self) -> None:
-        """Finish writing. Nothing may be logged afterwards."""
+        """Finish writing. Log nothing afterwards."""
         return None
 
 
 @final
 class CompositeTracker(Tracker):
-    """Hands everything to each of `sinks` in order; the first that raises stops the step."""
+    """Forwards every call to each of `sinks` in order. An exception from one of them skips the later ones."""
 
     def __init__(self, sinks: Sequence[Tracker]) -> None:
         self._sinks = tuple(sinks)
@@ -52,7 +52,7 @@ class CompositeTracker(Tracker):
             sink.log_rollouts(step, trajectories, tokens)
 
     def close(self) -> None:
-        """Close every sink, in reverse order, even when one fails; then raise what the last failing one raised."""
+        """Close every sink in reverse order, even if some fail; then raise the last exception."""
         with ExitStack() as stack:
             for sink in self._sinks:
                 stack.callback(sink.close)

@@ -1,4 +1,4 @@
-"""The sinks of one run, from a few options."""
+"""Builds the sinks of a run from its options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from uniopd_mm.tracking.wandb import WandbTracker, require_wandb
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackingOptions:
-    """Which sinks a run has. metrics.jsonl is always there."""
+    """Which sinks a run has. metrics.jsonl is always written."""
 
     progress: bool = True
-    """Show the run's bar, or its plain lines."""
+    """Show a progress bar, or plain lines where there is no terminal."""
     rollouts_every: int = 1
-    """Write the rollouts of steps divisible by this; 0 writes none."""
+    """Write the rollouts of every n-th step; 0 writes none."""
     tensorboard: bool = True
     wandb: bool = False
     wandb_project: str = "uniopd-mm"
@@ -37,13 +37,13 @@ def open_tracker(
     resume_step: int | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> CompositeTracker:
-    """Open every sink that `options` ask for; the caller closes the result. `config` is what W&B shows of the run.
+    """Open the sinks selected by `options`. The caller closes the result. W&B stores `config` with the run.
 
-    `resume_step` is the step of the checkpoint the run goes on from, -1 where there was none yet, None for a new run.
-    Only the main process of `world` writes; the others hand it their rollouts.
+    `resume_step` is the step of the checkpoint to resume from, -1 if there is no checkpoint yet, None for a new run.
+    Only the main process of `world` writes; the others send it their rollouts.
 
     Raises:
-        UserError: wandb is missing, a new run's folder is used already, or the disk is full.
+        UserError: wandb is missing, the folder of a new run already holds a run, or the disk is full.
     """
     if options.wandb:
         require_wandb()
@@ -54,7 +54,7 @@ def open_tracker(
         return CompositeTracker(sinks)
     sinks.append(JsonlTracker(folder, resume_step))
     if options.tensorboard:
-        # TensorBoard takes a second to import, which a run without it need not wait for.
+        # Importing TensorBoard takes a second, so only runs that use it import it.
         from uniopd_mm.tracking.tensorboard import TensorBoardTracker
 
         sinks.append(TensorBoardTracker(folder, resume_step))

@@ -1,6 +1,6 @@
-"""Curves of a run as pictures, drawn by matplotlib: inline SVG that takes its colours from the page, or a PNG.
+"""Line charts drawn with matplotlib: as a PNG, or as inline SVG that takes its colours from the page.
 
-Left out: interaction, and what a chart means (page.py and report.py choose the series).
+Left out: interaction, and the choice of what to draw (page.py, report.py).
 """
 
 import warnings
@@ -19,15 +19,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 _MAX_POINTS = 400
-_NAME = 40  # characters of a series' name
-_ROW = 66  # characters of a row of names, with 6 for each name's line and space
-_NAME_HEIGHT = 0.17  # inches of such a row
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # so that equal runs give equal pages
+_NAME = 40  # the most characters of a series' name in the legend
+_ROW = 66  # characters in a row of the legend; each entry needs 6 besides its name
+_NAME_HEIGHT = 0.17  # height of such a row, in inches
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # equal runs give equal pages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """A curve: values by step. `points` marks each (few measurements); otherwise a smooth line over a faint raw one."""
+    """A curve: values by step. `points` marks each value, for few measurements; otherwise a smoothed line is drawn over
+    the faint raw one."""
 
     label: str
     steps: Sequence[int]
@@ -37,7 +38,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Level:
-    """A horizontal line with its name at the right edge."""
+    """A horizontal line, labelled at the right edge."""
 
     label: str
     value: float
@@ -45,7 +46,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """A titled chart; with `percent` the values are shares in [0, 1] shown on a fixed scale."""
+    """A chart with a title. With `percent`, values are shares in [0, 1], drawn on a fixed scale from 0 % to 100 %."""
 
     title: str
     series: Sequence[Series]
@@ -55,7 +56,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Palette:
-    """Colours as `#rrggbb`: text, faint lines, then one for each series."""
+    """Colours as `#rrggbb`: text, faint lines, and one for each series."""
 
     ink: str
     faint: str
@@ -68,24 +69,24 @@ PRINT = Palette(
     lines=("#2563eb", "#ea7317", "#0d9468", "#c026a3", "#8a6a1c", "#1f9fc7"),
 )
 MAX_SERIES = len(PRINT.lines)
-# Stand-ins that `svg` replaces by CSS variables, so that one drawing suits a light and a dark page.
+# Placeholders that `svg` replaces with CSS variables, so that one drawing suits both the light and the dark page.
 _PAGE = Palette(ink="#0a0b01", faint="#0a0b02", lines=tuple(f"#0a0b1{number}" for number in range(1, MAX_SERIES + 1)))
 _STAND_INS = {
     _PAGE.ink: "var(--ink)",
     _PAGE.faint: "var(--faint)",
     **{colour: f"var(--line-{number})" for number, colour in enumerate(_PAGE.lines, 1)},
 }
-# What users name (a domain, a teacher) is no formula, whatever dollar signs it has.
+# Names of domains and teachers are not formulas, even with dollar signs in them.
 PLAIN_TEXT = {"text.parse_math": False}
 
 
 def svg(chart: Chart) -> str:
-    """An `<svg>` element. Its page defines --ink, --faint and --line-1 to --line-<MAX_SERIES>."""
+    """An `<svg>` element. The page must define --ink, --faint and --line-1 to --line-<MAX_SERIES>."""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": chart.title, "font.family": "sans-serif"}):
         figure = draw(chart, _PAGE, width=5.2, height=2.7 + _NAME_HEIGHT * _num_rows(chart))
         text = StringIO()
         with warnings.catch_warnings():
-            # The browser draws the text, and may well have what matplotlib's font lacks.
+            # The browser draws the text, with its own fonts.
             warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
             figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
     drawing = text.getvalue()[text.getvalue().index("<svg") :]
@@ -95,12 +96,12 @@ def svg(chart: Chart) -> str:
 
 
 def png(chart: Chart, path: Path) -> None:
-    """A PNG of 1280 x 640 pixels on white."""
+    """Write a PNG of 1280 x 640 pixels with a white background."""
     draw(chart, PRINT, width=6.4, height=3.2).savefig(path, dpi=200, facecolor="white")
 
 
 def draw(chart: Chart, palette: Palette, *, width: float, height: float) -> Figure:
-    """The chart, `width` by `height` inches, of at most `MAX_SERIES` series."""
+    """Draw the chart, `width` by `height` inches, with at most `MAX_SERIES` series."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes = figure.add_subplot()
     lines = [
@@ -116,7 +117,7 @@ def draw(chart: Chart, palette: Palette, *, width: float, height: float) -> Figu
 
 
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """A centred mean over `window` entries, fewer at the ends; NaN entries are left out of every mean.
+    """A centred moving average over `window` entries, fewer at the ends. NaN entries are ignored.
 
     smooth([1, 2, 6], 3) == [1.5, 3, 4]
     """
@@ -141,7 +142,7 @@ def _draw_series(axes: Axes, series: Series, colour: str) -> Line2D:
 
 
 def _name_series(figure: Figure, lines: Sequence[Line2D], chart: Chart, palette: Palette) -> None:
-    """Below the axes, where no curve passes."""
+    """A legend below the axes, clear of the curves."""
     figure.legend(
         lines,
         [shortened(series.label) for series in chart.series],
@@ -154,25 +155,26 @@ def _name_series(figure: Figure, lines: Sequence[Line2D], chart: Chart, palette:
 
 
 def _num_rows(chart: Chart) -> int:
-    """Rows of names below a chart; a single curve needs none."""
+    """Rows of the legend; a single curve needs none."""
     return -(-len(chart.series) // _names_in_a_row(chart)) if len(chart.series) > 1 else 0
 
 
 def _names_in_a_row(chart: Chart) -> int:
-    """As many as the longest leaves room for."""
+    """Legend entries per row: as many as fit with the longest name, at most 3."""
     longest = max(len(shortened(series.label)) for series in chart.series)
     return max(1, min(3, _ROW // (longest + 6)))
 
 
 def shortened(label: str) -> str:
-    """A name that fits, and that the legend does not take for a private one (`_x`) or the font for half a letter."""
+    """The label cut to fit the legend, with unprintable characters replaced. matplotlib hides labels that start with an
+    underscore, so those get a space in front."""
     readable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in label)
     fitting = readable if len(readable) <= _NAME else f"{readable[: _NAME - 1]}…"
     return f" {fitting}" if fitting.startswith("_") else fitting
 
 
 def _draw_levels(axes: Axes, levels: Sequence[Level], palette: Palette) -> None:
-    """Dashed lines, each named at the right edge; names that would overlap are moved apart."""
+    """Dashed lines with labels at the right edge; labels that would overlap are moved apart."""
     bottom, top = axes.get_ylim()
     height = -np.inf
     for level in sorted(levels, key=lambda entry: entry.value):

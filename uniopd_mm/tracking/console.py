@@ -1,10 +1,10 @@
-"""What a person sees while something runs: a bar on a terminal, plain lines everywhere else.
+"""Progress of a command: a live bar on a terminal, plain lines everywhere else.
 
-A terminal gets one live bar, and notes print above it. A file, a pipe or a dumb terminal gets a plain line now and
-then, without control characters. Left out: colours and layout of the final table (see summary.py).
+On a terminal, notes and warnings print above the bar. A file, a pipe or a dumb terminal gets a plain line every few
+items, without control characters. Left out: how a bar fits the terminal (layout.py), and tables (tables.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -12,38 +12,40 @@ from typing import final
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from uniopd_mm.tracking.base import Tracker
+from uniopd_mm.tracking.layout import GAP, title_line, value_lines
 from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.types import Skip
 
-_LINES = 20  # about so many plain lines for a whole run
-NAMED = 50  # rows that are named one by one
-_QUIET_SECONDS = 60.0  # and at least one in this time
+_LINES = 20  # about as many plain lines for a whole run
+_QUIET_SECONDS = 60.0  # after this time, the next item gets a plain line
+NAMED = 50  # the most rows to list one by one
 
-# label, key of StepMetrics.values, format
-_SHOWN = (
+# Label, key of StepMetrics.values, format. The ETA stands between the two groups.
+_FIRST = (
     ("accuracy", "accuracy", "{:.3f}"),
+    ("held-out", "eval/accuracy", "{:.3f}"),
     ("KL", "reverse_kl", "{:.3f}"),
-    ("consistency", "order_consistency", "{:.3f}"),
-    ("reward", "reward", "{:.3f}"),
-    ("entropy", "entropy", "{:.3f}"),
     ("length", "response_length", "{:.1f}"),
-    ("eval", "eval/accuracy", "{:.3f}"),
+)
+_OPTIONAL = (
     ("benchmarks", "benchmark/mean", "{:.1f}"),
+    ("reward", "reward", "{:.3f}"),
+    ("consistency", "order_consistency", "{:.3f}"),
+    ("entropy", "entropy", "{:.3f}"),
 )
 
 
 @cache
 def terminal() -> Console:
-    """The one console of this process; everything printed through it appears above a live bar."""
+    """The console of this process. What is printed through it appears above a live bar."""
     return Console(highlight=False)
 
 
 def interactive(console: Console) -> bool:
-    """Whether a live bar can be drawn. `FORCE_COLOR` colours a file's lines but draws no bar into it."""
+    """Whether a live bar can be drawn: never into a file, even where `FORCE_COLOR` colours its lines."""
     return console.file.isatty() and not console.is_dumb_terminal
 
 
@@ -58,7 +60,8 @@ def warning(text: str) -> None:
 
 
 def warn_of_skips(skips: Sequence[Skip], what: str, more: str = "") -> None:
-    """Name each with what becomes of it; of very many the first, and how many there are beside, with `more` to say."""
+    """Warn of each skipped row; `what` says what happens to it. Past `NAMED` rows, one line gives the number of the
+    others, with `more` at its end."""
     for skip in skips[:NAMED]:
         warning(f"{skip.where}: {skip.reason}; {what}")
     if len(skips) > NAMED:
@@ -67,7 +70,7 @@ def warn_of_skips(skips: Sequence[Skip], what: str, more: str = "") -> None:
 
 @final
 class Bar:
-    """Progress through `total` items, with a short status beside it."""
+    """Progress through `total` items, with their latest values."""
 
     def __init__(
         self,
@@ -78,47 +81,63 @@ class Bar:
         transient: bool = False,
         console: Console | None = None,
     ) -> None:
-        self._title = title
+        self._console = console or terminal()
+        self._title = self._printable(title)
         self._total = total
         self._first = self._done = completed
-        self._console = console or terminal()
         self._started = self._paced_from = self._last_line = monotonic()
-        self._progress, self._task = _bar(title, total, completed, self._console)
-        self._status = Text("", no_wrap=True, overflow="ellipsis")
+        self._values: tuple[str, ...] = ()
+        self._optional: tuple[str, ...] = ()
+        self._time = _eta(None)
         self._live: Live | None = None
         if interactive(self._console):
-            bar = Group(self._progress, self._status)
-            self._live = Live(bar, console=self._console, refresh_per_second=4, transient=transient)
+            self._live = Live(
+                get_renderable=self._drawn, console=self._console, refresh_per_second=4, transient=transient
+            )
 
     def start(self) -> None:
         if self._live:
             self._live.start()
 
-    def advance(self, count: int = 1, status: str = "") -> None:
-        """`count` more items are done; `status` replaces the text beside the bar."""
+    def advance(self, count: int = 1, status: str = "", *, optional: Sequence[str] = ()) -> None:
+        """Count `count` more items as done and replace the values on display.
+
+        `status` holds values with two spaces between them, which are always shown, followed by the ETA. A terminal
+        shows those of `optional` that it has room for; a plain line has all of them.
+        """
         before, self._done = self._done, self._done + count
         if self._done == self._first:
-            self._paced_from = monotonic()  # the first evaluation took its time, which says nothing of the steps
-        left = _clock(self.seconds_left())
-        if self._live:
-            self._progress.update(self._task, completed=self._done, left=left)
-            self._status.plain = f"  {status}" if status else ""
-        elif self._line_is_due(before):
+            self._paced_from = monotonic()  # what came before the first item says nothing about its pace
+        self._values = tuple(map(self._printable, filter(None, status.split(GAP))))
+        self._optional = tuple(map(self._printable, optional))
+        done = self._done >= self._total
+        self._time = f"took {_clock(monotonic() - self._started)}" if done else _eta(self.seconds_left())
+        if not self._live and self._line_is_due(before):
             self._last_line = monotonic()
-            end = f"ETA {left}" if self._done < self._total else f"took {_clock(monotonic() - self._started)}"
-            parts = (f"{self._title} {self._done}/{self._total}", status, end)
-            line = "  ".join(part for part in parts if part)
-            self._console.print(printable(line, self._console), soft_wrap=True)
+            parts = (f"{self._title} {self._done}/{self._total}", *self._values, self._time, *self._optional)
+            self._console.print(Text(GAP.join(parts)), soft_wrap=True)
 
     def seconds_left(self) -> float | None:
-        """What is left at the speed of this process so far; None before the first item."""
+        """Estimated from the speed of this process so far; None before the first item."""
         done = self._done - self._first
         return (monotonic() - self._paced_from) / done * (self._total - self._done) if done else None
 
     def stop(self) -> None:
-        """Leave the bar as it stands and give the terminal back."""
+        """Leave the bar on the screen as it is and release the terminal."""
         if self._live:
             self._live.stop()
+
+    def _drawn(self) -> Group:
+        """The bar as it is now. Where there are no values, the ETA goes beside the bar."""
+        elapsed = [] if self._done >= self._total else [f"elapsed {_clock(monotonic() - self._started)}"]
+        shown = bool(self._values or self._optional)
+        times = elapsed if shown else [self._time, *elapsed]
+        width = self._console.width
+        lines = value_lines((*self._values, self._time), self._optional, width) if shown else []
+        return Group(title_line(self._title, self._done, self._total, times, width), *map(Text, lines))
+
+    def _printable(self, text: str) -> str:
+        return printable(text, self._console).plain
 
     def _line_is_due(self, before: int) -> bool:
         every = max(1, self._total // _LINES)
@@ -131,7 +150,7 @@ class Bar:
 def progress(title: str, total: int, *, transient: bool = False, console: Console | None = None) -> Iterator[Bar]:
     """A bar for the block: `with progress("grading", len(rows)) as bar: ... bar.advance(status="loss 0.31")`.
 
-    It may stand inside another one, such as an evaluation inside the run; `transient` wipes it away at the end.
+    Bars can be nested, such as an evaluation inside a run. A `transient` bar is erased at the end.
     """
     bar = Bar(title, total, transient=transient, console=console)
     bar.start()
@@ -143,9 +162,9 @@ def progress(title: str, total: int, *, transient: bool = False, console: Consol
 
 @final
 class ConsoleTracker(Tracker):
-    """The run's bar: step, accuracy, KL, order consistency, reward, entropy, response length, tokens/s, ETA.
+    """The run's bar: accuracy, held-out accuracy, KL, response length and ETA, then other values if there is room.
 
-    A value stays on display until a later step measures it anew, so that a rare evaluation can be read.
+    Each value stays on display until a later step measures it again, so the last evaluation remains visible.
     """
 
     def __init__(self, total_steps: int, resume_step: int | None = None, *, console: Console | None = None) -> None:
@@ -157,34 +176,32 @@ class ConsoleTracker(Tracker):
     def log_step(self, metrics: StepMetrics) -> None:
         self._shown |= metrics.values
         advance, self._step = metrics.step - self._step, metrics.step
-        self._bar.advance(advance, status_line(self._shown, metrics.timing.get("tokens_per_second")))
+        speed = metrics.timing.get("tokens_per_second")
+        optional = [*_labelled(_OPTIONAL, self._shown), *([] if speed is None else [f"{speed:.0f} tok/s"])]
+        self._bar.advance(advance, GAP.join(_labelled(_FIRST, self._shown)), optional=optional)
 
     def close(self) -> None:
         self._bar.stop()
 
 
-def status_line(values: dict[str, float], tokens_per_second: float | None) -> str:
-    """`accuracy 0.500  KL 0.120 ...`, without what was not measured."""
-    parts = [f"{label} {layout.format(values[key])}" for label, key, layout in _SHOWN if key in values]
-    return "  ".join([*parts, f"{tokens_per_second:.0f} tok/s"] if tokens_per_second is not None else parts)
+def _labelled(shown: Sequence[tuple[str, str, str]], values: Mapping[str, float]) -> list[str]:
+    """`accuracy 0.500` and so on, without values that were not measured."""
+    return [f"{label} {layout.format(values[key])}" for label, key, layout in shown if key in values]
 
 
-def _bar(title: str, total: int, completed: int, console: Console) -> tuple[Progress, TaskID]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, TextColumn("ETA {task.fields[left]}"), console=console)
-    return bar, bar.add_task(title, total=total, completed=completed, left=_clock(None))
+def _eta(seconds: float | None) -> str:
+    """`ETA 0:01:05`, or `ETA -:--:--` while unknown."""
+    return "ETA -:--:--" if seconds is None else f"ETA {_clock(seconds)}"
 
 
-def _clock(seconds: float | None) -> str:
-    """`0:01:05`, or `-:--:--` where unknown."""
-    if seconds is None:
-        return "-:--:--"
+def _clock(seconds: float) -> str:
+    """`0:01:05`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def printable(text: str, console: Console) -> Text:
-    """The text as plain lines: a file's name or a model's words may hold control characters or what the terminal's
-    encoding lacks."""
+    """The text with escapes for control characters and for characters that the terminal's encoding lacks. File names
+    and model outputs may hold both."""
     visible = "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
     return Text(visible.encode(console.encoding, errors="backslashreplace").decode(console.encoding))

@@ -1,7 +1,7 @@
-"""Writing a run's files so that a kill leaves no wrong file and a full disk is one line with its remedy.
+"""Writing files so that a killed process leaves no damaged file and a full disk gives a one-line error.
 
-Left out: locking (one process writes a run), and syncing the folder itself, without which a power cut, but no kill,
-may bring the previous version of a renamed file back.
+Left out: locking, since one process writes a run; and syncing the folder itself: after a power cut, the previous
+version of a replaced file may be back.
 """
 
 import errno
@@ -18,21 +18,21 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def writing(path: Path, run: Path | None) -> Iterator[None]:
-    """Turn "no space left" and "quota exceeded" from the block into a UserError that names `path` and how to go on:
-    with the run `run`, or with the same command."""
+    """Turn "no space left" and "quota exceeded" errors into a UserError that names `path` and what to do: resume the
+    run folder `run`, or run the same command again if it is None."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        remedy = f"free some and resume with resume={run}" if run else "free some and give the same command again"
-        raise UserError(f"{path}: no space left on the device; {remedy}") from error
+        again = f"resume with resume={run}" if run else "run the same command again"
+        raise UserError(f"{path}: no space left on the device; free some space, then {again}") from error
 
 
 def write_durably(file: FileIO, data: bytes) -> None:
-    """Write all of `data` to an unbuffered file and force it to the disk.
+    """Write all of `data` to an unbuffered file and sync it to the disk.
 
-    Unbuffered, because a buffer that could not be flushed is tried again, and fails again, when the file is closed.
+    The file is unbuffered because closing a buffered one would retry a failed write, and fail again.
     """
     rest = memoryview(data)
     while rest:
@@ -41,10 +41,10 @@ def write_durably(file: FileIO, data: bytes) -> None:
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes], *, run: Path | None) -> None:
-    """Replace `path` by the chunks, in one step: readers see the old file or the whole new one.
+    """Write the chunks to `path`, replacing it atomically: readers see the old file or the complete new one.
 
     Raises:
-        UserError: the disk is full; `path` is as it was.
+        UserError: the disk is full; `path` is unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path, run):

@@ -1,4 +1,4 @@
-"""A corpus by difficulty, before and after balancing: a table of bars for the terminal, and a PNG."""
+"""Histogram of a corpus by difficulty, before and after balancing: as a table for the terminal, and as a PNG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ _BAR = 20  # characters of the longest bar
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histogram:
-    """Prompts by pass rate: a label for each bin, exactly 0 and exactly 1 at the ends, and its two counts."""
+    """Prompts by pass rate: each bin's label and its counts before and after. The first and the last bin hold the pass
+    rates of exactly 0 and exactly 1."""
 
     labels: tuple[str, ...]
     before: tuple[int, ...]
@@ -33,7 +34,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """A bar of `share` of the whole length, in letters that the terminal's encoding has; whatever is not 0 is seen."""
+    """A bar of `share` times the full length, at least one character unless the share is 0."""
 
     share: float
 
@@ -42,8 +43,8 @@ class _Bar:
 
 
 def histogram(pass_rates: Tensor, repeats: Tensor, num_bins: int) -> Histogram:
-    """Of pass rates [P] that are used once before and `repeats` i64[P] times after, in the bins of
-    `balance_difficulty`."""
+    """Count prompts with pass rates [P] in the bins of `balance_difficulty`: once each before, and `repeats` i64[P]
+    times after."""
     bins = difficulty_bins(pass_rates.double(), num_bins)
     before = torch.bincount(bins, minlength=num_bins + 2)
     after = torch.bincount(bins, weights=repeats.double(), minlength=num_bins + 2).long()
@@ -53,7 +54,7 @@ def histogram(pass_rates: Tensor, repeats: Tensor, num_bins: int) -> Histogram:
 
 
 def histogram_table(counted: Histogram) -> Table:
-    """A row a bin: its prompts before and after, as bars and in numbers."""
+    """One row per bin, with its prompts before and after as numbers and bars."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("pass rate", justify="right", no_wrap=True)
     for name in ("before", "after"):
@@ -68,7 +69,7 @@ def histogram_table(counted: Histogram) -> Table:
 
 
 def histogram_png(counted: Histogram, path: Path) -> None:
-    """Bars side by side: a PNG of 1280 x 640 pixels on white, whatever the suffix of `path`."""
+    """Write bars side by side as a PNG of 1280 x 640 pixels with a white background, whatever the suffix of `path`."""
     figure = Figure(figsize=(6.4, 3.2), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     axes = figure.add_subplot()
     places = np.arange(len(counted.labels))
@@ -78,7 +79,7 @@ def histogram_png(counted: Histogram, path: Path) -> None:
     ):
         axes.bar(places + shift, counts, width=0.4, color=colour, label=f"{name} ({sum(counts)})")
     axes.set_title("Train prompts by pass rate", loc="left", fontsize=10, fontweight="bold", color=PRINT.ink)
-    axes.set_xlabel("share of the student's rollouts that are correct", fontsize=8, color=PRINT.ink)
+    axes.set_xlabel("pass rate: share of the student's rollouts that are correct", fontsize=8, color=PRINT.ink)
     axes.set_xticks(places, _ticks(counted.labels))
     axes.grid(axis="y", color=PRINT.faint, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -90,6 +91,6 @@ def histogram_png(counted: Histogram, path: Path) -> None:
 
 
 def _ticks(labels: Sequence[str]) -> list[str]:
-    """The labels, of very many only some."""
+    """Tick labels; if there are many, only every n-th one is shown."""
     every = -(-len(labels) // 13)
     return [label.replace(" - ", "-") if index % every == 0 else "" for index, label in enumerate(labels)]

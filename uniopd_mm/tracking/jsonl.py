@@ -1,7 +1,7 @@
-"""metrics.jsonl: one line a step, on the disk before the next step begins.
+"""metrics.jsonl: one line per step, synced to the disk before the next step begins.
 
-A resumed run drops the lines of steps it will repeat, and the half line a killed process left, so that the file in
-the end is the one an uninterrupted run writes (but for `timing`).
+A resumed run first drops the lines of steps it will repeat and any incomplete last line. In the end the file equals
+that of an uninterrupted run, except for `timing`.
 """
 
 import json
@@ -24,7 +24,7 @@ class JsonlTracker(Tracker):
     """Appends to `folder`/metrics.jsonl. `resume_step` is the last step to keep; None starts a new file.
 
     Raises:
-        UserError: a new run would write over an old one's metrics; a line cannot be read on resume; the disk is full.
+        UserError: a new run would overwrite old metrics, a line cannot be parsed on resume, or the disk is full.
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:
@@ -47,17 +47,17 @@ class JsonlTracker(Tracker):
 
 
 def read_metrics(folder: Path) -> list[StepMetrics]:
-    """The steps in `folder`/metrics.jsonl, without a half-written last line.
+    """The steps in `folder`/metrics.jsonl, without an incomplete last line.
 
     Raises:
-        UserError: a whole line is not one that `JsonlTracker` wrote.
-        FileNotFoundError: there is no such file.
+        UserError: a complete line cannot be parsed.
+        FileNotFoundError: the file does not exist.
     """
     return [metrics for _, metrics in _read(folder / FILE_NAME)]
 
 
 def _read(path: Path) -> Iterator[tuple[int, StepMetrics]]:
-    """Each whole line as the offset of its end [bytes] and its metrics."""
+    """For each complete line, the byte offset of its end and its metrics."""
     end = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -71,7 +71,7 @@ def _parse(line: bytes, where: str) -> StepMetrics:
     try:
         return StepMetrics.from_json(json.loads(line))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{where}: not a line of metrics ({error}); remove this line") from error
+        raise UserError(f"{where}: not the metrics of a step ({error}); delete this line") from error
 
 
 def _drop_after(path: Path, step: int) -> None:
@@ -82,5 +82,5 @@ def _drop_after(path: Path, step: int) -> None:
 
 def _refuse_to_overwrite(path: Path) -> None:
     if path.exists() and path.stat().st_size > 0:
-        remedy = f"choose another run.name=, or go on with resume={path.parent}"
-        raise UserError(f"{path}: a run has written here already; {remedy}")
+        remedy = f"choose another run.name, or continue the run with resume={path.parent}"
+        raise UserError(f"{path}: this folder already holds a run; {remedy}")

@@ -1,6 +1,6 @@
-"""report.html: one self-contained page of a run (curves, table, coloured tokens), without scripts or network.
+"""report.html: a self-contained page about a run (table, curves, coloured tokens), without scripts or network access.
 
-The markup is report.html.jinja, which escapes whatever a data set or a model wrote. Left out: reading the run's files
+The template report.html.jinja escapes all text from data sets and models. Left out: reading the run's files
 (report.py).
 """
 
@@ -15,16 +15,20 @@ from markupsafe import Markup
 
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.tracking.charts import MAX_SERIES, Chart, Level, Series, svg
+from uniopd_mm.tracking.proportions import FEW, share
 from uniopd_mm.tracking.records import RolloutLine, StepMetrics
 from uniopd_mm.tracking.summary import Summary, overall, table_rows
 
-FULL_COLOUR = 3.0  # nats of teacher minus student at which a token is coloured fully
+FULL_COLOUR = 3.0  # nats of teacher minus student log-prob for the full colour
 _MAX_ROLLOUTS = 12
 _MAX_TOKENS = 600
-# Title -> the values in one chart, with their labels.
+# Chart title -> {metric: label of its curve}.
 _SHARES = {
-    "returns in the order of outcomes": {"order_consistency": "pairs of a prompt in order", "auc": "AUC of all pairs"},
-    "prompts that miss the margin": {
+    "correct responses ranked above incorrect ones": {
+        "order_consistency": "pairs within a prompt",
+        "auc": "AUC over all pairs",
+    },
+    "prompts that violate the margin": {
         "margin_violations": "before calibration",
         "margin_violations_after": "after calibration",
     },
@@ -37,14 +41,14 @@ _MAIN = {
     "loss": {"loss": ""},
 }
 _ACCURACIES = ("accuracy", "eval/accuracy")
-_PARTS = ("domain", "teacher")  # of a step, each with its own values: "domain/<domain>/<name>"
-_COMPARED = ("eval_accuracy", "accuracy", "order_consistency", "reverse_kl")  # what parts are first compared by
+_PARTS = ("domain", "teacher")  # prefixes of metrics for a part of a step: "domain/<domain>/<name>"
+_COMPARED = ("eval_accuracy", "accuracy", "order_consistency", "reverse_kl")  # metrics whose charts by part come first
 _PERCENT = {"accuracy", "eval_accuracy", *chain.from_iterable(_SHARES.values())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a page is made of. `summary` is None while the run goes on; `rollouts` are those of `rollout_step`."""
+    """The contents of a page. `summary` is None until the run has finished; `rollouts` are those of `rollout_step`."""
 
     name: str
     metrics: Sequence[StepMetrics]
@@ -55,7 +59,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenView:
-    """A token as the page shows it: its text, what hovering tells, and the strength of its colour in [0, 1]."""
+    """A token on the page: its text, its tooltip, and the strength of its colour in [0, 1]."""
 
     text: str
     title: str
@@ -64,12 +68,12 @@ class TokenView:
 
 
 def render(report: Report) -> str:
-    """The page as HTML. Characters UTF-8 cannot hold (lone surrogates) become question marks."""
-    # No extension-based choice: everything that comes from outside is escaped, only our drawings are Markup.
+    """The page as HTML. Characters that UTF-8 cannot encode (lone surrogates) become question marks."""
+    # Everything is escaped, whatever the template's extension; only our own drawings are Markup.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals |= {"tokens": token_views, "full_colour": FULL_COLOUR, "max_tokens": _MAX_TOKENS}
+    environment.globals |= {"tokens": token_views, "full_colour": FULL_COLOUR, "max_tokens": _MAX_TOKENS, "few": FEW}
     text = environment.get_template("report.html.jinja").render(
         report=report,
         rows=table_rows(report.summary) if report.summary else [],
@@ -82,14 +86,14 @@ def render(report: Report) -> str:
 
 
 def all_warnings(metrics: Sequence[StepMetrics]) -> list[tuple[int, str]]:
-    """What the run warned of, each with its step."""
+    """The run's warnings, each with its step."""
     steps = [step for step in metrics if step.step > 0]  # step 0 is the student before training
     history = [step.values for step in steps]
     return [(step.step, text) for count, step in enumerate(steps, 1) for text in warnings(history[:count])]
 
 
 def main_charts(report: Report) -> list[Chart]:
-    """Accuracy, then whichever of the known values the run measured, then how its domains and teachers compare."""
+    """Accuracy, then the known metrics that the run measured, then comparisons of domains and of teachers."""
     shares = [_chart(report.metrics, title, named, percent=True) for title, named in _SHARES.items()]
     others = [_chart(report.metrics, title, named) for title, named in _MAIN.items()]
     compared = [chart for name in _COMPARED for chart in part_charts(report.metrics, name)]
@@ -98,7 +102,7 @@ def main_charts(report: Report) -> list[Chart]:
 
 
 def other_charts(metrics: Sequence[StepMetrics]) -> list[Chart]:
-    """Everything else in metrics.jsonl, by name; timing last."""
+    """All other values of metrics.jsonl, sorted by name, with timing last."""
     drawn = {*_ACCURACIES, *chain.from_iterable((_SHARES | _MAIN).values())}
     measured = {name for step in metrics for name in step.values}
     whole = {name for name in measured if name.partition("/")[0] not in _PARTS}
@@ -112,7 +116,8 @@ def other_charts(metrics: Sequence[StepMetrics]) -> list[Chart]:
 
 
 def part_charts(metrics: Sequence[StepMetrics], name: str) -> list[Chart]:
-    """`name` by domain, and by teacher, a series each. One domain or teacher is the whole again and is not drawn."""
+    """Charts of `name` by domain and by teacher, with one series each. A single domain or teacher gets no chart, since
+    its values are those of the whole run."""
     measured = sorted({key for step in metrics for key in step.values if key.endswith(f"/{name}")})
     charts = []
     for kind in _PARTS:
@@ -125,14 +130,14 @@ def part_charts(metrics: Sequence[StepMetrics], name: str) -> list[Chart]:
 
 
 def _evenly(entries: Sequence[str], most: int) -> list[Sequence[str]]:
-    """In as few parts of at most `most` as can be, of equal size but for one."""
+    """The fewest parts with at most `most` entries each, of sizes that differ by at most one."""
     num_parts = -(-len(entries) // most)
     edges = [len(entries) * number // num_parts for number in range(num_parts + 1)]
     return [entries[start:end] for start, end in pairwise(edges)]
 
 
 def accuracy_chart(report: Report) -> Chart:
-    """Held-out accuracy over training, with the levels before, after and of the teacher."""
+    """Held-out and training accuracy by step, with horizontal lines for before, after and the teacher."""
     curves = [
         _series(report.metrics, "eval/accuracy", label="held-out questions", points=True),
         _series(report.metrics, "accuracy", label="training rollouts"),
@@ -142,7 +147,7 @@ def accuracy_chart(report: Report) -> Chart:
 
 
 def levels(summary: Summary | None) -> list[Level]:
-    """The three accuracies of a finished run over all its domains, those that were measured."""
+    """Accuracies over all domains of a finished run: before, after and teacher, as far as they were measured."""
     if summary is None:
         return []
     named = {
@@ -150,12 +155,21 @@ def levels(summary: Summary | None) -> list[Level]:
         "after": summary.accuracy_after,
         "teacher": summary.teacher_accuracy,
     }
-    values = {label: overall(accuracy, summary.num_questions) for label, accuracy in named.items()}
-    return [Level(label=f"{label} {value:.1%}", value=value) for label, value in values.items() if value is not None]
+    found = [(label, overall(accuracy, summary.num_questions), accuracy) for label, accuracy in named.items()]
+    return [
+        Level(label=f"{label} {share(mean, _num_questions(accuracy, summary))}", value=mean)
+        for label, mean, accuracy in found
+        if mean is not None
+    ]
+
+
+def _num_questions(accuracy: Mapping[str, float | None], summary: Summary) -> int:
+    """Held-out questions of the domains that have an accuracy."""
+    return sum(summary.num_questions.get(domain, 0) for domain, value in accuracy.items() if value is not None)
 
 
 def pick_rollouts(rollouts: Sequence[RolloutLine], count: int) -> list[RolloutLine]:
-    """The first `count`, taking wrong, right and unknown ones in turn."""
+    """The first `count`, alternating between incorrect, correct and unknown outcomes."""
     kinds = [[line for line in rollouts if line.correct is correct] for correct in (False, True, None)]
     in_turn = [line for line in chain.from_iterable(zip_longest(*kinds)) if line is not None]
     return in_turn[:count]
@@ -164,7 +178,7 @@ def pick_rollouts(rollouts: Sequence[RolloutLine], count: int) -> list[RolloutLi
 def token_views(line: RolloutLine) -> list[TokenView]:
     """The first `_MAX_TOKENS` tokens of a response, coloured by teacher minus student log-prob.
 
-    A difference of d nats has strength sqrt(min(|d| / FULL_COLOUR, 1)): small ones stay visible.
+    The colour of a difference of d nats has strength sqrt(min(|d| / FULL_COLOUR, 1)), so that small ones stay visible.
     """
     teacher = line.teacher_logprobs if line.teacher_logprobs is not None else [None] * len(line.tokens)
     triples = zip(line.tokens, line.student_logprobs, teacher, strict=True)
@@ -181,13 +195,13 @@ def _token_view(text: str, student: float, teacher: float | None) -> TokenView:
 
 
 def _chart(metrics: Sequence[StepMetrics], title: str, named: Mapping[str, str], *, percent: bool = False) -> Chart:
-    """A series for each value that was measured, with its label."""
+    """A chart with a series for each metric in `named` (metric -> label) that was measured."""
     curves = [_series(metrics, name, label=label) for name, label in named.items()]
     return Chart(title=title, series=[curve for curve in curves if curve.steps], percent=percent)
 
 
 def _series(metrics: Sequence[StepMetrics], name: str, *, label: str = "", points: bool = False) -> Series:
-    """The steps that measured `name`, a value or "timing/<name>"."""
+    """The values of the metric `name` (or "timing/<name>") at the steps that measured it."""
     found = [(step.step, value) for step in metrics if (value := _value(step, name)) is not None]
     return Series(label=label, steps=[step for step, _ in found], values=[value for _, value in found], points=points)
 

@@ -1,7 +1,7 @@
-"""The records that sinks are given, and how they stand in a line of JSON.
+"""The records passed to sinks, and their JSON.
 
-A number that is not finite stands as the string "NaN", "Infinity" or "-Infinity": every JSON reader accepts it, and
-`float()` of the entry gives the number back. All other floats are written with `repr`, so equal lines mean equal bits.
+Numbers that are not finite are written as the strings "NaN", "Infinity" and "-Infinity", which every JSON parser
+accepts and `float()` converts back. All other floats are written with `repr`, so equal lines mean equal bits.
 """
 
 import json
@@ -15,12 +15,14 @@ _RESERVED = frozenset({"step", "timing"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepMetrics:
-    """What one step measured.
+    """The measurements of one step. Step 0 is the student before training.
 
-    `values` must be a function of the seed and the data (a resumed run repeats them bit by bit): "loss", "reward",
+    `values` depend only on the seed and the data, so a resumed run repeats them bit for bit: "loss", "reward",
     "accuracy", "reverse_kl", "entropy", "response_length", "grad_norm", "learning_rate", "eval/accuracy", ...
-    `timing` is what the clock says: "seconds", "generate", "score", "update" [s], "tokens_per_second". Step 0 is the
-    student before training. Raises ValueError for a negative step or a value named "step" or "timing".
+    `timing` holds wall-clock times in seconds ("seconds", "generate", "score", "update") and "tokens_per_second".
+
+    Raises:
+        ValueError: the step is negative, or a value is named "step" or "timing".
     """
 
     step: int
@@ -29,10 +31,10 @@ class StepMetrics:
 
     def __post_init__(self) -> None:
         if self.step < 0 or _RESERVED & self.values.keys():
-            raise ValueError(f"step {self.step}: steps count from 0, and no value is named {sorted(_RESERVED)}")
+            raise ValueError(f"step {self.step}: steps count from 0, and no value may be named {sorted(_RESERVED)}")
 
     def to_json(self) -> dict[str, Any]:
-        """`{"step": n, <values, flat>, "timing": {...}}`; integers stay integers."""
+        """`{"step": n, **values, "timing": {...}}`; integers stay integers."""
         return {"step": self.step, **_numbers(self.values), "timing": _numbers(self.timing)}
 
     @classmethod
@@ -44,10 +46,10 @@ class StepMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutLine:
-    """One trajectory for a person to read. Lists have one entry per response token (R); log-probs are natural.
+    """One trajectory in readable form. Lists have one entry per response token (R); log-probs are natural logarithms.
 
-    `teacher` is None where none was asked. `teacher_logprobs` is None and `teacher_failure` says why where it did not
-    score the response; `advantages` is None where the recipe gave none.
+    `teacher` is None if no teacher was asked. If it could not score the response, `teacher_logprobs` is None and
+    `teacher_failure` holds the reason. `advantages` is None if the recipe computes none.
     """
 
     sample_id: str
@@ -81,9 +83,9 @@ class RolloutLine:
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
-    """One line of standard JSON in UTF-8 with its newline.
+    """One line of standard JSON in UTF-8, newline included.
 
-    A lone surrogate, which a data file may hold and UTF-8 cannot, is written as its JSON escape.
+    Lone surrogates, which UTF-8 cannot encode, are written as JSON escapes.
     """
     text = json.dumps(standard(record), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", errors="backslashreplace") + b"\n"
@@ -98,7 +100,7 @@ def _floats(entries: list[float | str] | None) -> list[float] | None:
 
 
 def standard(value: Any) -> Any:
-    """`value` with mappings as dicts, sequences as lists and numbers that are not finite as strings."""
+    """`value` with mappings as dicts, sequences as lists, and NaN and infinities as strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[repr(float(value))]
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""A run's page, report.html, and a picture of its accuracy, from what the run left in its folder.
+"""The report page of a run, report.html, and a picture of its accuracy curve, made from the files in its folder.
 
-It works while the run still goes on. Left out: comparing runs (use TensorBoard).
+Both work while the run is still going. Left out: comparing runs (use TensorBoard).
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def write_report(run_folder: Path) -> Path:
     """Write `run_folder`/report.html from metrics.jsonl, summary.json and the newest rollouts; return its path.
 
     Raises:
-        UserError: the folder is no run, a file in it cannot be read, or the disk is full.
+        UserError: the folder holds no run, a file in it cannot be read, or the disk is full.
     """
     page = render(_read_run(run_folder))
     path = run_folder / "report.html"
@@ -27,25 +27,25 @@ def write_report(run_folder: Path) -> Path:
 
 
 def curve_png(run_folder: Path, path: Path) -> Path:
-    """Draw the held-out accuracy before, during and after a run as a PNG (1280 x 640): with its teacher, or where there
-    are several domains, a curve for each.
+    """Draw the held-out accuracy before, during and after a run as a PNG (1280 x 640). Several domains get a curve
+    each; a single one is compared with its teacher.
 
     Raises:
-        UserError: the folder is no run, or nothing was evaluated in it.
+        UserError: the folder holds no run, or the run has not evaluated the student yet.
     """
     report = _read_run(run_folder)
     domains = report.summary.domains if report.summary else ()
     several = len(domains) > 1
     curves = [_domain_curve(report, domain) for domain in domains] if several else [_whole_curve(report)]
     if not any(curve.steps for curve in curves):
-        raise UserError(f"{run_folder}: no accuracy to draw; let the run reach its first evaluation")
+        raise UserError(f"{run_folder}: no accuracy to draw; wait for the run's first evaluation")
     shown = () if several else levels(report.summary)
     png(Chart(title="held-out accuracy", series=curves, levels=shown, percent=True), path)
     return path
 
 
 def _whole_curve(report: Report) -> Series:
-    """Over all questions."""
+    """The accuracy over all questions."""
     before = after = None
     if report.summary:
         questions = report.summary.num_questions
@@ -61,7 +61,7 @@ def _domain_curve(report: Report, domain: str) -> Series:
 
 
 def _curve(report: Report, name: str, label: str, before: float | None, after: float | None) -> Series:
-    """The values of metric `name` by step, between those before and after the run."""
+    """The metric `name` by step, with `before` at step 0 and `after` at the last step."""
     points = {step.step: step.values[name] for step in report.metrics if name in step.values}
     ends = {0: before, report.summary.steps: after} if report.summary else {}
     measured = dict(sorted((points | {step: value for step, value in ends.items() if value is not None}).items()))
@@ -70,7 +70,9 @@ def _curve(report: Report, name: str, label: str, before: float | None, after: f
 
 def _read_run(folder: Path) -> Report:
     if not (folder / FILE_NAME).is_file():
-        raise UserError(f"{folder}: no run ({FILE_NAME} is not there); name a folder that training wrote")
+        raise UserError(
+            f"{folder}: not a run folder ({FILE_NAME} not found); give the folder of a run, such as runs/demo"
+        )
     step, rollouts = newest_rollouts(folder) or (None, None)
     return Report(
         name=folder.resolve().name,

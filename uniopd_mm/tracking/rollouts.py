@@ -1,6 +1,6 @@
-"""rollouts/step_<n>.jsonl: one line a trajectory, with each token's log-prob under the student and the teacher.
+"""rollouts/step_<n>.jsonl: one line per trajectory, with each token's log-probs under the student and the teacher.
 
-Left out: media (a line names its source) and the teachers' top-k.
+Left out: media, of which only the source is written, and the teachers' top-k.
 """
 
 import json
@@ -17,15 +17,15 @@ from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import RolloutLine, json_line
 from uniopd_mm.types import Failure, Media, Sample, TeacherScores, Trajectory, UserError
 
-_MAX_SOURCE = 200  # a source may be a data: URI with the whole medium in it
+_MAX_SOURCE = 200  # a longer one is a data: URI that contains the medium
 
 
 @final
 class RolloutsTracker(Tracker):
     """Writes `folder`/rollouts/step_<n>.jsonl for steps divisible by `every`.
 
-    `resume_step` is the last step to keep: files of later steps, which the resumed run repeats, are removed. The main
-    process of `world` writes the lines of all.
+    `resume_step` is the last step to keep: files of later steps, which the resumed run repeats, are deleted. The main
+    process of `world` writes the lines of all processes.
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None, *, world: World, every: int = 1) -> None:
@@ -53,7 +53,7 @@ class RolloutsTracker(Tracker):
 
 
 def rollout_line(trajectory: Trajectory, tokens: Callable[[Tensor], list[str]]) -> RolloutLine:
-    """A trajectory as plain data. Raises ValueError where its lists differ in length."""
+    """A trajectory as plain data. Raises ValueError if its lists differ in length."""
     rollout, outcome, scores = trajectory.rollout, trajectory.outcome, trajectory.scores
     sample = rollout.prompt.sample
     line = RolloutLine(
@@ -83,17 +83,17 @@ def rollout_line(trajectory: Trajectory, tokens: Callable[[Tensor], list[str]]) 
 
 
 def prompt_text(sample: Sample) -> str:
-    """The sample's turns as `role: text`, one a line, with `[kind source]` where a medium stands."""
+    """The sample's turns as `role: text`, one per line, with `[kind source]` in place of each medium."""
     return "\n".join(f"{turn.role}: {' '.join(map(_piece, turn.content))}" for turn in sample.messages)
 
 
 def newest_rollouts(folder: Path) -> tuple[int, Path] | None:
-    """The last step of a run that has a rollouts file, and that file."""
+    """The last step with a rollouts file, and that file; None if there is none."""
     return max(_files(folder), default=None)
 
 
 def read_rollouts(path: Path) -> list[RolloutLine]:
-    """The lines of a rollouts file. Raises UserError where a line is not one that `RolloutsTracker` wrote."""
+    """The lines of a rollouts file. Raises UserError if a line cannot be parsed."""
     with path.open("rb") as file:
         return [_parse(line, f"{path}:{number}") for number, line in enumerate(file, start=1)]
 
@@ -102,7 +102,7 @@ def _parse(line: bytes, where: str) -> RolloutLine:
     try:
         return RolloutLine.from_json(json.loads(line))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{where}: not a line of rollouts ({error}); remove this file") from error
+        raise UserError(f"{where}: not a rollout ({error}); delete this file") from error
 
 
 def _files(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -128,4 +128,4 @@ def _check_lengths(line: RolloutLine) -> None:
     lists = (line.tokens, line.student_logprobs, line.teacher_logprobs, line.advantages)
     lengths = [len(entries) for entries in lists if entries is not None]
     if any(length != len(line.token_ids) for length in lengths):
-        raise ValueError(f"{line.sample_id}: {len(line.token_ids)} response tokens, but lists of {lengths}")
+        raise ValueError(f"{line.sample_id}: {len(line.token_ids)} response tokens, but lists of lengths {lengths}")

@@ -1,12 +1,11 @@
-"""summary.json and the short table at a run's end: the student before and after, and its teacher, per domain.
+"""summary.json and the table at the end of a run: the accuracy of the student before and after, and of its teacher.
 
-Left out: any evaluation; the numbers come from the trainer.
+Left out: measuring these accuracies (run/validation.py).
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from uniopd_mm.tracking.files import write_atomically
+from uniopd_mm.tracking.proportions import percent
 from uniopd_mm.tracking.records import standard
 from uniopd_mm.types import Skip, UserError
 
@@ -25,8 +25,8 @@ _ACCURACIES = ("accuracy_before", "accuracy_after", "teacher_accuracy")
 class Summary:
     """A finished run. Accuracies are shares in [0, 1] by domain, None where nothing was measured.
 
-    `num_questions` counts the held-out questions by domain; `seconds` is the whole job's time; `left_out` counts
-    unknown outcomes and failed teachers by their reasons; `extra` holds what a recipe wants to add and must be JSON.
+    `num_questions` counts the held-out questions by domain. `seconds` covers the whole job. `left_out` counts unknown
+    outcomes and teacher failures by reason. `extra` holds further JSON values.
     """
 
     task: str
@@ -44,12 +44,12 @@ class Summary:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Every domain with an accuracy, in the order of their first mention."""
+        """Every domain with an accuracy, in order of first appearance."""
         return tuple(dict.fromkeys([*self.accuracy_before, *self.accuracy_after, *self.teacher_accuracy]))
 
 
 def write_summary(folder: Path, summary: Summary) -> Path:
-    """Write `folder`/summary.json in one step. `skipped` stands there as its count and the names."""
+    """Write `folder`/summary.json atomically. `skipped` becomes its count and the list of skipped rows."""
     record = {entry.name: getattr(summary, entry.name) for entry in fields(summary)}
     record["skipped"] = {"count": len(summary.skipped), "items": [asdict(skip) for skip in summary.skipped]}
     path = folder / FILE_NAME
@@ -59,7 +59,7 @@ def write_summary(folder: Path, summary: Summary) -> Path:
 
 
 def read_summary(folder: Path) -> Summary | None:
-    """The run's summary, or None while it has not finished. Raises UserError where the file is not a summary."""
+    """The run's summary, or None if the run has not finished. Raises UserError if the file cannot be parsed."""
     path = folder / FILE_NAME
     if not path.exists():
         return None
@@ -69,11 +69,11 @@ def read_summary(folder: Path) -> Summary | None:
         accuracies = {name: _shares(record[name]) for name in _ACCURACIES}
         return Summary(**{**record, **accuracies, "skipped": skipped})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: not a run's summary ({error}); remove it") from error
+        raise UserError(f"{path}: not a run's summary ({error}); delete the file") from error
 
 
 def summary_table(summary: Summary) -> Table:
-    """A row a domain: questions, and each accuracy in percent with its standard error."""
+    """One row per domain: the number of questions, and each accuracy as `percent` writes it."""
     title = f"{summary.task}: {summary.steps} steps in {summary.seconds:.0f} s"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("domain")
@@ -97,19 +97,8 @@ def table_rows(summary: Summary) -> list[tuple[str, ...]]:
     ]
 
 
-def percent(accuracy: float | None, num_questions: int | None) -> str:
-    """`80.0 % ± 2.0`, where the second number is sqrt(p (1 - p) / n) in points; "-" where nothing was measured.
-
-    percent(0.8, 400) == "80.0 % ± 2.0"
-    """
-    if accuracy is None:
-        return "-"
-    text = f"{100 * accuracy:.1f} %"
-    return f"{text} ± {100 * sqrt(accuracy * (1 - accuracy) / num_questions):.1f}" if num_questions else text
-
-
 def overall(accuracy: Mapping[str, float | None], num_questions: Mapping[str, int]) -> float | None:
-    """The mean over domains, weighted by their questions (equal weights where none are counted)."""
+    """The mean over domains, weighted by their numbers of questions (1 for a domain without a number)."""
     known = [(value, num_questions.get(domain, 1)) for domain, value in accuracy.items() if value is not None]
     total = sum(count for _, count in known)
     return sum(value * count for value, count in known) / total if total else None

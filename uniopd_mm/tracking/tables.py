@@ -1,4 +1,4 @@
-"""Tables of a run's plan: who teaches what, and how much of the training each domain has."""
+"""Tables on the console, and the JSON files with the same data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from uniopd_mm.tracking.records import standard
 
 
 def table_of(title: str, rows: Sequence[Mapping[str, str]], left: Sequence[str]) -> Table:
-    """A table with the rows' keys as columns; those in `left` stand on the left, numbers on the right. Values are shown
-    as they are, whatever markup a model's words may spell."""
+    """A table with a column for each key of the rows. The columns in `left` are left-aligned, the others right-aligned.
+    Markup in the values is shown as plain text."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in rows[0] if rows else ():
         table.add_column(name, justify="left" if name in left else "right", overflow="fold")
@@ -25,7 +25,7 @@ def table_of(title: str, rows: Sequence[Mapping[str, str]], left: Sequence[str])
 
 
 def write_table(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write `folder`/<name>.json, a list of objects."""
+    """Write `folder`/<name>.json, a list with one object per row."""
     path = folder / f"{name}.json"
     text = json.dumps(standard(rows), indent=2, allow_nan=False) + "\n"
     write_atomically(path, [text.encode("utf-8", "surrogatepass")], run=folder)

@@ -1,4 +1,4 @@
-"""tensorboard/: every value of a step as a scalar, for `tensorboard --logdir runs`. Rollouts are left out."""
+"""tensorboard/: the values of each step as scalars, for `tensorboard --logdir runs`. Left out: rollouts."""
 
 from pathlib import Path
 from typing import final
@@ -12,9 +12,9 @@ from uniopd_mm.tracking.records import StepMetrics
 
 @final
 class TensorBoardTracker(Tracker):
-    """Scalars named as in metrics.jsonl, timing under "timing/". TensorBoard keeps them as float32.
+    """Scalars named as in metrics.jsonl, with timing under "timing/". TensorBoard stores them as float32.
 
-    On resume TensorBoard is told to forget steps after `resume_step`, which the run repeats.
+    On resume, steps after `resume_step` are purged, since the run repeats them.
     """
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:

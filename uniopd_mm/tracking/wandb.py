@@ -1,6 +1,6 @@
-"""Weights & Biases, where asked for: offline by default, so that nothing leaves the machine unasked.
+"""Weights & Biases, if enabled. Offline by default: nothing leaves the machine until you upload it with `wandb sync`.
 
-An offline run is sent later with `wandb sync`. Left out: rollouts and artifacts.
+Left out: rollouts and artifacts.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ MODES = ("offline", "online", "disabled")
 
 @final
 class WandbTracker(Tracker):
-    """One W&B run a run folder; resuming goes on with the same run id, kept in `folder`/wandb/run_id.
+    """One W&B run per run folder. A resumed run reuses the id stored in `folder`/wandb/run_id.
 
-    `wandb sync` joins its parts. W&B accepts no step twice, so charts are drawn over the logged "step", and repeated
-    steps are drawn again.
+    `wandb sync` merges the parts of a resumed run. W&B rejects a repeated step, so charts use the logged value "step"
+    as their x-axis, and steps that the run repeats appear twice.
 
     Raises:
-        UserError: the wandb package is missing, or `mode` is none of MODES.
+        UserError: the wandb package is missing, or `mode` is not one of MODES.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class WandbTracker(Tracker):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         if mode not in MODES:
-            raise UserError(f"tracking.wandb_mode={mode}: unknown; choose one of {', '.join(MODES)}")
+            raise UserError(f"tracking.wandb_mode={mode}: unknown mode; choose one of {', '.join(MODES)}")
         wandb = require_wandb()
         id_file = folder / "wandb" / "run_id"
         known = resume_step is not None and id_file.exists()
@@ -62,9 +62,9 @@ class WandbTracker(Tracker):
 
 
 def require_wandb() -> Any:
-    """The wandb module. Raises UserError where it is not installed."""
+    """The wandb module. Raises UserError if it is not installed."""
     try:
         import wandb
     except ImportError as error:
-        raise UserError("tracking.wandb=true: the wandb package is missing; pip install uniopd-mm[wandb]") from error
+        raise UserError("tracking.wandb=true: wandb is not installed; run pip install 'uniopd-mm[wandb]'") from error
     return wandb

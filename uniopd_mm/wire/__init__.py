@@ -1,11 +1,11 @@
-"""What crosses the network between a run and a teacher's server: records as msgpack, media by content hash.
+"""The messages between a run and a teacher's server: records as msgpack, media named by a hash of their content.
 
-Both sides share it, so that neither can change it alone. Leaves out HTTP itself: serving/ answers, teachers/remote.py
-asks.
+Client and server share this code, so neither can change the protocol alone. Leaves out HTTP itself: serving/ is the
+server, teachers/remote.py the client.
 """
 
-PROTOCOL = 1  # raised whenever an older side would misread what a newer one sends
+PROTOCOL = 1  # raised whenever an older version would misread a newer one
 SCORE, GENERATE = "/score", "/generate"
 INFO, VOCABULARY, HEALTH, METRICS = "/info", "/vocabulary", "/health", "/metrics"
-DEADLINE_HEADER = "x-uniopd-mm-seconds"  # how long the client still waits for the answer
+DEADLINE_HEADER = "x-uniopd-mm-seconds"  # how much longer the client waits for the reply
 CONTENT_TYPE = "application/msgpack"

@@ -1,7 +1,7 @@
 """Plain values, tensors and arrays as bytes and back, exactly; no pickle.
 
-A payload is a digest of what follows and then msgpack, so that a body which was cut off or altered on its way is
-never read as another one.
+The bytes are a digest of what follows, then msgpack. A body that was cut off or altered on its way is therefore never
+read as another one.
 """
 
 import hashlib
@@ -36,39 +36,39 @@ DTYPES = {
 
 
 class Malformed(ValueError):
-    """Bytes that are not what they should be, and why."""
+    """Bytes or values that do not have the expected form, and why."""
 
 
 def digest(data: bytes) -> str:
-    """A short name for a content."""
+    """A short name for this content."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def _check(content: bytes | memoryview) -> bytes:
+def _checksum(content: bytes | memoryview) -> bytes:
     return hashlib.sha256(content).digest()[:DIGEST_BYTES]
 
 
 def pack(value: Any) -> bytes:
-    """Plain values, mappings, sequences, tensors, numpy arrays and records; tuples come back as lists, records as
-    mappings.
+    """Encode plain values, mappings, sequences, tensors, numpy arrays and records. Tuples are decoded as lists, records
+    as mappings.
 
     Raises:
-        Malformed: a value of another kind.
+        Malformed: a value of any other type.
     """
     try:
-        content = msgpack.packb(value, default=_extension, use_bin_type=True)
+        content = msgpack.packb(value, default=_encode, use_bin_type=True)
     except (TypeError, ValueError, OverflowError) as error:
         raise Malformed(str(error)) from error
-    return _check(content) + content
+    return _checksum(content) + content
 
 
 def unpack(data: bytes) -> Any:
-    """Raises Malformed where the bytes are not those of `pack`."""
+    """Decode the bytes of `pack`. Raises Malformed if they are anything else."""
     content = memoryview(data)[DIGEST_BYTES:]
-    if _check(content) != data[:DIGEST_BYTES]:
-        raise Malformed(f"{len(data)} bytes whose digest is of others: cut off, altered, or not of this protocol")
+    if _checksum(content) != data[:DIGEST_BYTES]:
+        raise Malformed(f"{len(data)} bytes do not match their digest: cut off, altered, or of another protocol")
     try:
-        return msgpack.unpackb(content, ext_hook=_value, raw=False, strict_map_key=False)
+        return msgpack.unpackb(content, ext_hook=_decode, raw=False, strict_map_key=False)
     except (
         ValueError,
         TypeError,
@@ -76,12 +76,12 @@ def unpack(data: bytes) -> Any:
         RuntimeError,
         struct.error,
         msgpack.UnpackException,
-    ) as error:  # anything may come
-        raise Malformed(f"not readable as msgpack: {error or type(error).__name__}") from error
+    ) as error:  # the bytes may be anything
+        raise Malformed(f"cannot be decoded as msgpack: {error or type(error).__name__}") from error
 
 
 def raw_bytes(value: Tensor | np.ndarray) -> memoryview:
-    """Its elements as they lie in memory, row by row, without a copy where it lies so."""
+    """The elements in row-major order, without a copy if they are in that order already."""
     if isinstance(value, Tensor):
         flat = value.detach().cpu().contiguous().reshape(-1)
         # A single element of a larger tensor keeps a stride that `view` does not take.
@@ -89,8 +89,8 @@ def raw_bytes(value: Tensor | np.ndarray) -> memoryview:
     return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
 
 
-def _extension(value: Any) -> Any:
-    """What msgpack does not know by itself."""
+def _encode(value: Any) -> Any:
+    """Encode a type that msgpack does not support itself."""
     if isinstance(value, Tensor):
         return msgpack.ExtType(TENSOR, _block(value))
     if isinstance(value, np.ndarray):
@@ -105,7 +105,7 @@ def _extension(value: Any) -> Any:
 
 
 def _block(value: Tensor | np.ndarray) -> bytes:
-    """A header, then the elements."""
+    """A header with dtype and shape, then the elements."""
     name = str(value.dtype).removeprefix("torch.")
     if name not in DTYPES:
         raise TypeError(f"values of dtype {name} cannot be sent")
@@ -113,8 +113,8 @@ def _block(value: Tensor | np.ndarray) -> bytes:
     return b"".join((struct.pack("<I", len(header)), header, raw_bytes(value)))
 
 
-def _value(code: int, data: bytes) -> Tensor | np.ndarray:
-    """Raises ValueError where a header does not fit its bytes."""
+def _decode(code: int, data: bytes) -> Tensor | np.ndarray:
+    """Decode an extension type. Raises ValueError if the header does not fit the bytes."""
     if code not in (TENSOR, ARRAY):
         raise Malformed(f"unknown extension type {code}")
     (length,) = struct.unpack_from("<I", data)

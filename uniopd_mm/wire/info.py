@@ -1,4 +1,4 @@
-"""What a server says of itself, for a run to judge before it asks anything."""
+"""A server's description of its teacher, which a run checks before it sends any request."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ PACKAGES = ("uniopd-mm", "torch", "transformers", "vllm")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerInfo:
-    """A teacher behind a server.
+    """A server's teacher.
 
-    `vocabulary` is a digest of its tokens and their ids, `stop_ids` and `banned_ids` are its tokenizer's; `vocab_size`
-    counts the model's own rows. `top_k` is how many of the likeliest tokens a request may ask for. `settings` are of
-    its processor.
+    `vocabulary` is a digest of its tokens and their ids; `stop_ids` and `banned_ids` are its tokenizer's. `vocab_size`
+    counts the rows of the model's output embedding. `top_k` is the number of likeliest tokens that a request may ask
+    for. `settings` are those of its processor.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ServerInfo:
     protocol: int = PROTOCOL
 
     @property
-    def identity(self) -> str:
-        """What every answer repeats: a server that was replaced by another teacher's is noticed."""
+    def digest(self) -> str:
+        """Every reply repeats it, so that the client notices if the server was replaced by that of another teacher."""
         return digest(f"{self.protocol}/{self.name}/{self.vocabulary}/{self.vocab_size}/{self.needs}".encode())
 
-    def compared(self, tokens: Mapping[str, int] | None) -> Identity:
-        """What of it is compared with the student; `tokens` where they are known in full."""
+    def model_identity(self, tokens: Mapping[str, int] | None) -> Identity:
+        """For comparison with the student; `tokens` are all tokens and their ids, if known."""
         return Identity(
             vocabulary=self.vocabulary,
             num_tokens=self.num_tokens,
@@ -61,7 +61,7 @@ class ServerInfo:
 def server_info(
     name: str, vocabulary: Vocabulary, *, vocab_size: int, needs: Needs, top_k: int, settings: Settings
 ) -> ServerInfo:
-    """Of a teacher in this process."""
+    """The info of a teacher in this process."""
     return ServerInfo(
         name=name,
         vocabulary=vocabulary_digest(vocabulary),
@@ -77,11 +77,11 @@ def server_info(
 
 
 def read_info(content: bytes) -> ServerInfo:
-    """Raises Malformed where it is not what `ServerInfo.json` writes, or of another protocol."""
+    """Read the output of `ServerInfo.json`. Raises Malformed if it is anything else, or of another protocol."""
     try:
         values: dict[str, Any] = json.loads(content)
         if values["protocol"] != PROTOCOL:
-            raise Malformed(f"speaks protocol {values['protocol']}, this run {PROTOCOL}; install one version on both")
+            raise Malformed(f"uses protocol {values['protocol']}, this run {PROTOCOL}; install one version on both")
         known = {field.name: values[field.name] for field in fields(ServerInfo)}
         ids = {name: tuple(known[name]) for name in ("stop_ids", "banned_ids")}
         settings = Settings(**{name: dict(part) for name, part in known["settings"].items()})
@@ -89,18 +89,18 @@ def read_info(content: bytes) -> ServerInfo:
     except Malformed:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Malformed("does not answer as a server of uniopd_mm.serve does") from error
+        raise Malformed("the reply is not that of a uniopd_mm.serve server") from error
 
 
 def read_vocabulary(content: bytes) -> Vocabulary:
-    """Raises Malformed."""
+    """Raises Malformed if the content is not a packed `Vocabulary`."""
     values = unpack(content)
     try:
         tokens = {str(token): int(index) for token, index in values["tokens"].items()}
         stop_ids, banned_ids = (tuple(map(int, values[name])) for name in ("stop_ids", "banned_ids"))
         return Vocabulary(tokens=tokens, stop_ids=stop_ids, banned_ids=banned_ids, pad_id=int(values["pad_id"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Malformed("is no vocabulary") from error
+        raise Malformed("the reply is not a vocabulary") from error
 
 
 def _versions() -> dict[str, str]:

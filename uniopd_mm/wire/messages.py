@@ -1,6 +1,6 @@
-"""Requests and answers as records, and the records as payloads.
+"""Requests and replies as records, and their encoding.
 
-Ids are checked on both sides: an answer repeats the response ids that it speaks of, and a digest of its prompt's.
+Both sides check the ids: an answer repeats the ids of its response, and a digest of its prompt's ids.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.types import FinishReason, Prompt, Sample, Sampling
-from uniopd_mm.wire.codec import Malformed, digest, pack, unpack
+from uniopd_mm.wire.codec import Malformed, digest, unpack
 
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentPrompt:
-    """A prompt whose media are named by `payload`, None for no media. `sample_id` seeds its responses."""
+    """A prompt whose media are named by `payload` (None: no media). `sample_id` seeds its responses."""
 
     sample_id: str
     token_ids: Tensor
@@ -29,7 +29,8 @@ class SentPrompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreRequest:
-    """Responses i64[R], each with the place of its prompt; `payloads` are the contents that the server may lack."""
+    """Responses i64[R]; `prompt_of` has the index of each one's prompt. `payloads` are the media that the server may
+    lack: packed, by name."""
 
     prompts: Sequence[SentPrompt]
     prompt_of: Sequence[int]
@@ -50,7 +51,8 @@ class GenerateRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreAnswer:
-    """Of one response: see `TeacherScores`; or `reason`, why there are none."""
+    """The scores of one response (see `TeacherScores`), or the `reason` why there are none. `prompt` is the digest of
+    its prompt's ids."""
 
     prompt: str
     token_ids: Tensor
@@ -64,7 +66,7 @@ class ScoreAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateAnswer:
-    """One response: ids i64[R] and log-probs f32[R]."""
+    """One response: ids i64[R] and log-probs f32[R]. `prompt` is the digest of its prompt's ids."""
 
     prompt: str
     response_ids: Tensor
@@ -74,19 +76,19 @@ class GenerateAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """The answers of the teacher with this identity; `answers` has an entry for each response, in order."""
+    """The answers for all responses, in order. `identity` is the `digest` of the server's info."""
 
     identity: str
     answers: Sequence[Any]
 
 
 def ids_digest(prompt_ids: Tensor) -> str:
-    """Names a prompt by its expanded ids i64[L]."""
+    """A digest of a prompt's expanded ids i64[L]."""
     return digest(prompt_ids.to(torch.int64).contiguous().numpy().tobytes())
 
 
-def sent(prompt: Prompt, payload: str | None) -> SentPrompt:
-    """The prompt as it goes over the network."""
+def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
+    """The prompt as it is sent."""
     return SentPrompt(
         sample_id=prompt.sample.sample_id,
         token_ids=prompt.token_ids,
@@ -96,8 +98,8 @@ def sent(prompt: Prompt, payload: str | None) -> SentPrompt:
     )
 
 
-def received(prompt: SentPrompt) -> Prompt:
-    """The prompt as engines take it, still without its media."""
+def received_prompt(prompt: SentPrompt) -> Prompt:
+    """The prompt for an engine, still without its media."""
     sample = Sample(sample_id=prompt.sample_id, domain="", messages=(), answer=None, source=prompt.sample_id)
     return Prompt(
         sample=sample,
@@ -105,11 +107,6 @@ def received(prompt: SentPrompt) -> Prompt:
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
     )
-
-
-def write(record: ScoreRequest | GenerateRequest | Reply) -> bytes:
-    """The payload of a record."""
-    return pack(record)
 
 
 def read_score_request(content: bytes) -> ScoreRequest:
@@ -123,12 +120,12 @@ def read_generate_request(content: bytes) -> GenerateRequest:
 
 
 def read_scores(content: bytes) -> Reply:
-    """With `ScoreAnswer`s. Raises Malformed."""
+    """A reply with `ScoreAnswer`s. Raises Malformed."""
     return _read(content, lambda values: _reply(values, _score_answer))
 
 
 def read_responses(content: bytes) -> Reply:
-    """With `GenerateAnswer`s. Raises Malformed."""
+    """A reply with `GenerateAnswer`s. Raises Malformed."""
     return _read(content, lambda values: _reply(values, _generate_answer))
 
 
@@ -136,23 +133,23 @@ def _read(content: bytes, make: Callable[[Any], Record]) -> Record:
     values = unpack(content)
     try:
         return make(values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # what a client sent may be anything
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # the other side may send anything
         reason = str(error) if isinstance(error, Malformed) else f"{type(error).__name__}: {error}"
-        raise Malformed(f"not the record that is expected here: {reason}") from error
+        raise Malformed(f"not the expected record: {reason}") from error
 
 
 def _score_request(values: Any) -> ScoreRequest:
     request = ScoreRequest(
         prompts=[_prompt(entry) for entry in values["prompts"]],
-        prompt_of=[int(place) for place in values["prompt_of"]],
+        prompt_of=[int(index) for index in values["prompt_of"]],
         responses=[_ids(entry) for entry in values["responses"]],
         top_k=int(values["top_k"]),
-        payloads=_parcels(values["payloads"]),
+        payloads=_payloads(values["payloads"]),
     )
     if len(request.prompt_of) != len(request.responses) or request.top_k < 0:
-        raise Malformed("prompt_of, responses and top_k do not fit")
-    if any(not 0 <= place < len(request.prompts) for place in request.prompt_of):
-        raise Malformed("a response of a prompt that was not sent")
+        raise Malformed("prompt_of and responses differ in length, or top_k is below 0")
+    if any(not 0 <= index < len(request.prompts) for index in request.prompt_of):
+        raise Malformed("a response to a prompt that was not sent")
     return request
 
 
@@ -167,17 +164,17 @@ def _generate_request(values: Any) -> GenerateRequest:
     )
     num_samples = int(values["num_samples"])
     if num_samples < 1 or sampling.max_new_tokens < 1 or not 0 <= sampling.temperature < float("inf"):
-        raise Malformed("num_samples and max_new_tokens must be at least 1, temperature not below 0")
+        raise Malformed("num_samples and max_new_tokens must be at least 1, temperature at least 0")
     prompts = [_prompt(entry) for entry in values["prompts"]]
     return GenerateRequest(
-        prompts=prompts, num_samples=num_samples, sampling=sampling, payloads=_parcels(values["payloads"])
+        prompts=prompts, num_samples=num_samples, sampling=sampling, payloads=_payloads(values["payloads"])
     )
 
 
 def _prompt(values: Any) -> SentPrompt:
     ids, features = _ids(values["token_ids"]), dict(values["token_features"])
     if not len(ids) or any(feature.shape != ids.shape for feature in features.values()):
-        raise Malformed("a prompt without tokens, or whose features do not fit them")
+        raise Malformed("a prompt has no tokens, or its token features have another length")
     payload = values["payload"]
     return SentPrompt(
         sample_id=str(values["sample_id"]),
@@ -190,13 +187,13 @@ def _prompt(values: Any) -> SentPrompt:
 
 def _ids(value: Any) -> Tensor:
     if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.dim() != 1 or (value < 0).any():
-        raise Malformed("ids that are no i64[L] of numbers from 0")
+        raise Malformed("ids are not an i64[L] tensor of numbers from 0")
     return value
 
 
-def _parcels(values: Any) -> dict[str, bytes]:
+def _payloads(values: Any) -> dict[str, bytes]:
     if not all(isinstance(content, bytes) for content in values.values()):
-        raise Malformed("media that are no bytes")
+        raise Malformed("media payloads are not bytes")
     return dict(values)
 
 
@@ -211,7 +208,7 @@ def _score_answer(values: Any) -> ScoreAnswer:
     for rank, tensors in columns.items():
         for column in tensors:
             if column is not None and (not isinstance(column, Tensor) or (column.dim(), len(column)) != (rank, length)):
-                raise Malformed("scores of another shape than their tokens")
+                raise Malformed("scores and their tokens differ in shape")
     return answer
 
 
@@ -223,5 +220,5 @@ def _generate_answer(values: Any) -> GenerateAnswer:
 
 def _logprobs(value: Any, ids: Tensor) -> Tensor:
     if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.shape != ids.shape:
-        raise Malformed("log-probs that are no f32[R], one for each token")
+        raise Malformed("log-probs are not an f32[R] tensor, one for each token")
     return value

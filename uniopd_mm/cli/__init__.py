@@ -1,0 +1,1 @@
+"""The command line that all commands share: its options, its overrides, its help and its errors."""

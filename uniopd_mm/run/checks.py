@@ -1,0 +1,71 @@
+"""What can be refused before anything is loaded, beyond single values: components, their engines, and the recipe."""
+
+from uniopd_mm.config.checks import check_zoo, teacher_keys, validate
+from uniopd_mm.config.components import check_component
+from uniopd_mm.config.parts import Engine
+from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.distill.choices import Responses
+from uniopd_mm.evaluation.live_tasks import live_tasks
+from uniopd_mm.inference.available import require_vllm
+from uniopd_mm.run.recipes import build_recipe
+from uniopd_mm.types import UserError
+
+VLLM_ROLLOUT = "uniopd_mm.rollout.vllm."
+
+
+def check(config: TrainConfig) -> None:
+    """Everything that can be refused before anything is loaded.
+
+    Raises:
+        UserError: names the key, its value and the remedy.
+    """
+    validate(config)
+    check_parts(config)
+
+
+def check_parts(config: TrainConfig) -> None:
+    """Check components and recipe of a configuration whose values are valid.
+
+    Raises:
+        UserError: names the key, its value and the remedy.
+    """
+    check_components(config)
+    recipe = build_recipe(config)
+    if recipe.objective.needs.teacher or config.recipe.responses is Responses.TEACHER:
+        _check_teachers_are_named(config)
+
+
+def check_components(config: TrainConfig) -> None:
+    """Check every component's parameters, and that vLLM and lmms-eval are installed where they are used.
+
+    Raises:
+        UserError: a parameter that its target does not take, a missing package, or an unknown benchmark.
+    """
+    if config.model.builder is not None:
+        check_zoo(config.zoo)
+    live_tasks(config.benchmarks.tasks)
+    components = {
+        "model.builder": config.model.builder,
+        "model.processor": config.model.processor,
+        "rollout.engine": config.rollout.engine,
+        "recipe.objective": config.recipe.objective,
+    }
+    if str(config.rollout.engine.get("_target_")).startswith(VLLM_ROLLOUT):
+        require_vllm("rollout.engine")
+    for key, plan in teacher_keys(config).items():
+        if plan.engine is Engine.vllm:
+            require_vllm(f"{key}.engine")
+        components |= {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}
+    for key, node in components.items():
+        if node is not None:
+            check_component(node, key)
+
+
+def _check_teachers_are_named(config: TrainConfig) -> None:
+    """Raises UserError where a teacher is needed and none was chosen."""
+    for key, plan in teacher_keys(config).items():
+        if plan.engine is not Engine.remote and plan.path is None and plan.builder is None:
+            raise UserError(
+                f"{key}.path=null: recipe={config.recipe.name} needs a teacher, and the built-in one only fits the "
+                "built-in student; give teacher=HUB_NAME_OR_FOLDER, or one that --help lists, as teacher=qwen3_vl_8b"
+            )
