@@ -157,8 +157,8 @@ def _run_of(checkpoint: Path) -> Path:
 
 
 def _from_student(checkpoint: Path) -> str:
-    """The overrides that start a run from a checkpoint's student."""
-    return f"model.path={checkpoint / 'student'} model.builder=null"
+    """The override that starts a run from a checkpoint's student."""
+    return f"model.path={checkpoint / 'student'}"
 
 
 @contextmanager
