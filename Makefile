@@ -1,16 +1,20 @@
 # PYTHON: the interpreter .venv is made with.  VENV_ARGS=--system-site-packages: use the torch that is installed already.
 # ARGS: more settings for `make demo`.  PYTEST_ARGS: more options for `make test`.
+# JOBS: processes that `make test` runs tests in, of up to 4 GB each; 0: none beside its own.
 # TEST_EXTRAS=--extra=dev: `make test` without vLLM and lmms-eval; the tests that need them are skipped.
 PYTHON ?= python3
 VENV_ARGS ?=
 ARGS ?=
 PYTEST_ARGS ?=
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 TEST_EXTRAS ?= --extra=dev --extra=vllm --extra=eval
 SETUP = $(PYTHON) tools/setup.py --venv-args="$(VENV_ARGS)"
 BIN = .venv/bin
 
 # The models of the tests are so small that a second thread costs more than it computes.
 test: export OMP_NUM_THREADS ?= 1
+# A file's tests share fixtures, so that they stay in one process; tests/conftest.py says which files come first.
+IN_PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint style types contracts wheel clean
@@ -24,7 +28,7 @@ demo: ## set up .venv, then distil a tiny video model on questions about generat
 
 test: ## set up .venv with the test tools, then run the tests
 	@$(SETUP) $(TEST_EXTRAS)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 lint: style types contracts ## style, types and import contracts
 

@@ -1,5 +1,6 @@
 """What many tests share: an untrained tiny Qwen3-VL with its processor, and a few questions about real MP4 files."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,23 @@ from uniopd_mm.processors.tiny import TinyQwen3VL
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions
 from uniopd_mm.types import Prompt, Sample
 
+LONGEST = ("job", "engines", "tests", "evaluation", "remote")  # folders of tests, those of whole runs first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that workers of pytest-xdist end at about the same time."""
+    ranks = {folder: rank for rank, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(LONGEST)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Nothing of a test run is taken from, or left in, the user's cache."""
+    """Nothing of a test run is taken from, or left in, the user's cache. The workers of pytest-xdist share one, so that
+    generated data and checkpoints of the zoo are made once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
         patch.setenv("UNIOPD_MM_CACHE", str(folder))
         yield folder
 

@@ -30,7 +30,7 @@ class Recorder:
 
     def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
         if self._gate:
-            assert self._gate.wait(30)
+            assert self._gate.wait(300)
         if self._broken:
             raise RuntimeError("a fault of ours")
         self.asked.append(tuple(one.group_id for one in rollouts))
@@ -119,8 +119,9 @@ raise KeyboardInterrupt
 """
 
 
+@pytest.mark.timeout(240)
 def test_an_interrupted_run_does_not_wait_for_its_teachers() -> None:
-    """The teacher would take 30 seconds."""
+    """The teacher would take longer than this test may."""
     code = INTERRUPTED.format(here=str(Path(__file__).parent))
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=False)
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert outcome.returncode != 0 and "KeyboardInterrupt" in outcome.stderr

@@ -24,7 +24,7 @@ from uniopd_mm.cli.command import composed as command_config
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.train import COMMAND
 
-TIMEOUT = 120.0
+TIMEOUT = 300.0  # seconds
 FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "uniopd_mm.train",

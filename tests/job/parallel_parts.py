@@ -79,7 +79,7 @@ def launch(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProces
         env={**os.environ, **chosen},
         capture_output=True,
         text=True,
-        timeout=3 * TIMEOUT,
+        timeout=TIMEOUT,
     )
 
 

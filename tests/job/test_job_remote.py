@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from job_parts import Command, measured, run, start, summary
+from job_parts import TIMEOUT, Command, measured, run, start, summary
 
 NAMES = ("reverse_kl", "loss", "accuracy", "teacher_entropy", "top1_agreement")
-SOON = ["teacher.remote.deadline=2", "teacher.remote.attempts=2", "teacher.remote.breaker_seconds=0.2"]
+SOON = ["teacher.remote.deadline=60", "teacher.remote.attempts=2", "teacher.remote.breaker_seconds=0.2"]
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def serving(teacher: str, folder: Path) -> Iterator[tuple[Command, str]]:
 
 def address(server: Command, folder: Path) -> str:
     """What it says as soon as it is ready."""
-    deadline, out = time.monotonic() + 60, folder / ".out"
+    deadline, out = time.monotonic() + TIMEOUT, folder / ".out"
     while time.monotonic() < deadline and server.process.exitcode is None:
         said = out.read_text(encoding="utf-8") if out.exists() else ""
         if found := re.search(r"^serving tiny_expert at (\S+)$", said, re.MULTILINE):

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +117,12 @@ def test_extreme_shapes_that_cannot(width: int, height: int) -> None:
         load_image(encoded(Image.new("RGB", (width, height))), BUDGET)
 
 
-def test_decompression_bombs_are_refused_at_once() -> None:
+def test_decompression_bombs_are_refused_without_decoding() -> None:
     data = encoded(Image.new("1", (20000, 20000)))
     assert len(data) < 100_000
-    start = time.perf_counter()
-    with pytest.raises(BadSample, match="pixels"):
-        load_image(data, BUDGET)
-    assert time.perf_counter() - start < 1
+    for content in (data, data[:100]):  # decoding the second would fail for another reason
+        with pytest.raises(BadSample, match="pixels"):
+            load_image(content, BUDGET)
 
 
 def test_options_override_the_budget() -> None:

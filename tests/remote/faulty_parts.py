@@ -30,6 +30,7 @@ class Fault(StrEnum):
     DRIP = "drip"
 
 
+HELD = 600.0  # seconds for which a silent or dripping server holds up those that wait
 SOME = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.SILENCE, Fault.DRIP))
 
 
@@ -79,7 +80,7 @@ def _exchange(handler: StreamRequestHandler, target: str, faults: Faults) -> Non
     if fault is Fault.DROP:
         return
     if fault is Fault.SILENCE:
-        time.sleep(30)
+        time.sleep(HELD)
     if fault is Fault.DRIP:
         return _drip(handler.connection)
     if fault is Fault.ERROR:
@@ -143,6 +144,6 @@ def _write(
 def _drip(connection: socket.socket) -> None:
     """One byte after the other, without an end."""
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    for _ in range(300):
+    for _ in range(int(HELD * 10)):
         connection.sendall(b"x")
         time.sleep(0.1)

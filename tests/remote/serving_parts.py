@@ -28,7 +28,7 @@ from uniopd_mm.wire.info import server_info
 from uniopd_mm.wire.media import Needs
 
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=6, seed=3, policy_step=2)
-TIMEOUT = 60.0
+TIMEOUT = 300.0  # seconds
 FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "uniopd_mm.serve",
@@ -92,8 +92,12 @@ class Served:
     engine: Watched
 
     def metric(self, name: str, labels: str = "") -> float:
-        text = httpx.get(f"{self.url}/metrics").text
-        return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name}{labels} "))
+        return metric(self.url, name, labels)
+
+
+def metric(url: str, name: str, labels: str = "") -> float:
+    text = httpx.get(f"{url}/metrics").text
+    return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name}{labels} "))
 
 
 def serve(

@@ -13,11 +13,14 @@ from serving_parts import (
     assert_same,
     connected,
     free_port,
+    metric,
     start_process,
 )
 
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.types import Prompt, Rollout, Sampling
+
+HITS = "uniopd_media_cache_hits_total"
 
 
 @pytest.fixture
@@ -39,11 +42,15 @@ def test_it_ends_in_order_with_what_was_asked(
     assert busy.end() == 2
     assert busy.text.startswith("error: server.port=") and busy.text.count("\n") == 1
     long = Sampling(temperature=1.0, max_new_tokens=400, seed=1, policy_step=1)
-    with connected(url, attempts=1, deadline=30) as teacher, ThreadPoolExecutor(2) as threads:
+    with connected(url, attempts=1, deadline=300) as teacher, ThreadPoolExecutor(2) as threads:
         assert_same(teacher.score(rollouts), local.score(rollouts))
-        written = threads.submit(teacher.generate, prompts[:8], 8, long)
-        scored = threads.submit(lambda: (time.sleep(0.2), teacher.score(rollouts))[1])
-        time.sleep(0.5)
+        received = metric(url, HITS)  # of media that were sent with those scores
+        written = threads.submit(teacher.generate, prompts[:3], 8, long)
+        while metric(url, HITS) < received + 3:
+            time.sleep(0.01)
+        scored = threads.submit(teacher.score, rollouts)
+        while metric(url, HITS) < received + 3 + 4 or not metric(url, "uniopd_queue_length"):
+            time.sleep(0.01)
         server.signal(signal.SIGTERM)
         while httpx.get(f"{url}/health").json() != {"status": "draining"}:
             time.sleep(0.01)
@@ -62,7 +69,7 @@ def test_a_server_killed_in_the_middle_is_waited_for(
     port = free_port()
     server = start(tmp_path, arguments, port)
     expected = local.score(rollouts)
-    with connected(server.url(), attempts=40, breaker_seconds=0.5, deadline=60) as teacher:
+    with connected(server.url(), attempts=40, breaker_seconds=0.5, deadline=300) as teacher:
         with ThreadPoolExecutor(4) as threads:
             assert_same(teacher.score(rollouts), expected)
             long = Sampling(temperature=1.0, max_new_tokens=400, seed=1, policy_step=1)

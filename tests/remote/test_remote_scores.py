@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from serving_parts import SAMPLING, Served, assert_same, connected
+from serving_parts import SAMPLING, TIMEOUT, Served, assert_same, connected
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
@@ -103,7 +103,7 @@ def test_several_clients_are_answered_by_one_call(serve: Serve, local: LocalTeac
     groups = [rollouts[start : start + 3] for start in range(0, 12, 3)]
     with connected(served.url) as one, connected(served.url) as other, ThreadPoolExecutor(12) as threads:
         first = threads.submit(one.score, rollouts[:1])
-        assert served.engine.entered.wait(10)
+        assert served.engine.entered.wait(TIMEOUT)
         later = [threads.submit(client.score, group) for client in (other, one) for group in groups[:3]]
         while served.metric("uniopd_queue_length") < len(later):
             time.sleep(0.01)
@@ -121,7 +121,7 @@ def test_one_call_of_the_engine_is_bounded(serve: Serve, rollouts: list[Rollout]
     served.engine.gate.clear()
     with connected(served.url, parallel=8) as teacher, ThreadPoolExecutor(12) as threads:
         first = threads.submit(teacher.score, rollouts[:3])
-        assert served.engine.entered.wait(10)
+        assert served.engine.entered.wait(TIMEOUT)
         later = [threads.submit(teacher.score, rollouts[start : start + 3]) for start in range(0, 12, 3)]
         while served.metric("uniopd_queue_length") < len(later):
             time.sleep(0.01)
@@ -152,10 +152,9 @@ def test_one_bad_response_costs_nobody_else_their_scores(
     poisoned = replace(rollouts[4], response_ids=torch.tensor([7, 8]), prompt=replace(rollouts[4].prompt))
     prompt = replace(rollouts[7].prompt, token_ids=torch.full((4,), 10**5), token_features={})
     malformed = replace(rollouts[7], prompt=prompt)
-    begin = time.monotonic()
-    with connected(served.url, attempts=3, breaker_failures=1, breaker_seconds=60) as teacher:
+    # If a bad request counted against the server, the good ones would miss the deadline.
+    with connected(served.url, attempts=3, breaker_failures=1, breaker_seconds=3600, deadline=60) as teacher:
         answers = teacher.score([rollouts[0], unknown, poisoned, malformed, rollouts[11]])
-    assert time.monotonic() - begin < 20  # a bad request is not counted against the server
     reasons = [answer.reason for answer in answers if isinstance(answer, Failure)]
     assert [isinstance(answer, Failure) for answer in answers] == [False, True, True, True, False]
     assert "beyond the teacher's" in reasons[0] and "does not like this" in reasons[1] and "400" in reasons[2]

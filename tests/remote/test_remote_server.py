@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from serving_parts import SAMPLING, Served, assert_same, connected, free_port, plan_for
+from serving_parts import SAMPLING, TIMEOUT, Served, assert_same, connected, free_port, plan_for
 
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
@@ -121,7 +121,7 @@ def test_a_full_queue_asks_to_come_again(serve: Serve, local: LocalTeacher, roll
     served.engine.gate.clear()
     with connected(served.url) as teacher, ThreadPoolExecutor(4) as threads:
         first = threads.submit(teacher.score, rollouts[:3])
-        assert served.engine.entered.wait(10)
+        assert served.engine.entered.wait(TIMEOUT)
         others = [threads.submit(teacher.score, rollouts[start : start + 3]) for start in (3, 6, 9)]
         while served.metric("uniopd_queue_length") < 1:
             time.sleep(0.01)
@@ -137,11 +137,13 @@ def test_work_that_nobody_waits_for_is_not_done(serve: Serve, rollouts: list[Rol
     served.engine.gate.clear()
     with connected(served.url) as teacher, ThreadPoolExecutor(4) as threads:
         first = threads.submit(teacher.score, rollouts[:1])
-        assert served.engine.entered.wait(10)
+        assert served.engine.entered.wait(TIMEOUT)
         late = threads.submit(post, served, request(rollouts[0]), **{DEADLINE_HEADER: "0.2"})
         assert late.result().status_code == 504
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{served.url}/score", content=request(rollouts[0]), timeout=0.3)
+            httpx.post(f"{served.url}/score", content=request(rollouts[0]), timeout=httpx.Timeout(30, read=0.3))
+        while 'status="499"' not in httpx.get(f"{served.url}/metrics").text:  # the server has not noticed yet
+            time.sleep(0.01)
         served.engine.gate.set()
         assert isinstance(first.result()[0], TeacherScores)
         assert isinstance(teacher.score(rollouts[1:2])[0], TeacherScores)
@@ -155,7 +157,7 @@ def test_an_engine_that_raises_answers_the_others(serve: Serve, local: LocalTeac
     bad = request(rollouts[0], responses=[torch.tensor([9])])
     with connected(served.url) as teacher, ThreadPoolExecutor(4) as threads:
         first = threads.submit(teacher.score, rollouts[:3])
-        assert served.engine.entered.wait(10)
+        assert served.engine.entered.wait(TIMEOUT)
         poisoned = threads.submit(post, served, bad)
         good = threads.submit(teacher.score, rollouts[3:6])
         while served.metric("uniopd_queue_length") < 2:

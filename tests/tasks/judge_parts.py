@@ -21,6 +21,7 @@ class Endpoint:
         self.status = 200
         self.body = b""
         self.wait = 0.0
+        self.ended = threading.Event()
         self.pieces = 1
         self.location: str | None = None
         self.requests: list[dict] = []
@@ -39,7 +40,7 @@ def handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             endpoint.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             endpoint.headers.append(dict(self.headers))
             endpoint.paths.append(self.path)
-            time.sleep(endpoint.wait)
+            endpoint.ended.wait(endpoint.wait)
             self.send_response(endpoint.status)
             self.send_header("Content-Length", str(len(endpoint.body)))
             if endpoint.location:
@@ -72,6 +73,7 @@ def serving() -> Iterator[Endpoint]:
     try:
         yield told
     finally:
+        told.ended.set()
         server.shutdown()
         thread.join()
         server.server_close()

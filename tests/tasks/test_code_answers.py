@@ -68,9 +68,9 @@ def test_the_program_is_the_block_that_defines_the_function(response: str, code:
 
 @pytest.mark.parametrize("text", ["```" + "a" * 300_000 + "`", "~" * 300_000 + "`", "``` " * 100_000, " " * 300_000])
 def test_it_is_found_in_linear_time(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     extract_code(f"{text}\n{text}")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 10  # linear: 0.01 s; quadratic: minutes
 
 
 @pytest.mark.parametrize(

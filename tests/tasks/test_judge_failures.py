@@ -1,6 +1,5 @@
 """A judge that fails, dawdles or says nothing clear, and settings that cannot be; against a real HTTP server."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,8 @@ from judge_parts import WRONG, Endpoint, asked, serving
 from uniopd_mm.tasks.grading.answers import unknown, wrong
 from uniopd_mm.tasks.grading.judge import Judge
 from uniopd_mm.types import Outcome, UserError
+
+LONG = 60.0  # seconds for which nobody should wait
 
 
 @pytest.fixture
@@ -63,10 +64,8 @@ def test_garbage_is_unknown(endpoint: Endpoint, body: bytes) -> None:
 
 
 def test_late_answer_is_unknown(endpoint: Endpoint) -> None:
-    endpoint.wait = 2.0
-    began = time.monotonic()
+    endpoint.wait = LONG
     check_unknown(asked(Judge(base_url=endpoint.url, model="m", timeout=0.3)), "0.3 s")
-    assert time.monotonic() - began < 1.5
 
 
 def test_trickling_answer_is_unknown(endpoint: Endpoint) -> None:
@@ -113,9 +112,9 @@ def test_cache_that_breaks_later_costs_calls_only(endpoint: Endpoint, tmp_path: 
 
 def failing(endpoint: Endpoint, fault: str) -> Judge:
     """A judge whose endpoint is late, out of order or not there."""
-    endpoint.status, endpoint.wait = (503, 0.0) if fault == "status" else (200, 0.5)
+    endpoint.status, endpoint.wait = (503, 0.0) if fault == "status" else (200, LONG)
     url = "http://127.0.0.1:9/v1" if fault == "refused" else endpoint.url
-    return Judge(base_url=url, model="m", timeout=0.1 if fault == "late" else 5)
+    return Judge(base_url=url, model="m", timeout=0.5 if fault == "late" else 5)
 
 
 @pytest.mark.parametrize("fault", ["late", "status", "refused"])

@@ -113,7 +113,7 @@ def test_a_large_stack_in_a_thread_is_there(sandbox: LocalSandbox) -> None:
     ],
 )
 def test_how_it_ended(sandbox: LocalSandbox, source: str, status: Status, exit_code: int | None) -> None:
-    result = run(sandbox, source, limits=Limits(cpu_seconds=1, wall_seconds=1.5))
+    result = run(sandbox, source, limits=Limits(cpu_seconds=1, wall_seconds=1.5 if "sleep" in source else 60.0))
     if "os.kill" in source:  # the first process of a namespace cannot end itself like this
         assert result.status in (Status.ERROR, Status.OK)
         return
@@ -122,9 +122,7 @@ def test_how_it_ended(sandbox: LocalSandbox, source: str, status: Status, exit_c
 
 
 def test_what_was_printed_before_the_end_is_kept(sandbox: LocalSandbox) -> None:
-    result = run(
-        sandbox, "print('first', flush=True)\nwhile True: pass", limits=Limits(cpu_seconds=1, wall_seconds=1.0)
-    )
+    result = run(sandbox, "print('first', flush=True)\nwhile True: pass", limits=Limits(cpu_seconds=1))
     assert (result.status, result.stdout) == (Status.TIME, "first\n")
 
 
@@ -213,7 +211,7 @@ def wardens_below(pid: int) -> list[Path]:
 
 
 def eventually(claim: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not claim() and time.monotonic() < deadline:
         time.sleep(0.05)
     return claim()

@@ -94,7 +94,7 @@ def check_outcomes(sandbox: LocalSandbox, names: list[str], limits: Limits) -> N
 
 
 def check_nothing_left(before: set[str], canary: Path) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while left_over() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left_over() == []
@@ -114,7 +114,7 @@ def test_none_passes_none_survives_and_honest_ones_still_pass(level: Level, cana
     check_outcomes(sandbox, list(PROGRAMS), LIMITS)
     check_nothing_left(before, canary)
     for mode, source in HONEST.items():
-        assert graded(source, mode, sandbox).correct is True, mode
+        assert graded(source, mode, sandbox, Limits()).correct is True, mode
 
 
 @pytest.mark.parametrize("level", Level)
