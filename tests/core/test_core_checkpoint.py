@@ -105,6 +105,42 @@ def test_a_step_saved_again_is_replaced(tmp_path: Path, write: WriteStudent) -> 
     assert load_state(newest_checkpoint(tmp_path)) == {"value": "second"}
 
 
+def test_a_checkpoint_of_the_first_format_is_refused_unread(tmp_path: Path, write: WriteStudent) -> None:
+    """Its state is never unpickled, so it does not matter that its classes have moved."""
+    folder = save_checkpoint(tmp_path, 3, write, {}, keep=1)
+    (folder / "trainer_state" / "format").unlink()
+    (folder / "trainer_state" / "state.pt").write_bytes(b"cuniopd_mm.progress\nRunState\n.")
+    with pytest.raises(UserError) as caught:
+        load_state(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    for text in (f"resume={tmp_path}: an earlier version", str(folder), f"model.path={folder / 'student'}"):
+        assert text in message
+
+
+def test_a_checkpoint_of_a_later_format_is_refused(tmp_path: Path, write: WriteStudent) -> None:
+    folder = save_checkpoint(tmp_path, 3, write, {}, keep=1)
+    (folder / "trainer_state" / "format").write_text("99\n")
+    with pytest.raises(UserError, match=r"a later version of uniopd_mm wrote .*checkpoint format 99"):
+        load_state(folder)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "no pickle", "missing"])
+def test_a_damaged_state_is_one_line(tmp_path: Path, write: WriteStudent, damage: str) -> None:
+    folder = save_checkpoint(tmp_path, 3, write, STATE, keep=1)
+    path = folder / "trainer_state" / "state.pt"
+    whole = path.read_bytes()
+    path.write_bytes({"cut off": whole[: len(whole) // 2], "no pickle": b"hello"}.get(damage, b""))
+    if damage == "missing":
+        path.unlink()
+    with pytest.raises(UserError) as caught:
+        load_state(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    for text in (f"resume={tmp_path}: {path} cannot be read", f"remove {folder}", f"model.path={folder / 'student'}"):
+        assert text in message
+
+
 def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"resume={tmp_path}"):
         newest_checkpoint(tmp_path)

@@ -39,7 +39,7 @@ def test_teachers_as_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert first["prompts"] == {"math": 2.5, "chart": 1.0} and first["self_test"]["answer"] == test.answer
     assert idle["self_test"] is None
     shown = "".join("".join(capsys.readouterr()).split())
-    assert shown.count("-0.250nats/token") == 2 and "noprompttotestiton" in shown
+    assert shown.count("-0.250nats/token") == 2 and "noprompttotestitwith" in shown
 
 
 def test_what_a_model_says_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,5 +54,7 @@ def test_counts_by_hand(backbone: Backbone, processor: QwenVLProcessor) -> None:
 
 
 def test_not_one_question_is_an_error_that_names_the_last(backbone: Backbone, processor: QwenVLProcessor) -> None:
-    with pytest.raises(UserError, match=r"data.path: no validation sample can be used; the last: rows.jsonl:right-9: "):
+    with pytest.raises(
+        UserError, match=r"data.path: every validation sample was skipped; the last: rows.jsonl:right-9: "
+    ):
         validator(processor, [missing("right-1"), missing("right-9")])(HFRollout(backbone, processor), "t")

@@ -133,7 +133,7 @@ def test_one_merged_tensor_lives_at_a_time(checkpoint: str) -> None:
         ({"target_modules": ["q_proj", "embed_tokens"]}, "are tied .* ensure_weight_tying=True"),
         ({"target_modules": ["q_proj", "lm_head"]}, "lm_head.weight and .*embed_tokens.weight are tied"),
         ({"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}, "are tied"),
-        ({"target_modules": ["q_proj"], "modules_to_save": ["merger", "norm"]}, "merger.norm stands inside another"),
+        ({"target_modules": ["q_proj"], "modules_to_save": ["merger", "norm"]}, "merger.norm is inside the one at"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -156,14 +156,14 @@ def test_what_plain_weights_cannot_hold_is_refused(settings: dict[str, Any], com
 )
 def test_adapters_of_other_kinds_are_refused(config: Any, checkpoint: str) -> None:
     student = get_peft_model(plain(checkpoint), config)
-    with pytest.raises(UserError, match=f"'default' is of the kind {config.peft_type.value}; train with plain LoRA"):
+    with pytest.raises(UserError, match=f"'default' is of type {config.peft_type.value}; train with plain LoRA"):
         exported(student)
 
 
 def test_merged_adapters_are_refused(checkpoint: str) -> None:
     student = adapted(checkpoint, target_modules=ATTENTION)
     student.merge_adapter()
-    with pytest.raises(UserError, match="merged, hence not trained; call unmerge_adapter"):
+    with pytest.raises(UserError, match="merged and not trained; call unmerge_adapter"):
         exported(student)
 
 

@@ -107,7 +107,7 @@ def test_each_process_is_given_the_whole(case: str, found: list[dict[str, Any]],
 
 def test_a_sharded_convolution_is_refused(found: list[dict[str, Any]]) -> None:
     for each in found:
-        assert "patch_embed.proj is a sharded convolution's; leave model.visual" in each["convolution"]
+        assert "patch_embed.proj is on a sharded convolution; leave model.visual" in each["convolution"]
 
 
 def test_tied_weights_in_different_groups_are_refused(found: list[dict[str, Any]]) -> None:

@@ -58,7 +58,7 @@ MISTAKES = {
     "data.validation_fraction=1.5": ["data.validation_fraction=1.5", "between 0 and 1"],
     "model.dtype=int4": ["model.dtype=int4", "bfloat16"],
     "seed=-1": ["seed=-1", "between 0"],
-    "run.root=/proc/1/nowhere": ["run.root=/proc/1/nowhere", "give a folder to write in"],
+    "run.root=/proc/1/nowhere": ["run.root=/proc/1/nowhere", "choose a folder you can write to"],
     "resume=.": ["resume=.", "no config.yaml"],
     "resume=nowhere": ["resume=nowhere", "no config.yaml"],
     "task._target_=no.such.Class": ["task._target_=no.such.Class", "importable"],
@@ -96,6 +96,21 @@ def test_a_name_is_taken_once(small: list[str], tmp_path: Path) -> None:
     refused(run(["resume=runs/small", "seed=1"], tmp_path), "seed=1")
     (tmp_path / "runs" / "small" / "config.yaml").write_text("trainer: [", encoding="utf-8")
     refused(run(["resume=runs/small"], tmp_path), "resume=runs/small", "config.yaml")
+
+
+def test_a_run_of_an_earlier_version_is_refused(small: list[str], tmp_path: Path) -> None:
+    """By its checkpoint, or where it stopped before the first, by classes that have moved."""
+    folder = tmp_path / "runs" / "old"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("model: {builder: {_target_: uniopd_mm.zoo.grow, schooling: {}}}\n")
+    refused(run(["resume=runs/old"], tmp_path), "resume=runs/old", "runs/old/config.yaml", "uniopd_mm.zoo", "new run")
+    state = folder / "checkpoints" / "step_2" / "trainer_state" / "state.pt"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"cuniopd_mm.progress\nRunState\n.")
+    remedy = "model.path=runs/old/checkpoints/step_2/student"
+    refused(run(["resume=runs/old"], tmp_path), "resume=runs/old", "an earlier version", remedy)
+    (folder / "config.yaml").write_text("scholing: {}\n")
+    refused(run(["resume=runs/old"], tmp_path), "an earlier version", remedy)
 
 
 def test_a_root_that_is_a_file_is_refused(small: list[str], tmp_path: Path) -> None:

@@ -156,10 +156,10 @@ def test_resuming_keeps_the_runs_own_threads(tmp_path: Path, small: list[str]) -
     assert done.stdout.splitlines()[-1] == "threads 1"
 
 
-def test_a_sweep_gives_a_run_a_seed(tmp_path: Path, small: list[str]) -> None:
-    finished = run(["--multirun", *small, "seed=0,1", "run.name=seed${seed}", "trainer.steps=1"], tmp_path)
+def test_a_sweep_gives_a_run_a_seed_and_a_name(tmp_path: Path, small: list[str]) -> None:
+    finished = run(["--multirun", *small, "seed=0,1", "run.name=null", "trainer.steps=1"], tmp_path)
     assert (finished.status, finished.err) == (0, "")
-    zero, one = tmp_path / "runs" / "seed0", tmp_path / "runs" / "seed1"
+    zero, one = (tmp_path / "runs" / f"video_qa-tiny-uni_opd-seed{seed}" for seed in (0, 1))
     assert summary(zero)["steps"] == summary(one)["steps"] == 1
     assert measured(zero) != measured(one)
     assert {path.name for path in tmp_path.iterdir()} == {"runs", ".out", ".err"}

@@ -199,7 +199,7 @@ class RunConfig:
     """Where a run lives."""
 
     root: str = documented("folder of all runs", "runs")
-    name: str | None = documented("folder below it; null: the task and the time of day", None)
+    name: str | None = documented("folder below it; null: TASK-MODEL-RECIPE-seedSEED, as chart-tiny-opd-seed0", None)
 
 
 @dataclass

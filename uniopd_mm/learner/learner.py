@@ -1,4 +1,4 @@
-"""The student's optimisation: one update from micro-batches, as if they were one batch."""
+"""One optimizer step of the student, accumulated over micro-batches and equal to that of the whole batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -23,8 +23,8 @@ from uniopd_mm.types import Batch, TeacherScores, Trajectory
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update:
-    """What one update measured: `values` over all processes, and `sums` over each trajectory's tokens f64[n] on this
-    one."""
+    """Metrics of one update: `values` over all processes; `sums` over the tokens of each of this process's n
+    trajectories, f64[n]."""
 
     values: Mapping[str, float]
     sums: Mapping[str, Tensor]
@@ -34,8 +34,8 @@ class Update:
 class Learner:
     """AdamW with warm-up, gradient clipping and exact accumulation.
 
-    The gradient of an update is that of the reduced loss over all its samples, however they are split: each
-    micro-batch counts by its share of the global denominator, over all processes, never as one of several means.
+    The gradient is that of the loss reduced over all samples of all processes, however they are split: a micro-batch is
+    weighted by its share of the global denominator, and means of micro-batches are not averaged.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Learner:
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
     def update(self, trajectories: Sequence[Trajectory]) -> Update:
-        """One optimizer step. With a gradient that is not finite, or without a token that teaches anything, weights,
-        moments and schedule stay as they are and `skipped_updates` is 1."""
+        """One optimizer step. If the gradient is not finite, or no token has a learning signal, the step is skipped:
+        `skipped_updates` is 1, and weights, moments and schedule do not change."""
         parts = self._parts(trajectories)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
         shares, teaches = self._shares(batches), self._teaches(batches)
-        self.student.train(self.student.model.is_gradient_checkpointing)  # it only happens in training mode
+        self.student.train(self.student.model.is_gradient_checkpointing)  # checkpointing needs training mode
         done = [
             self._backward(batch, share, sync=batch is batches[-1])
             for batch, share in zip(batches, shares, strict=True)
@@ -74,13 +74,13 @@ class Learner:
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
 
     def _parts(self, trajectories: Sequence[Trajectory]) -> list[list[int]]:
-        """Indices of micro-batches. Whole distributions of different teachers come from different output embeddings,
-        and each micro-batch has one."""
+        """The trajectory indices of each micro-batch. Whole distributions come from a teacher's output embedding, so a
+        micro-batch has those of one teacher only."""
         heads = [t.scores.head if isinstance(t.scores, TeacherScores) else None for t in trajectories]
-        anybodys = next((head for head in heads if head is not None), None)  # where a failure may stand as well
+        any_head = next((head for head in heads if head is not None), None)  # for trajectories whose teacher failed
         by_head: dict[int, list[int]] = {}
         for index, head in enumerate(heads):
-            by_head.setdefault(id(anybodys if head is None else head), []).append(index)
+            by_head.setdefault(id(any_head if head is None else head), []).append(index)
         return [
             [own[place] for place in part]
             for own in by_head.values()
@@ -89,7 +89,7 @@ class Learner:
 
     def _step(self, teaches: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        applied = bool(norm.isfinite()) and teaches  # AdamW moves weights by decay and momentum at gradient 0 too
+        applied = bool(norm.isfinite()) and teaches  # AdamW moves weights even at gradient 0
         if applied:
             self.optimizer.step()
             self.schedule.step()
@@ -97,34 +97,34 @@ class Learner:
         return {"grad_norm": norm.item(), "skipped_updates": float(not applied)}
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
-        """The student's weights under the checkpoint's names, tied ones included; see `exported`."""
+        """The student's weights by their checkpoint names, including tied ones; see `exported`."""
         return exported(self.student.model)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and schedule; the weights are saved as a checkpoint."""
+        """Optimizer and schedule; the weights are saved separately."""
         return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
 
     def _shares(self, batches: Sequence[Batch]) -> list[float]:
-        """Each micro-batch's part of the update, adding up to 1 over all processes; all 0 where no token is in it."""
+        """Each micro-batch's share of the global denominator: they sum to 1 over all processes, or are all 0."""
         counts = [int(self.objective.denominator(batch)) for batch in batches]
         total = sum(self.world.gather(sum(counts)))
         return [count / max(1, total) for count in counts]
 
     def _teaches(self, batches: Sequence[Batch]) -> bool:
-        """Whether any token, on any process, has a weight and, where advantages count, an advantage."""
+        """Whether any token of any process has a weight and, where the recipe uses advantages, an advantage."""
         weighted = [batch.tokens.loss_mask & (batch.weights != 0)[:, None] for batch in batches]
         if self.objective.needs.gradient is Gradient.ADVANTAGE:
             weighted = [mask & (batch.advantages != 0) for mask, batch in zip(weighted, batches, strict=True)]
         return any(self.world.gather(any(bool(mask.any()) for mask in weighted)))
 
     def _backward(self, batch: Batch, share: float, *, sync: bool) -> tuple[float, Mapping[str, Tensor]]:
-        """The micro-batch's part of the loss, and its per-sample sums. Only the last of a process waits for the
-        others, whose gradients are averaged: hence times their number."""
+        """The micro-batch's share of the loss, and its per-sample sums. The last one averages gradients over the
+        processes (`sync`), which is why the loss is multiplied by their number."""
         with nullcontext() if sync else self.world.without_sync(self.policy):
             loss, sums = self.objective.loss(self.policy, to_device(batch, self.student.device))
             (loss * share * self.world.size).backward()
@@ -132,6 +132,6 @@ class Learner:
 
 
 def _in_order(parts: Sequence[Sequence[int]], sums: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-    """Micro-batches' values [n] in the order of the trajectories they were made of."""
+    """The micro-batches' values [n], in the order of the trajectories."""
     order = torch.argsort(torch.tensor([index for part in parts for index in part]))
     return {name: torch.cat([part[name].cpu() for part in sums])[order] for name in sums[0]}

@@ -1,8 +1,8 @@
-"""The student's weights one after another, as a plain model of its kind names them: what a rollout engine loads.
+"""Exporting the student's weights, by the names of a plain transformers model, to a rollout engine.
 
-Adapters are added to the weights they adapt and shards are gathered while the consumer takes them, one tensor at a
-time, so that no second copy of the model comes about and the student itself stays as it is. Leaves out: adapters whose
-effect is no sum of weights (they are refused), and wrappers for data parallelism, which the caller takes off.
+LoRA adapters are merged and shards are gathered one tensor at a time, while the consumer reads them: there is never a
+second copy of the model, and the student does not change. Leaves out: adapters that cannot be merged into weights (they
+are refused), and wrappers for data parallelism, which the caller removes.
 """
 
 import sys
@@ -22,15 +22,15 @@ REMEDY = "train with plain LoRA on linear, convolution and embedding layers"
 
 
 def exported(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of the plain model's `state_dict()`, tied ones included, in its order.
+    """Names and tensors of the plain model's `state_dict()`, in its order, including tied ones.
 
-    `model` is a transformers model or a `peft.PeftModel` around one, with plain parameters or with those of FSDP2
-    (`fully_shard`). A weight without adapter or shards is the model's own tensor; any other is new and lives as long
-    as the consumer holds it. With shards every process must take every tensor, for each is gathered from all.
+    `model` is a transformers model or a `peft.PeftModel` around one, with plain or FSDP2 (`fully_shard`) parameters. A
+    weight without adapter or shards is the model's own tensor; any other is a new tensor. With shards, every process
+    must read every tensor, because each one is gathered from all processes.
 
     Raises:
-        UserError: at once, where an adapter cannot be added to plain weights, or where weights that the plain model
-            ties have come apart, so that it could not hold both.
+        UserError: when called, not when iterated: an adapter cannot be merged, or weights that the plain model ties
+            are separate here.
     """
     plain, entries = _opened(model)
     _check_ties(plain, entries)
@@ -40,7 +40,7 @@ def exported(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    """A tensor of the plain model, and the adapters that change it in their LoRA layer (any class of peft's)."""
+    """A tensor of the plain model, with the adapters that change it and their LoRA layer (any class of peft)."""
 
     tensor: Tensor
     is_bias: bool = False
@@ -49,7 +49,7 @@ class _Entry:
 
     @torch.no_grad()
     def whole(self) -> Tensor:
-        """The tensor with its adapters, from all processes. Sums are rounded to the weight's dtype once."""
+        """The merged tensor, gathered from all processes; the sum is rounded once, to the dtype of the weight."""
         tensor = self._sum() if self.adapters else self.tensor
         return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
@@ -62,7 +62,7 @@ class _Entry:
         return self.layer.get_delta_weight(adapter)
 
     def places(self) -> set[int]:
-        """Where in this process's memory the tensor and all that is added to it lie."""
+        """Addresses, in this process, of the tensor and of the adapter weights added to it."""
         parts = self.layer.parameters() if self.adapters else [self.tensor]
         return {(part.to_local() if isinstance(part, DTensor) else part).data_ptr() for part in parts}
 
@@ -70,8 +70,7 @@ class _Entry:
 def _opened(model: Any) -> tuple[PreTrainedModel, Mapping[str, _Entry]]:
     """The transformers model, and its tensors by their plain names.
 
-    An object of peft's exists only where peft has been imported, so a look at the imported modules finds every one and
-    imports nothing.
+    peft is optional and slow to import; a model that uses it has imported it already, so `sys.modules` is enough.
     """
     peft = sys.modules.get("peft")
     if peft is None:
@@ -81,12 +80,12 @@ def _opened(model: Any) -> tuple[PreTrainedModel, Mapping[str, _Entry]]:
         plain = model.get_base_model()
         for adapter, config in model.peft_config.items():
             if config.peft_type != peft.PeftType.LORA:
-                raise UserError(f"model: the adapter {adapter!r} is of the kind {config.peft_type.value}; {REMEDY}")
+                raise UserError(f"model: the adapter {adapter!r} is of type {config.peft_type.value}; {REMEDY}")
     return plain, _adapted(plain, peft)
 
 
 def _adapted(plain: PreTrainedModel, peft: Any) -> Mapping[str, _Entry]:
-    """Tensors by their plain names, where modules may stand inside those of peft's."""
+    """Tensors by their plain names, for a model some of whose modules peft has wrapped."""
     kinds = (peft.tuners.tuners_utils.BaseTunerLayer, peft.utils.AuxiliaryTrainingWrapper)
     wrappers = {
         path: module for path, module in plain.named_modules(remove_duplicate=False) if isinstance(module, kinds)
@@ -97,58 +96,59 @@ def _adapted(plain: PreTrainedModel, peft: Any) -> Mapping[str, _Entry]:
         path = _wrapper_of(name, wrappers)
         if path is None:
             entries[name] = _Entry(tensor=tensor)
-        elif name.startswith(kept := f"{path}.{inside[path]}."):  # all else there are adapters and what they replace
+        elif name.startswith(kept := f"{path}.{inside[path]}."):  # the rest are adapters, and modules they replace
             leaf = name.removeprefix(kept)
             entries[f"{path}.{leaf}"] = _with_adapters(tensor, leaf, wrappers[path], peft)
     return entries
 
 
 def _wrapper_of(name: str, wrappers: Mapping[str, Any]) -> str | None:
-    """The path of the outermost module of peft's above a tensor or module."""
+    """The path of the outermost peft module that contains a tensor or module."""
     above = accumulate(name.split(".")[:-1], "{}.{}".format)
     return next((path for path in above if path in wrappers), None)
 
 
 def _inside(path: str, module: Any, wrappers: Mapping[str, Any], peft: Any) -> str:
-    """The child of a module of peft's that has the plain module's place.
+    """The name of the child of a peft module that replaces the plain module.
 
     Raises:
-        UserError: the module does something other than adding to weights or replacing them.
+        UserError: the module neither adds to weights nor replaces them.
     """
     if (outer := _wrapper_of(path, wrappers)) is not None:
-        raise UserError(f"model: an adapter at {path} stands inside another at {outer}; adapt only one of them")
+        raise UserError(f"model: the adapter at {path} is inside the one at {outer}; adapt only one of them")
     if isinstance(module, peft.utils.ModulesToSaveWrapper):
         chosen = [] if module.disable_adapters else [a for a in module.active_adapters if a in module.modules_to_save]
         return f"modules_to_save.{chosen[0]}" if chosen else "original_module"
     lora = peft.tuners.lora.layer
-    if type(module) not in (lora.Linear, lora.Embedding, lora.Conv1d, lora.Conv2d, lora.Conv3d):  # not the quantised
+    # Exact classes: peft's other LoRA layers, some of them subclasses, wrap quantised weights.
+    if type(module) not in (lora.Linear, lora.Embedding, lora.Conv1d, lora.Conv2d, lora.Conv3d):
         raise UserError(f"model: the adapter at {path} is a {type(module).__name__}; {REMEDY}")
     if module.merged:
-        raise UserError(f"model: the adapter at {path} is merged, hence not trained; call unmerge_adapter() first")
+        raise UserError(f"model: the adapter at {path} is merged and not trained; call unmerge_adapter() first")
     for adapter in _active(module):
         _check_lora(path, module, adapter)
     return "base_layer"
 
 
 def _check_lora(path: str, layer: Any, adapter: str) -> None:
-    """Raises UserError where what an adapter of a layer adds is no weight, or cannot be had from shards."""
+    """Raises UserError where an adapter cannot be merged into the weight of its layer, or not from shards."""
     if adapter in layer.lora_variant:
         kind = type(layer.lora_variant[adapter]).__name__
         raise UserError(f"model: the adapter {adapter!r} at {path} is a {kind}; {REMEDY} (use_dora=False)")
     if layer.lora_bias[adapter] and layer.get_base_layer().bias is None:
         raise UserError(f"model: lora_bias=True adds a bias to {path}, which has none; set lora_bias=False")
     weight = layer.get_base_layer().weight
-    if isinstance(weight, DTensor) and weight.dim() > 2:  # peft's sum of a convolution misreads the shards' shapes
-        raise UserError(f"model: the adapter at {path} is a sharded convolution's; leave {path} out of target_modules")
+    if isinstance(weight, DTensor) and weight.dim() > 2:  # peft merges it with the wrong shape
+        raise UserError(f"model: the adapter at {path} is on a sharded convolution; leave {path} out of target_modules")
 
 
 def _active(layer: Any) -> list[str]:
-    """The adapters that a LoRA layer's forward pass adds."""
+    """The adapters that the forward pass of a LoRA layer adds."""
     return [] if layer.disable_adapters else [name for name in layer.active_adapters if name in layer.scaling]
 
 
 def _with_adapters(tensor: Tensor, leaf: str, module: Any, peft: Any) -> _Entry:
-    """A tensor of the plain module inside `module`, `leaf` being its name there."""
+    """The entry of a tensor of the plain module inside `module`; `leaf` is its name there."""
     if not isinstance(module, peft.tuners.lora.LoraLayer):
         return _Entry(tensor=tensor)
     is_bias = leaf == "bias"
@@ -157,10 +157,10 @@ def _with_adapters(tensor: Tensor, leaf: str, module: Any, peft: Any) -> _Entry:
 
 
 def _check_ties(plain: PreTrainedModel, entries: Mapping[str, _Entry]) -> None:
-    """Raises UserError where tied weights are not made of the same tensors any more."""
+    """Raises UserError where weights that should be tied no longer share their tensors."""
     for name, source in plain.all_tied_weights_keys.items():
         if entries[name].places() != entries[source].places():
             raise UserError(
-                f"model: {name} and {source} are tied in a plain model but not here, by an adapter or by sharding; "
-                "adapt neither or give LoraConfig ensure_weight_tying=True, and shard both in one group"
+                f"model: {name} and {source} are tied in a plain model, but an adapter or sharding separates them; "
+                "adapt neither, or set ensure_weight_tying=True in LoraConfig, and shard both in one group"
             )

@@ -1,1 +1,1 @@
-"""The life of a run: its folder, progress, validation, and what it prints and keeps."""
+"""A run: its recipe, folder, plan, progress, validation, and the table of a multirun."""

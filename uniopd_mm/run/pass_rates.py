@@ -1,7 +1,7 @@
-"""How often a student answers prompts right: k rollouts of each, graded by the task, kept for the next time.
+"""Pass rates: the share of correct answers among k rollouts of each prompt, graded by the task.
 
-What is known of finished prompts stands in a file below the user's cache folder, so that a command that is killed goes
-on where it stopped. Leaves out: what pass rates are used for.
+Counts are cached in a file in the user's cache folder, so a command that was killed continues where it stopped. Leaves
+out: what pass rates are used for.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from uniopd_mm.types import Media, Outcome, Rollout, Sample, Sampling, Skip
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """A prompt's rollouts by outcome; `reason` is that of its last unknown one."""
+    """The number of rollouts of a prompt by outcome; `reason` is that of the last unknown outcome."""
 
     correct: int
     incorrect: int
@@ -35,18 +35,19 @@ class Tally:
 
     @property
     def pass_rate(self) -> float | None:
-        """Share of correct ones among those whose outcome is known, None where no outcome is."""
+        """Correct rollouts / rollouts with a known outcome; None if no outcome is known."""
         known = self.correct + self.incorrect
         return self.correct / known if known else None
 
 
 @final
 class Tallies:
-    """What is known, in memory and on the disk: one line a finished prompt. A line that cannot be read is not known.
+    """The tallies of finished prompts, in memory and in a file with one line per prompt. Lines that cannot be read are
+    ignored.
 
     Args:
-        name: what the file's name begins with, for people.
-        origin: all that tallies depend on beside their samples; another origin has another file.
+        name: prefix of the file name, for readers.
+        origin: everything tallies depend on apart from the sample; each origin has its own file.
     """
 
     def __init__(self, name: str, origin: Mapping[str, Any]) -> None:
@@ -59,14 +60,14 @@ class Tallies:
         return self._known.get(fingerprint(sample))
 
     def add(self, tallies: Sequence[tuple[Sample, Tally]]) -> None:
-        """Write them, on the disk when this returns."""
+        """Add tallies; they are on disk when this returns."""
         named = [(sample.sample_id, fingerprint(sample), tally) for sample, tally in tallies]
         lines = [json.dumps({"id": name, "sample": digest, **asdict(tally)}) + "\n" for name, digest, tally in named]
         try:
             with FileIO(self.path, "ab") as file:
                 write_durably(file, "".join([_line_end(self.path), *lines]).encode())
         except OSError as error:
-            error.filename = error.filename or str(self.path)  # a failed write does not know it
+            error.filename = error.filename or str(self.path)  # a failed write leaves it unset
             raise
         self._known |= {digest: tally for _, digest, tally in named}
 
@@ -79,11 +80,11 @@ def _read(path: Path) -> Iterator[tuple[str, Tally]]:
             correct, incorrect, unknown = counts
             yield entry["sample"], Tally(correct=correct, incorrect=incorrect, unknown=unknown, reason=entry["reason"])
         except (ValueError, TypeError, KeyError):
-            continue  # the half line of a killed process
+            continue  # a process was killed while it wrote this line
 
 
 def _line_end(path: Path) -> str:
-    """What ends the half line a killed process left, "" where there is none."""
+    """A newline if a killed process left an unfinished last line, else ""."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
@@ -91,7 +92,7 @@ def _line_end(path: Path) -> str:
 
 
 def fingerprint(sample: Sample) -> str:
-    """A hash of all of a sample that its rollouts and their grades depend on; files count by size and time."""
+    """A hash of everything in a sample that rollouts and grades depend on; files enter by path, size and time."""
     asked = [(message.role, [_said(part) for part in message.content]) for message in sample.messages]
     parts = (sample.sample_id, sample.domain, asked, sample.answer, dict(sample.metadata))
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -109,11 +110,11 @@ def _said(part: str | Media) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassRateEstimator:
-    """Has a student answer prompts and counts outcomes.
+    """Generates rollouts and counts their outcomes.
 
     Args:
-        num_rollouts: responses to each prompt.
-        chunk: prompts answered at a time.
+        num_rollouts: rollouts per prompt.
+        chunk: prompts per call of the engine.
     """
 
     task: Task
@@ -125,7 +126,7 @@ class PassRateEstimator:
     chunk: int
 
     def __call__(self, samples: Sequence[Sample], tallies: Tallies) -> list[Skip]:
-        """Add the tally of each sample; what cannot be asked has none, and is returned."""
+        """Add the tally of each sample. Samples that cannot be encoded get no tally and are returned."""
         skipped: list[Skip] = []
         totals = Counter[str]()
         with progress("pass rates", len(samples)) as bar:
@@ -143,7 +144,7 @@ class PassRateEstimator:
         return skipped
 
     def _tallies(self, groups: Sequence[Sequence[Rollout]]) -> list[Tally]:
-        """One a group."""
+        """One tally per group."""
         rollouts = [rollout for group in groups for rollout in group]
         texts = [self.processor.decode(rollout.response_ids) for rollout in rollouts]
         outcomes = iter(grade_all(self.task, [rollout.prompt.sample for rollout in rollouts], texts))

@@ -1,6 +1,6 @@
-"""What a run is going to do, and did, as tables on the console and files in its folder: who teaches what and how the
-teachers compare with the student (teachers.json), how often each domain is drawn (mixture.json), and what it had of the
-training in the end (mixture_budget.json)."""
+"""Tables on the console and files in the run folder: what each teacher teaches and how it compares with the student
+(teachers.json), how often each domain is sampled (mixture.json), and each domain's share of the training
+(mixture_budget.json)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from uniopd_mm.tracking.tables import table_of, write_table
 
 
 def show_teachers(folder: Path, taught: Sequence[Assignment], *, is_main: bool) -> None:
-    """Who teaches what, and how each teacher's self-test went."""
+    """Print what each teacher teaches and the result of its self-test; the main process writes teachers.json."""
     rows = [
         {
             "teacher": assignment.teacher,
@@ -24,19 +24,19 @@ def show_teachers(folder: Path, taught: Sequence[Assignment], *, is_main: bool) 
         }
         for assignment in taught
     ]
-    terminal().print(table_of("teachers, and how many train prompts they teach", rows, left=tuple(rows[0])))
+    terminal().print(table_of("teachers and the number of train prompts they teach", rows, left=tuple(rows[0])))
     if is_main:
         write_table(folder, "teachers", [asdict(assignment) for assignment in taught])
 
 
 def show_compatibility(student: Mapping[str, str], taught: Sequence[Assignment]) -> None:
-    """What the student and each teacher say of themselves, as far as somebody differs, and how the teachers score."""
+    """Print the settings in which student and teachers differ, and the mean log-probs that the teachers give."""
     rows = rows_of(student, {assignment.teacher: assignment.settings for assignment in taught})
     own = {"": "its own answer", "student": "-"}
     rows.append(own | {assignment.teacher: _own_answer(assignment) for assignment in taught})
     students = {"": "the student's answers", "student": "-"}
     rows.append(students | {assignment.teacher: _students_answers(assignment) for assignment in taught})
-    terminal().print(table_of("student and teachers compared; answers scored in nats/token", rows, left=tuple(rows[0])))
+    terminal().print(table_of("student and teachers compared; log-probs in nats/token", rows, left=tuple(rows[0])))
 
 
 def _own_answer(assignment: Assignment) -> str:
@@ -54,16 +54,22 @@ def _reading(assignment: Assignment) -> str:
 def _self_test(assignment: Assignment) -> str:
     test = assignment.self_test
     if test is None:
-        return "no prompt to test it on"
+        return "no prompt to test it with"
     answer = " ".join(test.answer.split())
     shown = answer if len(answer) <= 40 else f"{answer[:39]}…"
-    return f"{shown!r} {test.logprob:.3f} nats/token, scored within {test.difference:.0e}"
+    return f"{shown!r} {test.logprob:.3f} nats/token, reproduced within {test.difference:.0e}"
 
 
 def show_plan(
     folder: Path, train: Mapping[str, int], held_out: Mapping[str, int], quotas: Mapping[str, int], *, is_main: bool
 ) -> None:
-    """How many prompts each domain has and how often it is drawn: `quotas` of each window of prompts. All by domain."""
+    """Print the prompts of each domain and how often it is sampled; the main process writes mixture.json.
+
+    Args:
+        train: train prompts by domain.
+        held_out: held-out questions by domain.
+        quotas: prompts by domain in each window of sum(quotas) prompts.
+    """
     window = sum(quotas.values())
     records = [
         {
@@ -87,13 +93,13 @@ def show_plan(
             }
             for record in records
         ]
-        terminal().print(table_of("mixture: how often each domain is drawn", rows, left=("domain",)))
+        terminal().print(table_of("mixture: how often each domain is sampled", rows, left=("domain",)))
     if is_main:
         write_table(folder, "mixture", records)
 
 
 def show_budget(folder: Path, domains: Sequence[str], history: History) -> None:
-    """What each domain had of the training, in prompts and tokens."""
+    """Print how many prompts and tokens of each domain the run trained on, and write mixture_budget.json."""
     names = ("prompts", "prompt_tokens", "response_tokens")
     sums = {
         domain: {name: sum(int(step.get(f"domain/{domain}/{name}", 0)) for step in history) for name in names}
@@ -106,5 +112,5 @@ def show_budget(folder: Path, domains: Sequence[str], history: History) -> None:
         for domain, counts in sums.items()
     ]
     if len(rows) > 1:
-        terminal().print(table_of("mixture: what each domain had of the training", rows, left=("domain",)))
+        terminal().print(table_of("mixture: prompts and tokens of each domain in training", rows, left=("domain",)))
     write_table(folder, "mixture_budget", [{"domain": domain, **counts} for domain, counts in sums.items()])

@@ -1,4 +1,4 @@
-"""How far a run is: what is counted over its steps, what a checkpoint keeps of it, and what its clock says."""
+"""The progress of a run: counts over its steps, the state a checkpoint saves, and the time each phase takes."""
 
 import math
 from collections import Counter
@@ -20,9 +20,11 @@ from uniopd_mm.types import Skip
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Steps done, the validations of student and teacher, and counts over all steps. `seconds` is time spent;
-    `left_out` counts unknown outcomes and failed teachers by their reasons; `history` is what the steps measured, of
-    which warnings are made; `best` is the step that measured best, of those trained."""
+    """Finished steps, validations of student and teacher, and counts over all steps.
+
+    `seconds` is the time of all steps; `left_out` counts unknown outcomes and failed teachers by reason; `history` has
+    the metrics of each step, from which warnings are derived; `best` is the best step so far, never step 0.
+    """
 
     before: Validation
     teacher: Validation | None
@@ -36,7 +38,7 @@ class Progress:
     best: Best | None = None
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
-        """With one more step counted, which may be the best by `measure`, one of `values` where it was measured."""
+        """Add a step. It may be the best by `measure`, a key that `values` has where the step was evaluated."""
         measured = Best(step=number, measure=measure, value=values.get(measure, math.nan))
         return replace(
             self,
@@ -49,18 +51,18 @@ class Progress:
         )
 
     def leaving_out(self, reasons: Mapping[str, int]) -> Self:
-        """With more of them counted."""
+        """Add counts of what was left out, by reason."""
         return replace(self, left_out=dict(Counter(self.left_out) + Counter(reasons)))
 
     def validated(self, after: Validation) -> Self:
-        """With a newer validation of the student."""
+        """Replace the latest validation of the student."""
         return replace(self, after=after)
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """All that the next step depends on, beside the student's weights."""
+    """Everything the next step depends on, apart from the student's weights."""
 
     progress: Progress
     mixture: MixtureState
@@ -70,7 +72,7 @@ class RunState:
 
     @classmethod
     def of(cls, progress: Progress, prompts: PromptStream, learner: Learner) -> Self:
-        """The state of a run now."""
+        """The current state of a run."""
         return cls(
             progress=progress,
             mixture=prompts.mixture.state,
@@ -83,23 +85,23 @@ class RunState:
 @final
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
-    """Seconds of one step, in all and by phase."""
+    """Seconds of one step, in total and by phase."""
 
     started: float = field(default_factory=perf_counter)
     laps: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Count the block as phase `name`."""
+        """Add the time of the block to phase `name`."""
         began = perf_counter()
         yield
         self.laps[name] = self.laps.get(name, 0.0) + perf_counter() - began
 
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return perf_counter() - self.started
 
     def timing(self, values: Mapping[str, float]) -> Mapping[str, float]:
-        """What metrics.jsonl keeps: seconds, phases, and response tokens per second of generation."""
+        """The `timing` of metrics.jsonl: seconds, phases, and response tokens per second of generation."""
         per_second = values["response_tokens"] / max(self.laps["generate"], 1e-9)
         return {"seconds": self.seconds(), **self.laps, "tokens_per_second": per_second}

@@ -1,4 +1,4 @@
-"""A recipe from its configuration, and which combinations are void: refused here, with the reason."""
+"""Building a recipe from its configuration. Combinations with no learning signal are refused, with the reason."""
 
 from uniopd_mm.config.components import build
 from uniopd_mm.config.train import RecipeConfig, TrainConfig
@@ -14,7 +14,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
     """The objective with its calibration and balancing.
 
     Raises:
-        UserError: a parameter that cannot be, or a combination that teaches nothing.
+        UserError: an invalid parameter, or a combination with no learning signal.
     """
     node = config.recipe
     objective: Objective = build(node.objective, "recipe.objective", policy=_policy(config))
@@ -27,14 +27,14 @@ def build_recipe(config: TrainConfig) -> Recipe:
 
 
 def check_recipe(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
-    """Refuse what is mathematically void, or would do nothing.
+    """Refuse combinations whose gradient is zero, and settings without effect.
 
     Raises:
         UserError: names the key, its value, the reason and the remedy.
     """
     if node.gradient is not needs.gradient:
         raise UserError(
-            f"recipe.gradient={node.gradient.name}: void with recipe={node.name}: {_why_void(needs)}; "
+            f"recipe.gradient={node.gradient.name}: no learning signal with recipe={node.name}: {_why_void(needs)}; "
             f"set recipe.gradient={needs.gradient.name}"
         )
     _check_group(node, needs, num_samples)
@@ -44,34 +44,34 @@ def check_recipe(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
 
 
 def _why_void(needs: Needs) -> str:
-    """Why the other of the two ways of an objective's gradient teaches nothing."""
+    """Why the gradient that the objective does not use would teach nothing."""
     if needs.gradient is Gradient.ADVANTAGE and needs.teacher:
-        return "back-propagating log pi - log pi_T of a sampled token leaves the teacher out of the gradient"
+        return "log pi_T of a sampled token does not depend on the weights, so the teacher drops out of the gradient"
     if needs.gradient is Gradient.ADVANTAGE:
-        return "an outcome is a number that does not depend on the weights, and has no gradient to propagate"
+        return "an outcome does not depend on the weights and has no gradient to back-propagate"
     if needs.teacher:
         return (
-            "a divergence of whole distributions is the same for every token that could be sampled, so as a detached "
-            "advantage its expected gradient is zero"
+            "a divergence between whole distributions does not depend on the sampled token, so as an advantage its "
+            "expected gradient is zero"
         )
-    return "there is no advantage in a response that somebody else wrote"
+    return "responses that the student did not write have no advantage"
 
 
 def _check_group(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
-    """One rollout of a prompt has nothing to be compared with."""
+    """Comparing a prompt's rollouts takes at least two of them."""
     calibrates = node.calibration.method is not CalibrationMethod.NONE and node.calibration.scope is Scope.GROUP
     balances = node.balancing.ratio is not None and node.balancing.scope is Scope.GROUP
     by_group = {
         f"recipe={node.name} compares the outcomes of a prompt's rollouts": needs.outcome,
-        "recipe.calibration.scope=GROUP compares right and wrong rollouts of a prompt": calibrates,
+        "recipe.calibration.scope=GROUP compares correct and incorrect rollouts of a prompt": calibrates,
         "recipe.balancing.scope=GROUP balances the rollouts of a prompt": balances,
     }
     reasons = [reason for reason, holds in by_group.items() if holds]
     if reasons and num_samples < 2:
         others = "" if needs.outcome else ", or set these scopes to BATCH"
         raise UserError(
-            f"rollout.num_samples={num_samples}: {' and '.join(reasons)}, and one alone has an advantage of zero or is "
-            f"left as it is; set rollout.num_samples=2 or more{others}"
+            f"rollout.num_samples={num_samples}: {' and '.join(reasons)}, which has no effect with a single rollout; "
+            f"set rollout.num_samples=2 or more{others}"
         )
 
 
@@ -81,33 +81,33 @@ def _check_calibration(node: RecipeConfig, needs: Needs) -> None:
     if method is not CalibrationMethod.NONE and not needs.calibrates:
         raise UserError(f"{key}: recipe={node.name} has no distillation rewards to calibrate; set it to NONE")
     if method is CalibrationMethod.GROUP_MASK and scope is Scope.BATCH:
-        raise UserError(f"{key}: drops whole groups; recipe.calibration.scope=BATCH has none, set it to GROUP")
+        raise UserError(f"{key}: drops whole groups, and recipe.calibration.scope=BATCH has no groups; set it to GROUP")
 
 
 def _check_responses(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
-    """Who writes what is learnt from."""
+    """Check who writes the responses that the student learns from."""
     key, own = f"recipe.responses={node.responses.name}", node.responses is Responses.STUDENT
     if own and not needs.teacher and not needs.outcome:
         raise UserError(
-            f"{key}: recipe={node.name} would imitate the student's own responses, whose expected gradient is zero; "
+            f"{key}: recipe={node.name} would imitate the student's own responses; the expected gradient is zero; "
             "set recipe.responses=TEACHER or GOLD"
         )
     if not own and (needs.teacher or needs.outcome):
         raise UserError(
-            f"{key}: recipe={node.name} learns from responses that the student drew itself; set "
+            f"{key}: recipe={node.name} needs responses that the student sampled itself; set "
             "recipe.responses=STUDENT, or recipe=sft"
         )
     if not own and node.balancing.ratio is not None:
         raise UserError(f"{key}: there are no rollouts to balance; set recipe.balancing.ratio=null")
     if node.responses is Responses.GOLD and num_samples > 1:
         raise UserError(
-            f"rollout.num_samples={num_samples}: {key} has one response a row, and would learn it {num_samples} times; "
+            f"rollout.num_samples={num_samples}: {key} gives one response per row, not {num_samples}; "
             "set rollout.num_samples=1"
         )
 
 
 def _check_unread(node: RecipeConfig, needs: Needs) -> None:
-    """Settings that nothing would read: to accept them is to let somebody believe in them."""
+    """Refuse settings that this recipe ignores; otherwise a user could believe that they work."""
     calibration = node.calibration
     both = calibration.method is not CalibrationMethod.NONE and node.balancing.ratio is not None
     weighted = needs.gradient is Gradient.ADVANTAGE or node.correction is Correction.NONE
@@ -118,7 +118,7 @@ def _check_unread(node: RecipeConfig, needs: Needs) -> None:
     }
     for key, (value, read) in unread.items():
         if not read:
-            raise UserError(f"{key}={value}: nothing in recipe={node.name} as it is set reads it; leave it out")
+            raise UserError(f"{key}={value}: recipe={node.name} would ignore it with the other settings; leave it out")
 
 
 def _policy(config: TrainConfig) -> PolicyLoss:

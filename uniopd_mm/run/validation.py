@@ -1,4 +1,4 @@
-"""How often a model answers held-out questions right: greedy, one response each, graded by the task."""
+"""Accuracy on held-out questions: one greedy response each, graded by the task."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from uniopd_mm.types import Sample, Sampling, Skip, UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """Counts by domain, and what could not be asked. An unknown outcome is a question that was not answered right;
-    `reasons` say why it is unknown."""
+    """Counts by domain, and the questions that were skipped. An unknown outcome counts as not correct; `reasons` count
+    the unknown outcomes by reason."""
 
     correct: Mapping[str, int]
     asked: Mapping[str, int]
@@ -26,22 +26,22 @@ class Validation:
 
     @property
     def accuracy(self) -> Mapping[str, float | None]:
-        """Share answered right, by domain."""
+        """Share of correct answers by domain."""
         return {domain: self.correct.get(domain, 0) / asked for domain, asked in self.asked.items()}
 
     @property
     def overall(self) -> float:
-        """Share answered right over all questions."""
+        """Share of correct answers over all questions."""
         return sum(self.correct.values()) / sum(self.asked.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validator:
-    """Asks the same questions of whoever answers.
+    """Evaluates an engine on a fixed set of questions.
 
     Args:
-        samples: held-out questions, in a fixed order; each process of the world asks its part.
-        chunk: questions encoded and answered at a time.
+        samples: held-out questions in a fixed order; each process evaluates its shard.
+        chunk: questions per call of the engine.
     """
 
     task: Task
@@ -54,13 +54,13 @@ class Validator:
     chunk: int = 128
 
     def __call__(self, engine: RolloutEngine, title: str) -> Validation:
-        """Raises UserError where not one question can be asked."""
+        """Raises UserError if every question is skipped."""
         validation = sum_up(self.world.gather(self._own_part(engine, title)))
         if not validation.asked:
             last = f"{validation.skipped[-1].where}: {validation.skipped[-1].reason}"
-            raise UserError(f"data.path: no validation sample can be used; the last: {last}")
+            raise UserError(f"data.path: every validation sample was skipped; the last: {last}")
         for count, first in validation.reasons.values():
-            warning(f"{title}: {count} outcomes unknown, which count as not right, the first: {first}")
+            warning(f"{title}: {count} outcomes are unknown and count as not correct; the first: {first}")
         return validation
 
     def _own_part(self, engine: RolloutEngine, title: str) -> Validation:
@@ -95,7 +95,7 @@ class Validator:
 
 
 def sum_up(parts: Sequence[Validation]) -> Validation:
-    """The processes' parts as one."""
+    """The sum over the shards of all processes."""
     correct, asked = Counter[str](), Counter[str]()
     for part in parts:
         correct.update(part.correct)
