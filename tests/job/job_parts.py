@@ -100,11 +100,12 @@ def start(
     command: str = "train",
     *,
     charts: bool = False,
+    target: Callable[..., None] | None = None,
 ) -> Command:
-    """Start `python -m uniopd_mm.<command> ARGUMENTS` in `folder`."""
+    """Start `python -m uniopd_mm.<command> ARGUMENTS` in `folder`, as `target` calls it: by default `execute`."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"UNIOPD_MM_CACHE": os.environ["UNIOPD_MM_CACHE"], **(environment or {})}
-    process = FORKED.Process(target=_command, args=(command, list(arguments), str(folder), chosen, charts))
+    process = FORKED.Process(target=target or execute, args=(command, list(arguments), str(folder), chosen, charts))
     process.start()
     return Command(process, folder)
 
@@ -116,12 +117,14 @@ def run(
     command: str = "train",
     *,
     charts: bool = False,
+    target: Callable[..., None] | None = None,
 ) -> Finished:
     """The same, to its end."""
-    return start(arguments, folder, environment, command, charts=charts).wait()
+    return start(arguments, folder, environment, command, charts=charts, target=target).wait()
 
 
-def _command(command: str, arguments: list[str], folder: str, environment: dict[str, str], charts: bool) -> None:
+def execute(command: str, arguments: list[str], folder: str, environment: dict[str, str], charts: bool) -> None:
+    """The command, in a process of its own."""
     if not charts:
         page.svg = lambda chart: ""
     os.environ.update(environment)
