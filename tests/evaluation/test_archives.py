@@ -232,7 +232,7 @@ def test_killed_half_way_it_is_unpacked_again_and_two_processes_unpack_once(repo
     killed.wait()
     assert list((tmp_path / "cache/benchmarks").glob("*.partial"))
     both = [unpack_slowly(0.5) for _ in range(2)]
-    lines = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    lines = [process.communicate(timeout=300)[0].splitlines() for process in both]
     assert sorted(map(len, lines)) == [1, 3]  # one copied two files, the other waited for them
     assert all(said[-1] == "b'b'" for said in lines)
     assert not list((tmp_path / "cache/benchmarks").glob("*.partial"))
