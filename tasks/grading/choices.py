@@ -50,7 +50,7 @@ def read_choices(value: Any) -> dict[str, str]:
 def read_label(answer: Any, choices: Mapping[str, str]) -> str:
     """The label of the right choice, from a label, a text or a 0-based index.
 
-    Raises BadSample where the answer is none of the choices or could mean two of them (the number 2 where it is both
+    Raises BadSample if the answer is none of the choices or could mean two of them (the number 2 where it is both
     an index and a choice's text).
     """
     text = _answer_text(answer)
@@ -128,7 +128,7 @@ _SEPARATORS = re.compile(r"[\s,/&|+]+")
 
 
 def chosen_labels(text: str, choices: Mapping[str, str]) -> frozenset[str]:
-    """The labels of all choices that a final answer takes; empty where it is none of them."""
+    """The labels of all choices that a final answer takes; empty if it takes none."""
     cleaned = _cleaned(text)
     text = _IS_CORRECT.sub("", cleaned).strip(_WRAPPING)
     if (label := _bare(text)) in choices:
@@ -208,7 +208,7 @@ def _leading_label(labels: tuple[str, ...]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Two patterns of "B is correct", of capital labels: where it begins a sentence, and anywhere."""
+    """Two patterns of "B is correct" with capital labels: at the start of a sentence, and anywhere."""
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
     right = r"(?:the )?(?:correct|right|best|answer)(?=[.,;!\n]|$| (?:answer|option|choice|one|because|since)\b)"
     claim = rf"(?:(?i:the )?(?i:option|choice|answer) )?(?<![^\W_])[(\[]?(?P<label>{label})[)\]]? is {right}"

@@ -135,7 +135,7 @@ class Judge:
                 self._num_faults = self._num_faults + 1 if fault else 0
 
     def _reply(self, request: bytes) -> bytes:
-        """The body of the endpoint's answer. Raises NoVerdict where there is none in time."""
+        """The body of the endpoint's answer. Raises NoVerdict if it does not come in time."""
         deadline = time.monotonic() + self._timeout
         post = urllib.request.Request(self._url, data=request, headers=self._headers, method="POST")
         try:

@@ -68,7 +68,7 @@ class Row:
         return {name: self.fields[name] for name in names if name in self.fields}
 
     def label(self, name: str) -> str:
-        """How a message names a field: with the user's own column where it is another one."""
+        """How a message names a field: with the user's own column if that has another name."""
         theirs = shown(self.columns.get(name, name))
         return name if theirs == name else f"{name} (column {quote(theirs)})"
 
