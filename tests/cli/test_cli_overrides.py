@@ -83,6 +83,8 @@ REFUSED = {
     "recipe=opd,uni_opd": ["add --multirun"],
     "nonsense": ["not KEY=VALUE"],
     "trainer.betas=[0.9": ["not KEY=VALUE"],
+    "...rows.x=1": ["not KEY=VALUE"],
+    "objective.top_k=64": ["no such key", "did you mean recipe.objective.top_k?"],
     "model=foo": ["no such choice", "tiny", "hub name works too"],
     "recipe=unopd": ["no such choice", "did you mean uni_opd?"],
     "suite=text": ["no such key"],

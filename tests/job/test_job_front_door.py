@@ -1,5 +1,6 @@
 """The command line as a new user types it: options in any order, commands, models, and what a run says first."""
 
+import json
 import os
 import re
 import signal
@@ -85,6 +86,30 @@ def test_rows_beside_the_built_in_models_are_warned_of_once(small: list[str], tm
 def test_several_runs_and_one_configuration_do_not_go_together(tmp_path: Path) -> None:
     line = line_of(run(["--multirun", "trainer.steps=2", "--cfg", "job"], tmp_path))
     assert line == "error: --multirun --cfg: the configuration of one run can be shown; leave one of the two out"
+
+
+def test_several_runs_end_with_one_table(small: list[str], tmp_path: Path) -> None:
+    own = [argument for argument in small if not argument.startswith(("run.", "trainer.steps"))]
+    lines = ["--multirun", "recipe=opd,uni_opd", "seed=0,1", "trainer.steps=2"]
+    finished = run([*own, *lines], tmp_path)
+    assert (finished.status, finished.err) == (0, ""), finished
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir() if (path / "summary.json").is_file())
+    assert runs == [f"video_qa-tiny-{recipe}-seed{seed}" for recipe in ("opd", "uni_opd") for seed in (0, 1)]
+    (folder,) = (tmp_path / "runs").glob("multirun-*/")
+    rows = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))["rows"]
+    assert [(row["overrides"], row["num_seeds"], row["num_failed"]) for row in rows] == [
+        (["recipe=opd"], 2, 0),
+        (["recipe=uni_opd"], 2, 0),
+    ]
+    assert "4 of 4 runs finished; mean ± standard error over seeds" in " ".join(finished.out.split())
+    assert "recipe=uni_opd" in (folder / "multirun.md").read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_refused_does_not_take_the_others_along(small: list[str], tmp_path: Path) -> None:
+    own = [argument for argument in small if not argument.startswith(("run.", "trainer.steps"))]
+    finished = run([*own, "--multirun", "trainer.steps=0,1"], tmp_path)
+    assert finished.status == 2 and "trainer.steps=0 must be at least 1" in finished.err
+    assert "1 of 2 runs finished" in finished.out and list((tmp_path / "runs").glob("*/summary.json"))
 
 
 def test_an_import_that_fails_in_another_package_is_named(tmp_path: Path) -> None:

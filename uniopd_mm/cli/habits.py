@@ -88,7 +88,7 @@ def same_setting(name: str, known: Collection[str]) -> str | None:
 def remedy_for(key: str, known: Collection[str]) -> str:
     """What to write instead of an unknown key: the same setting under our name, or the nearest of the `known` keys."""
     last = key.rpartition(".")[2].lower()
-    if last in NOT_HERE:
+    if last in NOT_HERE and key.rpartition(".")[0] in ("", "rollout", "sampling"):
         return NOT_HERE[last]
     meant = HABITS.get(last)
     if meant and meant.split()[0] in known:
@@ -98,4 +98,7 @@ def remedy_for(key: str, known: Collection[str]) -> str:
         return f"did you mean {near[0]}?"
     if same := same_setting(last, known):
         return f"did you mean {same}?"
+    first, _, rest = key.partition(".")
+    if rest and first not in known and (section := same_setting(first, known)):
+        return f"did you mean {section}.{rest}?"
     return "--help lists every key"

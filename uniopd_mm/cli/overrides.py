@@ -8,6 +8,7 @@ model=Qwen/Qwen3-VL-2B-Instruct ->  model=checkpoint model.path=...    a hub nam
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -90,15 +91,13 @@ def parse(argument: str) -> Override:
     Raises:
         UserError: it is not KEY=VALUE.
     """
-    parser = OverridesParser.create()
-    try:
-        return parser.parse_override(argument)
-    except HydraException as error:
-        key, equals, value = argument.partition("=")
-        if not equals or not KEY.fullmatch(key) or value.startswith(("[", "{", "'", '"')):
-            remedy = "write KEY=VALUE, and quote a value that holds commas, brackets or quotes"
-            raise UserError(f"{argument}: not KEY=VALUE in Hydra's grammar; {remedy}") from error
-        return parser.parse_override(f"{key}={_quoted(value)}")
+    key, equals, value = argument.partition("=")
+    as_text = equals and KEY.fullmatch(key) and not value.startswith(("[", "{", "'", '"'))
+    for line in (argument, f"{key}={_quoted(value)}") if as_text else (argument,):
+        with suppress(HydraException):
+            return OverridesParser.create().parse_override(line)
+    remedy = "write KEY=VALUE, and quote a value that holds commas, brackets or quotes"
+    raise UserError(f"{argument}: not KEY=VALUE in Hydra's grammar; {remedy}")
 
 
 def _quoted(text: str) -> str:
