@@ -1,7 +1,7 @@
-"""The domain adapters: one file per domain, each a Task reached through Hydra's `_target_`.
+"""The domain adapters: one file per domain, each a Task that a configuration names by `_target_`.
 
-Imported under their one name, `uniopd_mm.tasks`; a second copy as top-level `tasks` would have records of its own.
+Import them as `uniopd_mm.tasks` only. Imported again as top-level `tasks`, every class would exist twice.
 """
 
 if __name__ == "tasks":
-    raise ImportError("the folder tasks/ is no top-level package: import uniopd_mm.tasks")
+    raise ImportError("the folder tasks/ is not a top-level package: import uniopd_mm.tasks")

@@ -4,9 +4,9 @@ r"""Programs to write, tested by running them, from a user's rows or from a synt
     {"question": "Add a and b.", "starter_code": "def add(a, b):",
      "tests": {"fn_name": "add", "inputs": [[3, 4]], "outputs": [7]}}
 
-A question and tests are needed. `code_problems` says what tests may look like and which published sets are read as
-they are; `question` may then be called `question_content` or `prompt`. `starter_code` is shown with the question,
-`answer` (a reference program) is kept, and `questions` says what else a row may have.
+A question and tests are required. `grading/code_problems.py` explains the forms of tests and lists the published sets
+that can be read as they are. Their `question` may be called `question_content` or `prompt`. `starter_code` is shown
+with the question, and `answer` (a reference program) is kept. `reading/questions.py` lists the optional fields.
 """
 
 import re
@@ -26,7 +26,7 @@ from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
 INSTRUCTION = "Write Python code to solve the problem. Put the final program in one ```python block."
-TESTS = "tests"  # Sample.metadata[TESTS] is what `read_tests` reads, so that any process can grade the sample
+TESTS = "tests"  # Sample.metadata[TESTS] holds plain values for `read_tests`, so that any process can grade the sample
 _WRITTEN = (*questions.FIELDS, TESTS)
 _QUESTIONS, _IDS = ("question", "question_content", "prompt"), ("id", "question_id", "task_id")
 FIELDS = tuple(dict.fromkeys((*_WRITTEN, *_QUESTIONS, *_IDS, "starter_code", *TEST_COLUMNS)))
@@ -37,13 +37,13 @@ class CodeTask:
     """A Task.
 
     Args:
-        rows: the user's rows; where they have no path, samples come from `synthetic`.
-        synthetic: where samples come from when there are no rows; `metadata` has their tests.
+        rows: the user's rows. If they have no path, samples come from `synthetic`.
+        synthetic: the source of samples if there are no rows. Its samples have tests in their `metadata`.
         sandbox: where programs run.
         instruction: last line of every prompt.
         domain: the name under which samples are routed, balanced and reported.
-        limits: of one run of a program, None for those of `Limits`.
-        max_tests: how many tests of a problem are run, None for all.
+        limits: limits of one run of a program; None for the defaults of `Limits`.
+        max_tests: how many tests of a problem are run; None for all.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class CodeTask:
         """See `TaskCorpus.samples`.
 
         Raises:
-            UserError: also where the sandbox cannot keep programs apart on this machine.
+            UserError: also if the sandbox cannot isolate programs on this machine.
         """
-        _ = self._sandbox.level  # better here than in the first rollout
+        _ = self._sandbox.level  # fail here rather than in the first rollout
         return self._corpus.samples(split)
 
     def grade(self, sample: Sample, response: str) -> Outcome:
-        """Judge a response by running its program on the sample's tests. Never raises: where the tests cannot be read
-        or the sandbox fails, the outcome is unknown."""
+        """Judge a response by running its program on the sample's tests. Never raises: if the tests cannot be read or
+        the sandbox fails, the outcome is unknown."""
         try:
             problem = read_tests(sample.metadata.get(TESTS), TESTS)
         except BadSample as bad:
@@ -85,7 +85,7 @@ class CodeTask:
         return grade_code(response, problem, self._sandbox, limits=self._limits, max_tests=self._max_tests)
 
     def _parse(self, row: Row) -> tuple[Sample, str | None]:
-        """Raises BadSample where the row cannot be used."""
+        """Raises BadSample if the row cannot be used."""
         problem = read_problem(row.fields)
         fields = row.standard(_WRITTEN) | {"question": asked(row, problem), TESTS: problem.plain()}
         if (given := _first(row, _IDS)) is not None:
@@ -101,11 +101,14 @@ class CodeTask:
 
 
 def asked(row: Row, problem: CodeProblem) -> str:
-    """The question with all that a program must fit: starter code, or an example, or the function's name. Raises
-    BadSample where there is no question."""
+    """The question with everything a program must match: starter code, an example, or the function's name.
+
+    Raises:
+        BadSample: there is no question.
+    """
     name = _first(row, _QUESTIONS)
     if name is None:
-        raise BadSample(f"no question: none of the columns {', '.join(_QUESTIONS)}")
+        raise BadSample(f"no question: the row has none of the columns {', '.join(_QUESTIONS)}")
     text = questions.read_question(replace(row, fields={"question": row.fields[name]}))
     code = str(row.fields.get("starter_code", "")).strip("\n")
     if name == "prompt" and "entry_point" in row.fields:  # HumanEval+: the prompt is code itself

@@ -1,5 +1,7 @@
-"""Several tasks as one: their samples together, each graded by the task of its domain. How often each domain is drawn
-is the core's business (`mixture.*`)."""
+"""Several tasks as one: each sample is graded by the task of its domain.
+
+How often each domain is drawn is set in `mixture.*`.
+"""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -14,9 +16,9 @@ class TaskMixture:
     """A Task made of tasks.
 
     Args:
-        tasks: by a name of the user's choice; their domains must differ.
-        domain: what the mixture is called.
-        path: must be None: one file for all would leave open which of the tasks a row is for.
+        tasks: by any names; their domains must differ.
+        domain: the mixture's name.
+        path: must be None, because a row of one common file would not say which task it is for.
     """
 
     def __init__(self, *, tasks: Mapping[str, Task], domain: str = "mixture", path: str | None = None) -> None:
@@ -27,20 +29,20 @@ class TaskMixture:
         self._tasks = {task.domain: task for task in tasks.values()}
         if not tasks or len(self._tasks) < len(tasks):
             domains = ", ".join(f"{name}: {task.domain}" for name, task in tasks.items()) or "none"
-            raise UserError(f"task.tasks: the domains must differ ({domains}); give each task a domain of its own")
+            raise UserError(f"task.tasks: the domains must differ ({domains}); give each task its own domain")
 
     def samples(self, split: str) -> Corpus:
-        """The tasks' samples of a split, one task's after another's.
+        """All tasks' samples of a split, task after task.
 
         Raises:
-            UserError: a task has none, or some of another domain than its own.
+            UserError: a task has no samples, or samples of another domain.
         """
         corpora = [task.samples(split) for task in self._tasks.values()]
         for domain, corpus in zip(self._tasks, corpora, strict=True):
             if strays := {sample.domain for sample in corpus} - {domain}:
                 raise UserError(
                     f"task.tasks: the task of domain {domain!r} has samples of domain {', '.join(sorted(strays))}; "
-                    "give it and its samples one domain"
+                    "give the task and its samples the same domain"
                 )
         return Corpus(
             samples=tuple(chain.from_iterable(corpus.samples for corpus in corpora)),
@@ -49,5 +51,5 @@ class TaskMixture:
         )
 
     def grade(self, sample: Sample, response: str) -> Outcome:
-        """By the task that the sample came from."""
+        """What the task that the sample came from says."""
         return self._tasks[sample.domain].grade(sample, response)

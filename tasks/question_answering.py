@@ -19,7 +19,7 @@ REFERENCES = "references"  # Sample.metadata[REFERENCES]: the tuple of all right
 
 
 class Judge(Protocol):
-    """Gives a second opinion where the rules found no right answer. Never raises."""
+    """Gives a second opinion if the rules find no right answer. Never raises."""
 
     def judge(self, question: str, reference: str, response: str, outcome: Outcome) -> Outcome:
         """The rules' outcome, or a better one."""
@@ -35,7 +35,7 @@ class QuestionAnswering:
         synthetic: the source of samples if there are no rows.
         instruction: last line of every prompt.
         domain: the name under which samples are routed, balanced and reported.
-        judge: asked about open answers that are not the reference; None asks nobody.
+        judge: asked about open answers that the rules do not find right; None for no judge.
         needs: fields that every row must have, besides `question` and `answer`: "images" or "video".
         read_references: reads all right answers of a row without choices. By default a row has one, its `answer`.
     """
@@ -63,8 +63,8 @@ class QuestionAnswering:
         return self._corpus.samples(split)
 
     def grade(self, sample: Sample, response: str, grade_open: Callable[[str, str | None], Outcome]) -> Outcome:
-        """The outcome of a response by its final answer: a choice if the sample has choices, otherwise what
-        `grade_open(response, reference)` says, and then the judge where that finds no right answer.
+        """The outcome of a response. If the sample has choices, its final answer must be the right one. Otherwise
+        `grade_open(response, reference)` decides; if it does not find the answer right, the judge has the last word.
 
         Never raises if `grade_open` never does. If the reference cannot be read, the outcome is unknown.
         """

@@ -1,5 +1,5 @@
-"""Published benchmarks: how their rows become questions and their responses scores, with the graders of the tasks.
+"""Published benchmarks: how rows become questions, and responses become scores. The tasks' graders do the scoring.
 
-Each module is named by one or more YAML files of uniopd_mm/evaluation/benchmarks, which lmms-eval reads; nothing here
+One or more YAML files in uniopd_mm/evaluation/benchmarks name each module. lmms-eval reads them, but nothing here
 imports lmms-eval.
 """

@@ -1,7 +1,8 @@
-"""AI2D: multiple choice about diagrams of science lessons.
+"""AI2D: multiple choice about diagrams from science lessons.
 
 Rows have `question`, `options` (texts), `answer` (the index of the right one, as a text) and `image`. Options are often
-letters that stand in the diagram; the prompt's own letter is the answer, and wins over an equal text.
+letters in the diagram. A letter in a response means the option with that letter in the prompt, even if another option's
+text is the same letter.
 """
 
 from string import ascii_uppercase
@@ -21,7 +22,7 @@ def prompt(row: Row) -> str:
 
 
 def target(row: Row) -> str:
-    """The letter of the right option, "" where the row names none of them."""
+    """The letter of the right option, "" if the row's answer is not an option."""
     index = str(row["answer"]).strip()
     letters = ascii_uppercase[: len(row["options"])]
     return letters[int(index)] if index.isdecimal() and int(index) < len(letters) else ""

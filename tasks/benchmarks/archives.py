@@ -1,9 +1,9 @@
-"""Media that a data set's rows name and its repository holds: as files, or in zip and tar archives.
+"""Finds the media that a data set's rows name: files of its repository, or members of its zip and tar archives.
 
-A repository's files are looked for where the runner or the user has them: in $UNIOPD_MM_DATA_ROOT/OWNER/NAME, in
-./OWNER/NAME (where the `datasets` library looks too), and in the hub's own cache, which downloads what is missing.
-A member of an archive is named as if it had been unpacked into a folder called like it: `a.mp4` of `data/v.zip` is
-`data/v/a.mp4`. A name matches every path that ends with it: a caller says as much of the path as it is sure of.
+A repository's files are looked for in $UNIOPD_MM_DATA_ROOT/OWNER/NAME, in ./OWNER/NAME (as the `datasets` library does)
+and in the hub's own cache, which downloads what is missing. A member of an archive has the path that it would have if
+unpacked into a folder with the archive's name: `a.mp4` in `data/v.zip` is `data/v/a.mp4`. A name matches every path
+that ends with it, so a caller may give only the part of the path that it knows.
 """
 
 import os
@@ -22,10 +22,10 @@ Source = Path | Member
 
 
 def media_file(repo: str, *names: str) -> str:
-    """The absolute path of a medium of the data set `repo` ("OWNER/NAME"): of the first of these names that it has.
+    """The absolute path of a medium of the data set `repo` ("OWNER/NAME"), under the first of these names that exists.
 
-    Files that lie open come before members of zips, and these before tars, which are unpacked whole. A path that is
-    the name comes before those that end with it.
+    Plain files come before members of zips, and these before tars, which are unpacked whole. A path that equals the
+    name comes before paths that end with it.
 
     Raises:
         BadSample: there is no such file, or there are several.
@@ -38,8 +38,8 @@ def media_file(repo: str, *names: str) -> str:
 
 
 def media_folder(repo: str, *names: str) -> list[str]:
-    """The absolute paths of all files that lie in a folder of the data set, in the order in which people count them
-    ("2.jpg" before "10.jpg"). Else like `media_file`."""
+    """The absolute paths of all files in a folder of the data set, in numerical order ("2.jpg" before "10.jpg").
+    Otherwise like `media_file`."""
     for listing in _listings(_folder_of(repo)):
         if found := _only(repo, listing.folders_by_name, names):
             return [_opened(listing.sources[path]) for path in sorted(listing.files_of[found], key=_counted)]
@@ -47,16 +47,16 @@ def media_folder(repo: str, *names: str) -> list[str]:
 
 
 def data_set(repo: str) -> str:
-    """What `datasets.load_dataset` is given for a data set: the folder with its files, else its name on the hub."""
+    """The argument of `datasets.load_dataset` for a data set: the folder with its files, or its name on the hub."""
     return str(_local_folder(repo) or repo)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listing:
-    """What is behind the paths of a repository; paths are relative, with "/"."""
+    """The files of a repository. Paths are relative, with "/"."""
 
     sources: Mapping[str, Source]
-    files_of: Mapping[str, Sequence[str]]  # by folder, those that lie directly in it
+    files_of: Mapping[str, Sequence[str]]  # by folder, the files directly in it
     files_by_name: Mapping[str, Sequence[str]]  # paths by their last part
     folders_by_name: Mapping[str, Sequence[str]]
 
@@ -78,7 +78,7 @@ def _by_name(paths: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def _listings(folder: Path | None) -> Iterator[_Listing]:
-    """Files, then members of zips, then each tar, which is unpacked when somebody asks for it."""
+    """Files, then members of zips, then each tar, which is unpacked when its listing is needed."""
     if folder is None:
         return
     yield _open_files(folder)
@@ -89,7 +89,7 @@ def _listings(folder: Path | None) -> Iterator[_Listing]:
 
 @cache
 def _paths(folder: Path) -> tuple[str, ...]:
-    """Relative paths of all files below; hidden ones and the library's own bookkeeping are left out."""
+    """Relative paths of all files below a folder, except hidden ones, such as the hub library's own."""
     found: list[str] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -106,7 +106,7 @@ def _open_files(folder: Path) -> _Listing:
 
 @cache
 def _zipped_files(folder: Path) -> _Listing:
-    """Of a damaged zip nothing: its members are missing, and `_missing` says why."""
+    """The members of all zips. Those of a damaged zip are missing, and `_missing` says why."""
     sources: dict[str, Source] = {}
     for path in _paths(folder):
         if path.lower().endswith(".zip"):
@@ -117,7 +117,7 @@ def _zipped_files(folder: Path) -> _Listing:
 
 @cache
 def _members(archive: Path) -> tuple[tuple[Member, ...], str | None]:
-    """(members, why there are none)."""
+    """(members, the reason if there are none)."""
     try:
         return zip_members(archive), None
     except BadSample as error:
@@ -131,7 +131,7 @@ def _files_of_tar(root: str, parts: tuple[Path, ...]) -> _Listing:
 
 
 def _only(repo: str, named: Mapping[str, Sequence[str]], names: Sequence[str]) -> str | None:
-    """The path that is meant by the first of the names that means any."""
+    """The path that matches the first of the names with any match. Raises BadSample if several paths match it."""
     for name in names:
         tidy = name.replace("\\", "/").removeprefix("./").strip("/")
         candidates = named.get(tidy.rpartition("/")[2], ())
@@ -139,7 +139,7 @@ def _only(repo: str, named: Mapping[str, Sequence[str]], names: Sequence[str]) -
             path for path in candidates if path.endswith(f"/{tidy}")
         ]
         if len(found) > 1:
-            raise BadSample(f"{repo}: {name} may be {', '.join(found[:4])}; leave only one of these files there")
+            raise BadSample(f"{repo}: {name} could be {', '.join(found[:4])}; leave only one of these files there")
         if found:
             return found[0]
     return None
@@ -150,12 +150,12 @@ def _opened(source: Source) -> str:
 
 
 def _counted(path: str) -> list[tuple[int, int | str]]:
-    """Numbers in a path count by their value."""
+    """A sort key in which numbers in a path count by their value."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d{1,18})", path) if part]
 
 
 def _folder_of(repo: str) -> Path | None:
-    """The folder with the repository's files; None where there is none."""
+    """The folder with the repository's files; None if there is none."""
     return _local_folder(repo) or _snapshot(repo)[0]
 
 
@@ -167,17 +167,17 @@ def _local_folder(repo: str) -> Path | None:
 
 @cache
 def _snapshot(repo: str) -> tuple[Path | None, str | None]:
-    """(the hub's copy, why there is none); the reason is remembered, so that it is not asked for every question."""
-    import huggingface_hub  # half a second to import, which only those pay who need it
+    """(the hub's copy, the reason if there is none). Cached, so that the hub is not asked again for each question."""
+    import huggingface_hub  # takes half a second, so it is imported only where it is needed
 
     try:
         return Path(huggingface_hub.snapshot_download(repo, repo_type="dataset")), None
-    except Exception as error:  # noqa: BLE001 - whatever a network and somebody's server raise
+    except Exception as error:  # noqa: BLE001 - network and server errors of any kind
         return None, " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _missing(repo: str, names: Sequence[str]) -> BadSample:
-    """Which file of which data set, where it was looked for, and the remedy."""
+    """The error for a missing file: its data set, where it was looked for, and the remedy."""
     folder = _folder_of(repo)
     remedy = f"download it with `hf download {repo} --repo-type dataset --local-dir FOLDER/{repo}` and set \
 {DATA_ROOT}=FOLDER"

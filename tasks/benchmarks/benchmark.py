@@ -1,7 +1,7 @@
-"""What every benchmark has: a question, a prompt, media, and scores for the responses to it.
+"""What every benchmark has: a question, a prompt, media, and scores for responses.
 
-A YAML of lmms-eval names functions of modules, so the module of a benchmark makes one `Benchmark` and gives its methods
-names:
+A YAML of lmms-eval names functions in modules. So each benchmark's module makes one `Benchmark` and gives names to its
+methods:
 
     _BENCHMARK = Benchmark(question=question, prompt=prompt, grade=grade, target=target, media=media)
     messages, visuals, process_results = _BENCHMARK.messages, _BENCHMARK.visuals, _BENCHMARK.process_results
@@ -22,22 +22,22 @@ Row = Mapping[str, Any]
 
 
 def no_media(row: Row) -> Sequence[Mapping[str, Any]]:
-    """Of a benchmark of text."""
+    """For benchmarks without media."""
     return ()
 
 
 def no_group(row: Row) -> str:
-    """Of a benchmark whose questions count alike."""
+    """For benchmarks whose questions all have the same weight."""
     return ""
 
 
 def as_it_is(row: Row) -> Row:
-    """Of a benchmark whose rows are graded as they are."""
+    """For benchmarks whose rows need no preparation before grading."""
     return row
 
 
 def image(source: Any) -> dict[str, Any]:
-    """A part of a message; `source` is what the processor reads: a PIL image, encoded bytes or an absolute path."""
+    """A part of a message. `source` is a PIL image, encoded bytes or an absolute path."""
     return {"type": "image", "url": source}
 
 
@@ -52,13 +52,13 @@ class Benchmark:
     """The functions of one benchmark.
 
     Args:
-        question: the question alone, without instructions: what is compared with prompts that a model was trained on.
-        prompt: all of the text that the model is given.
-        grade: judges one response. Never raises; is called from several threads.
-        media: parts of a message that stand before the text, in order.
-        group: what a question counts with, where a metric is a mean over groups or over variants of a question.
-        answer: the final answer of a response in one way of writing, for majority votes; None for no votes.
-        unpacked: what `grade` is given for a row, made once for all responses to it. Never raises.
+        question: the question without instructions. It is compared with the prompts that a model was trained on.
+        prompt: the whole text that the model gets.
+        grade: judges one response. Never raises; called from several threads.
+        media: the parts of the message before the text, in order.
+        group: the group of a question, for metrics over groups of questions or over variants of a question.
+        answer: the final answer of a response in a normal form, for majority votes; None for no votes.
+        unpacked: prepares a row for `grade`, once for all responses to it. Never raises.
     """
 
     question: Callable[[Row], str]
@@ -70,25 +70,25 @@ class Benchmark:
     unpacked: Callable[[Row], Row] = as_it_is
 
     def messages(self, row: Row, lmms_eval_specific_kwargs: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """One user turn: media, then text. `lmms_eval_specific_kwargs` may hold, by kind of medium, options of its
-        decoder ({"video": {"max_frames": 64}}), which go into its part."""
+        """One user turn: media, then text. `lmms_eval_specific_kwargs` may have options for the decoder of each kind
+        of medium ({"video": {"max_frames": 64}}), which are added to its parts."""
         options = lmms_eval_specific_kwargs or {}
         parts = [{**part, **(options.get(part["type"]) or {})} for part in self.media(row)]
         return [{"role": "user", "content": [*parts, {"type": "text", "text": self.prompt(row)}]}]
 
     def text(self, row: Row, lmms_eval_specific_kwargs: Mapping[str, Any] | None = None) -> str:
-        """The prompt, for YAMLs that set `lmms_eval_specific_kwargs`, which lmms-eval then gives here too."""
+        """The prompt, for YAMLs that set `lmms_eval_specific_kwargs`: lmms-eval then passes them here too."""
         return self.prompt(row)
 
     def visuals(self, row: Row) -> list[Any]:
-        """The media alone, for models of lmms-eval that take no messages."""
+        """The media alone, for lmms-eval models that do not take messages."""
         return [part["url"] for part in self.media(row)]
 
     def process_results(self, row: Row, results: Sequence[Any]) -> dict[str, dict[str, Any]]:
         """The item of this question for each metric that a YAML may list.
 
-        `results` are the question's k responses, or a list that holds their list. An item is
-        {"scores": [k rewards in [0, 1]], "correct": [k], "unknown": how many of them could not be judged, "group"};
+        `results` are the question's k responses, or a list that contains their list. An item is
+        {"scores": [k rewards in [0, 1]], "correct": [k], "unknown": how many of them could not be judged, "group"}.
         "majority@k" has one score, that of the most frequent final answer.
         """
         given = results[0] if results and isinstance(results[0], list) else results
@@ -101,7 +101,7 @@ class Benchmark:
         return items
 
     def _graded(self, row: Row, responses: Sequence[str]) -> list[Outcome]:
-        """Equal responses are judged once; the others side by side, on all cores."""
+        """The responses' outcomes. Equal responses are judged once, and different ones in parallel."""
         unpacked, distinct = self.unpacked(row), list(dict.fromkeys(responses))
         if len(distinct) == 1:
             return [self.grade(unpacked, distinct[0])] * len(responses)
@@ -109,7 +109,7 @@ class Benchmark:
         return [judged[text] for text in responses]
 
     def _majority(self, responses: Sequence[str]) -> int:
-        """The first response with the most frequent final answer, of equally frequent ones with the earliest."""
+        """The index of the first response with the most frequent final answer. The earlier answer wins a tie."""
         assert self.answer is not None
         answers = [self.answer(text) for text in responses]
         votes = Counter(answer for answer in answers if answer)
@@ -117,7 +117,7 @@ class Benchmark:
 
 
 def _beyond_thoughts(response: str) -> str:
-    """Without thoughts that have no end: they were cut off at the token limit, and what they weigh is no answer."""
+    """The response, or "" if its thoughts were cut off at the token limit: what they consider is not an answer."""
     return "" if response.lstrip().startswith("<think>") and "</think>" not in response else response
 
 
@@ -131,7 +131,7 @@ def _item(outcomes: Sequence[Outcome], group: str) -> dict[str, Any]:
 
 
 class _Shared:
-    """The threads of this process; a fork has none of its parent's, and makes its own."""
+    """The threads of this process. A fork does not inherit its parent's threads, and makes its own."""
 
     lock = threading.Lock()
     pool: ThreadPoolExecutor | None = None

@@ -1,4 +1,4 @@
-"""ChartQA: questions about charts, by people ("human") or made from summaries ("augmented"); relaxed accuracy.
+"""ChartQA: questions about charts, written by people ("human") or from summaries ("augmented"); relaxed accuracy.
 
 Rows have `type` ("human_test" or "augmented_test"), `question`, `answer` and `image`.
 """

@@ -4,8 +4,8 @@ r"""The value of a closed form in LaTeX, for references that are rounded decimal
     product      power (\times, \cdot, *, / or nothing between them) power…
     power        a number, \pi, e, \frac{}{}, \sqrt{}, \sqrt[n]{} or a bracket; and ^ with one of these
 
-Left out: functions (\sin, \log), variables, units and whatever else there is: such a text has no value here. Texts are
-as `math_spelling.spelled` leaves them.
+Any other text has no value here, for example one with functions (\sin, \log), variables or units. Texts must be
+normalised by `math_spelling.spelled`.
 """
 
 import math
@@ -22,11 +22,11 @@ _CONSTANTS = {r"\pi": math.pi, "e": math.e}
 
 
 class _NoValue(ValueError):
-    """The text is no closed form."""
+    """The text is not a closed form."""
 
 
 def closed_value(text: str) -> float | None:
-    """The value of the whole text, None where it is no closed form or no finite real number."""
+    """The value of the whole text; None if it is not a closed form, or not a finite real number."""
     if len(text) > LONGEST:
         return None
     try:
@@ -38,7 +38,7 @@ def closed_value(text: str) -> float | None:
 
 @final
 class _Reader:
-    """Reads a text from left to right; every method raises _NoValue where it stands before something else."""
+    """Reads a text from left to right. Every method raises _NoValue if the text continues differently."""
 
     def __init__(self, text: str) -> None:
         self._text = text.strip()
@@ -80,7 +80,7 @@ class _Reader:
                 continue
             if token in (r"\times", r"\cdot", "*"):
                 self._take()
-            elif token[0] in _NUMERALS:  # "2 3" is no product, nor is the 0 of "2^10" a factor
+            elif token[0] in _NUMERALS:  # "2 3" is not a product, and the 0 of "2^10" is not a factor
                 raise _NoValue
             value *= self._power()
         return value
@@ -97,7 +97,7 @@ class _Reader:
         return value
 
     def _argument(self) -> float:
-        r"""A bracket, or the one digit or constant that stands without: both of \frac12."""
+        r"""A bracket, or a single digit or constant without brackets, as both in \frac12."""
         if self._next()[:1].isdigit():
             self._place += 1
             return float(self._text[self._place - 1])

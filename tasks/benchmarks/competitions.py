@@ -1,4 +1,4 @@
-r"""AIME and HMMT: problems in mathematics whose answer is one value, or several.
+r"""AIME and HMMT: problems of mathematics competitions, whose answer is one or more values.
 
 Rows have `problem` and `answer`; HMMT's answers are LaTeX. The prompt is that of arXiv 2605.03677.
 """
@@ -33,7 +33,7 @@ def grade(row: Row, response: str) -> Outcome:
 
 
 def voted(response: str) -> str | None:
-    r"""The final answer, numbers in one way of writing (0.5 for \frac12), None where there is none."""
+    r"""The final answer, with numbers in a normal form (0.5 for \frac12); None if there is no answer."""
     final = final_answer(response)
     if final is None or len(final.readings[-1]) > LONGEST_ANSWER:
         return None

@@ -1,6 +1,6 @@
-"""DocVQA and InfographicVQA: questions about scanned pages and infographics, by ANLS with every reference answer.
+"""DocVQA and InfographicVQA: questions about scanned pages and infographics, scored by ANLS against all references.
 
-Rows have `question`, `answers` (a list) and `image`, in both.
+The rows of both have `question`, `answers` (a list) and `image`.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
@@ -16,7 +16,7 @@ def prompt(row: Row) -> str:
 
 
 def target(row: Row) -> list[str]:
-    """All answers that are right; the test splits have none."""
+    """All right answers; empty in the test splits."""
     return [str(answer) for answer in row["answers"] or ()]
 
 

@@ -1,8 +1,8 @@
-"""DynaMath: problems about pictures, each in ten variants with other numbers or pictures.
+"""DynaMath: problems about pictures, each in ten variants with different numbers or pictures.
 
-Rows have `id` (of the problem, the same in all of its variants), `question`, `answer_type` ("float", "multiple choice"
-or "text"), `ground_truth` and `decoded_image`. Beside the average over all variants stands the worst case: a problem
-counts where every variant of it is right.
+Rows have `id` (of the problem, the same for all its variants), `question`, `answer_type` ("float", "multiple choice" or
+"text"), `ground_truth` and `decoded_image`. Two metrics: the average over all variants, and the worst case, in which a
+problem counts only if all its variants are right.
 """
 
 import re
@@ -24,7 +24,7 @@ from uniopd_mm.tasks.grading.math_spelling import is_words, spelled
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
-TOLERANCE = Fraction(1, 1000)  # absolute, as published: references are rounded to three decimals
+TOLERANCE = Fraction(1, 1000)  # absolute, as published; references are rounded to three decimals
 DECIMALS = "Give a number that is not an integer as a decimal with three places."
 
 question = stated_question
@@ -40,7 +40,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    """By the row's type of answer: letters, a number within `TOLERANCE`, or a text or value that is the same."""
+    """By the row's type of answer: letters, a number within `TOLERANCE`, or the same text or value."""
     if row["answer_type"] == "multiple choice":
         return grade_labels(response, target(row), shown_options(question(row), target(row), "H"))
     if row["answer_type"] == "float":
@@ -51,7 +51,7 @@ def grade(row: Row, response: str) -> Outcome:
 
 
 def grade_number(response: str, reference: str) -> Outcome:
-    """Right within `TOLERANCE` of the reference, or where it is the same in mathematics ("50%" for 0.5)."""
+    """Right if within `TOLERANCE` of the reference, or mathematically equal to it ("50%" for 0.5)."""
     expected, final = read_number(reference), final_answer(response)
     if expected is None or final is None:
         return grade_math(response, reference)
@@ -62,7 +62,7 @@ def grade_number(response: str, reference: str) -> Outcome:
 
 
 def _numbers(reading: str) -> Iterator[Fraction]:
-    r"""The number that a reading is, or ends on: "2.09", "x = 2.09", "2\pi/3 \approx 2.094", "5 cm", "2\pi/3"."""
+    r"""The number that a reading is or ends with: "2.09", "x = 2.09", "2\pi/3 \approx 2.094", "5 cm", "2\pi/3"."""
     said = reading.replace("\\approx", "=").replace("≈", "=").rpartition("=")[2].strip()
     if quantity := read_quantity(said):
         yield quantity.value
@@ -75,7 +75,7 @@ def _numbers(reading: str) -> Iterator[Fraction]:
 
 
 def _form(text: str) -> Form | None:
-    """How a text may be read, its unit apart."""
+    """The first reading of a text, with its unit separated; None if it is too long or too deeply nested."""
     try:
         return read_forms(text)[0] if len(text) <= LONGEST else None
     except TooDeep:
@@ -86,12 +86,12 @@ _CALCULATED = re.compile(r"[0-9+*/^=<>\\-]")
 
 
 def _is_value(text: str) -> bool:
-    """Whether a text is mathematics, and no word or name: AB is not BA."""
+    """Whether a text is mathematics and not a word or name: AB is not BA."""
     return _CALCULATED.search(text) is not None and not is_words(spelled(text))
 
 
 def standard_error_of_problems(items: Sequence[Item]) -> float:
-    """Of the average: the unit is the problem, because its variants are answered alike."""
+    """The standard error of the average. The unit is the problem, because answers to its variants are similar."""
     merged = [{"scores": [score for item in group for score in item["scores"]]} for group in grouped(items).values()]
     return standard_error(merged)
 

@@ -1,8 +1,8 @@
-"""LogicVista: puzzles from aptitude tests, whose answer is one option or several of them.
+"""LogicVista: puzzles from aptitude tests, whose answer is one or more options.
 
-Rows have `question`, `answer` ("C", "A, C", or a number where options are numbered) and `image`. A question lists its
-options ("(A) True (B) False"), or says which the picture shows ("Select from A-E"). The judge by a language model that
-exists for it is left out.
+Rows have `question`, `answer` ("C", "A, C", or a number if the options are numbered) and `image`. A question lists its
+options ("(A) True (B) False") or says which ones the picture shows ("Select from A-E"). Left out: the language model
+that the authors use as a judge.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
@@ -26,7 +26,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    """Right where all options of the answer are taken, and no other."""
+    """Right if the response takes all options of the answer and no other."""
     return grade_labels(response, target(row), shown_options(question(row), target(row), "J"))
 
 

@@ -1,7 +1,7 @@
-"""LongVideoBench (arXiv 2407.15754): 1,337 questions of its validation split, about videos of up to an hour, without
+"""LongVideoBench (arXiv 2407.15754): the 1,337 questions of its validation split about videos of up to an hour, without
 subtitles.
 
-Rows have `question`, `candidates` (a list) or `option0` … `option4` ("N/A" where there are fewer), `correct_choice` (an
+Rows have `question`, `candidates` (a list) or `option0` … `option4` ("N/A" for missing ones), `correct_choice` (an
 index), `video_path` and `duration_group` (15, 60, 600 or 3600 seconds).
 """
 

@@ -1,7 +1,7 @@
-"""MathVision: problems of mathematics competitions about pictures, a value or one of five options.
+"""MathVision: problems of mathematics competitions about pictures. The answer is a value or one of five options.
 
-Rows have `question`, `options` (empty where a value is asked for), `answer` (a value or a letter) and `decoded_image`.
-The judge by a language model that exists for it is left out.
+Rows have `question`, `options` (empty if the answer is a value), `answer` (a value or a letter) and `decoded_image`.
+Left out: the language model that the authors use as a judge.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
@@ -25,7 +25,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    """By value where there are no options; else by letter, text or value of the right one."""
+    """By value if there are no options; otherwise by letter, text or value of the right option."""
     choices = _choices(row)
     return grade_label_or_value(response, target(row), choices) if choices else grade_math(response, target(row))
 

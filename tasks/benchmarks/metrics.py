@@ -1,6 +1,6 @@
 """Metrics over the items of a benchmark's questions (`Benchmark.process_results`), on a scale of 0 to 100.
 
-The unit of every standard error is the question: responses to one question are not independent of each other.
+The sampling unit of every standard error is the question, because responses to one question are not independent.
 """
 
 import math
@@ -18,31 +18,32 @@ def mean_score(items: Sequence[Item]) -> float:
 
 
 def standard_error(items: Sequence[Item]) -> float:
-    """Of `mean_score`: the standard deviation of the questions' means over the square root of their number; NaN for
-    one question."""
+    """The standard error of `mean_score`: the standard deviation of the questions' means, divided by the square root of
+    their number. NaN for one question."""
     means = [fmean(item["scores"]) for item in items]
     return 100 * stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.nan
 
 
 def mean_of_groups(items: Sequence[Item]) -> float:
-    """Mean over groups of `mean_score`: every group counts alike, whatever its size."""
+    """Mean over groups of `mean_score`. All groups have the same weight, whatever their size."""
     return fmean(mean_score(group) for group in grouped(items).values())
 
 
 def standard_error_of_groups(items: Sequence[Item]) -> float:
-    """Of `mean_of_groups`: groups are fixed, their questions a sample; NaN where a group has one question."""
+    """The standard error of `mean_of_groups`: the groups are fixed, their questions are a sample. NaN if a group has
+    only one question."""
     errors = [standard_error(group) for group in grouped(items).values()]
     return math.sqrt(sum(error**2 for error in errors)) / len(errors)
 
 
 def worst_of_groups(items: Sequence[Item]) -> float:
-    """Share of groups in which every response to every question is right: the worst case over variants."""
+    """Share of groups in which all responses to all questions are right: the worst case over variants."""
     groups = grouped(items).values()
     return 100 * fmean(all(all(item["correct"]) for item in group) for group in groups)
 
 
 def unknown(items: Sequence[Item]) -> int:
-    """Responses that could not be judged; their score is 0."""
+    """The number of responses that could not be judged; their score is 0."""
     return sum(item["unknown"] for item in items)
 
 
@@ -63,7 +64,7 @@ def pass_at_k(items: Sequence[Item]) -> float:
 
 def _pass_at(k: int, n: int, c: int) -> float:
     if not 1 <= k <= n:
-        raise ValueError(f"pass@{k} of {n} responses")
+        raise ValueError(f"pass@{k} of {n} responses: k must be from 1 to {n}")
     return 1 - math.comb(n - c, k) / math.comb(n, k)
 
 

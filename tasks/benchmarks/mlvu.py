@@ -1,7 +1,7 @@
-"""MLVU (arXiv 2406.04264): questions of seven kinds about videos of three minutes to two hours, the multiple-choice
-part of its dev split. The score is M-Avg, the mean over kinds.
+"""MLVU (arXiv 2406.04264): the multiple-choice part of its dev split, seven kinds of questions about videos of three
+minutes to two hours. The score is M-Avg, the mean over kinds.
 
-Rows have `question`, which ends in its options ("(A) …", one a line), `answer` (a letter), `video_name` and
+Rows have `question`, which ends with the options ("(A) …", one per line), `answer` (a letter), `video_name` and
 `task_type`.
 """
 

@@ -1,9 +1,9 @@
-"""MVBench (arXiv 2311.17005): 20 kinds of questions that one frame does not answer, 200 each. The score is the mean
+"""MVBench (arXiv 2311.17005): 20 kinds of questions that need more than one frame, 200 of each. The score is the mean
 over kinds.
 
-The repository has one `json/<kind>.json` for each kind, with `video`, `question`, `candidates`, `answer` (a text) and,
-where a question is about a stretch of its video, `start` and `end` in seconds; episodic_reasoning has folders of
-frames, `fps` of them a second. `all_kinds` reads them all: a task of lmms-eval has one data set.
+The repository has a file `json/<kind>.json` for each kind, with `video`, `question`, `candidates`, `answer` (a text)
+and, if a question is about a part of its video, `start` and `end` in seconds. episodic_reasoning has folders of frames,
+`fps` of them per second. `all_kinds` joins the files, because a task of lmms-eval has one data set.
 """
 
 import json
@@ -18,7 +18,7 @@ from uniopd_mm.types import BadSample, UserError
 
 REPO = "OpenGVLab/MVBench"
 FRAME_FOLDERS = "episodic_reasoning"
-_FRAMES_PER_SECOND = 3.0  # of the frame folders ("frames_fps3_hq"), where a row does not say
+_FRAMES_PER_SECOND = 3.0  # of the frame folders ("frames_fps3_hq"), for rows without `fps`
 FOLDERS = {
     "action_sequence": "star/Charades_v1_480",
     "action_prediction": "star/Charades_v1_480",
@@ -44,13 +44,13 @@ FOLDERS = {
 
 
 def all_kinds(first: Any) -> Any:
-    """The questions of all kinds in turn, as a data set with `kind`; of `first`, the one that the YAML names, only the
-    place is used.
+    """The questions of all kinds by turns, as a data set with the column `kind`. `first`, the data set that the YAML
+    names, is not read.
 
     Raises:
         UserError: a file of questions is missing or cannot be read.
     """
-    from datasets import Dataset, Features, List, Value  # a second to import
+    from datasets import Dataset, Features, List, Value  # takes a second to import
 
     features = {name: Value("string") for name in ("kind", "video", "question", "answer")}
     numbers = {name: Value("float64") for name in ("start", "end", "fps")}
@@ -85,13 +85,13 @@ def choices(row: Row) -> Any:
 
 
 def target(row: Row) -> str | None:
-    """The letter of the candidate that is the answer, the answer itself where none is."""
+    """The letter of the candidate that is the answer, or the answer itself if no candidate is."""
     candidates, answer = list(row.get("candidates") or ()), row.get("answer")
     return chr(ord("A") + candidates.index(answer)) if answer in candidates else answer
 
 
 def media(row: Row) -> Sequence[Mapping[str, Any]]:
-    """The video, or of a frame folder the pictures, within the stretch that the question is about."""
+    """The part of the video that the question is about, or the frames of that part."""
     if row["kind"] == FRAME_FOLDERS:
         return [_frames(row)]
     bounds = {"video_start": row.get("start"), "video_end": row.get("end")}
@@ -99,23 +99,23 @@ def media(row: Row) -> Sequence[Mapping[str, Any]]:
 
 
 def _frames(row: Row) -> dict[str, Any]:
-    """A picture's number in its folder, from 1, over `fps` is its time in seconds."""
+    """The frames of a folder. The time of frame n, counted from 1, is n / `fps` seconds."""
     fps = row.get("fps") or _FRAMES_PER_SECOND
     paths = media_folder(REPO, *_places(row))
     start, end = row.get("start"), row.get("end")
     first = 0 if start is None else max(round(start * fps) - 1, 0)
     last = len(paths) if end is None else round(end * fps)
-    # Some stretches of the data set end before they begin or begin after the end: then the whole folder is shown.
+    # Some rows have an end before their start, or a start after the last frame: then the whole folder is shown.
     return {"type": "video", "url": paths[first:last] or paths, "sample_fps": fps}
 
 
 def _places(row: Row) -> list[str]:
-    """Where a video may be: as the archives have it when they are unpacked, in the archive called like its folder, in
-    data0613.zip, which holds those of clevrer and star that were missing at first, or wherever it is alone."""
+    """The possible paths of a video: unpacked from the archives, in the archive named like its folder, in data0613.zip
+    (videos of clevrer and star that were missing at first), or any path that ends like this."""
     folder, name = FOLDERS[row["kind"]], row["video"]
     path = f"{folder}/{name}"
     places = [f"video/{path}", f"{folder.split('/')[0]}/{path}", f"data0613/{path}", path]
-    if row["kind"] == "fine_grained_pose":  # not on the main branch any more, whose licence does not allow it
+    if row["kind"] == "fine_grained_pose":  # removed from the main branch because of its licence
         places.append(f"nturgbd_convert/{PurePosixPath(name).stem}.mp4")
     return places
 

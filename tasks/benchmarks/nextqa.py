@@ -1,7 +1,7 @@
 """NExT-QA, multiple choice (Xiao et al., CVPR 2021): 8,564 questions about causes, times and descriptions.
 
-Rows have `question`, `a0` … `a4`, `answer` (an index), `video` (a number) and `type`, whose first letter says what is
-asked about: C(ausal), T(emporal) or D(escriptive).
+Rows have `question`, `a0` … `a4`, `answer` (an index), `video` (a number) and `type`, whose first letter is the kind of
+question: C(ausal), T(emporal) or D(escriptive).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
-r"""The options of multiple-choice questions as benchmarks write them, and answers of one or several letters.
+r"""The options of multiple-choice questions as benchmarks write them, and answers of one or more letters.
 
     (A) True (B)False (C)Unknown       A) 10 B) 12       A. 1.5;B. 2; C. None       A: A\nB: B
 
-Options count where they are labelled A, B, C … in this order and in one style; the longest such list counts.
+Options must be labelled A, B, C … in this order and in one style. The longest such list counts.
 """
 
 import re
@@ -26,17 +26,17 @@ _BETWEEN = " \t\n\r;；,，、"
 
 
 def lettered(options: Sequence[str]) -> dict[str, str]:
-    """The options by their letters; a blank one is called by its letter, because the picture shows what it is."""
+    """The options by their letters. The text of a blank option is its letter, because the picture shows the option."""
     return {letter: str(text or "").strip() or letter for letter, text in zip(ascii_uppercase, options, strict=False)}
 
 
 def letters_to(last: str) -> dict[str, str]:
-    """Options that only the picture shows: A to `last`."""
+    """The options A to `last`, which only the picture shows."""
     return {letter: letter for letter in ascii_uppercase[: ascii_uppercase.index(last) + 1]}
 
 
 def read_options(text: str) -> dict[str, str]:
-    """The labelled options in a text, {} where it has fewer than two."""
+    """The labelled options in a text, {} if it has fewer than two."""
     for style in _STYLES:
         if len(options := _listed(text, list(style.finditer(text)))) > 1:
             return options
@@ -44,8 +44,8 @@ def read_options(text: str) -> dict[str, str]:
 
 
 def shown_options(text: str, reference: str, last: str) -> dict[str, str]:
-    """The options that a text lists, where the reference's are among them; else those that only a picture shows, A to
-    `last`, or 1 to 9 where the reference is numbers."""
+    """The options that a text lists, if the reference is among them. Otherwise options that only the picture shows: A
+    to `last`, or 1 to 9 if the reference is a number."""
     labels = _labels_in(reference)
     if labels and all(label.isdecimal() for label in labels):
         return {str(number): str(number) for number in range(1, 10)}
@@ -61,8 +61,8 @@ def taken_labels(response: str, choices: Mapping[str, str]) -> frozenset[str]:
 
 
 def grade_label_or_value(response: str, label: str, choices: Mapping[str, str]) -> Outcome:
-    r"""By letter or text; where the response takes no option so, by the right one's value (\sqrt{8} for 2\sqrt{2},
-    15^\circ for 15°), if no other one has it too. Never raises."""
+    r"""By letter or text. If that takes no option, by the value of the right option (\sqrt{8} for 2\sqrt{2}, 15^\circ
+    for 15°), unless another option has the same value. Never raises."""
     outcome = grade_choice(response, label, dict(choices))
     value = choices.get(label, label)
     if outcome.correct is not False or value == label or taken_labels(response, choices):
@@ -75,8 +75,8 @@ def grade_label_or_value(response: str, label: str, choices: Mapping[str, str]) 
 
 
 def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> Outcome:
-    """Right where the response takes all options that the reference names ("A, C") and no other. Unknown where the
-    reference names none, or one that is not there. Never raises."""
+    """Right if the response takes all options that the reference names ("A, C") and no other. Unknown if the reference
+    names no option, or one that does not exist. Never raises."""
     expected = _labels_in(reference)
     if not expected or not expected <= set(choices):
         return unknown(f"the reference answer {quote(reference)} is none of the choices {', '.join(choices)}")
@@ -100,13 +100,13 @@ _PARTED = re.compile(r"\\[,;:! {}&]|[\s{}&~]")
 
 
 def _alone(text: str, choices: Mapping[str, str]) -> frozenset[str]:
-    r"""The labels of a text that has nothing but labels: "AC", "\{A, C\}", "A \& C"."""
+    r"""The labels of a text that consists only of labels: "AC", "\{A, C\}", "A \& C"."""
     letters = "".join(map(unwrapped, _PARTED.sub(",", unwrapped(text)).split(",")))
     return frozenset(letters) if len(letters) > 1 and set(letters) <= set(choices) else frozenset()
 
 
 def _listed(text: str, marks: Sequence[re.Match[str]]) -> dict[str, str]:
-    """The texts behind the marks of the longest list that begins with A, of equally long ones the last."""
+    """The texts after the marks of the longest list that begins with A. The last list wins a tie."""
     runs = [list(_in_order(marks[number:])) for number, mark in enumerate(marks) if mark[1] == "A"]
     if not runs:
         return {}
@@ -116,7 +116,7 @@ def _listed(text: str, marks: Sequence[re.Match[str]]) -> dict[str, str]:
 
 
 def _in_order(marks: Iterable[re.Match[str]]) -> Iterable[re.Match[str]]:
-    """The marks A, B, C …; others between them belong to the options' texts."""
+    """The marks A, B, C … in order. Marks between them belong to the options' texts."""
     letters = iter(ascii_uppercase)
     wanted = next(letters)
     for mark in marks:

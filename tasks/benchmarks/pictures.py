@@ -1,6 +1,6 @@
-r"""What benchmarks about pictures share: the picture of a row, and how an answer is asked for.
+r"""What benchmarks about pictures share: the picture of a row, and the instructions for the answer.
 
-A reasoned answer is asked for in a \boxed{}, as the students of arXiv 2605.03677 were taught to give it.
+Reasoned answers are requested in \boxed{}, as in the training of arXiv 2605.03677.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +13,10 @@ REASONED_CHOICE = "Please reason step by step, and put the letter of your choice
 
 
 def picture_in(column: str) -> Callable[[Row], Sequence[Mapping[str, Any]]]:
-    """The media of a row whose only picture stands in this column, as `datasets` decodes it."""
+    """The media of a row whose only picture is in this column, as `datasets` decodes it."""
     return lambda row: [image(row[column])]
 
 
 def stated_question(row: Row) -> str:
-    """Of benchmarks with a column `question`."""
+    """The question of benchmarks with a column `question`."""
     return str(row["question"]).strip()

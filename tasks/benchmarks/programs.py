@@ -1,7 +1,8 @@
 """HumanEval+, MBPP+ and LiveCodeBench: programs to write, each judged by all tests of its problem.
 
-`code_problems` reads the rows, `code_gen` asks, `code_answers` grades. A row whose tests cannot be read is asked all
-the same, and responses to it are unknown. Programs run in the strongest sandbox that this machine has.
+`grading/code_problems.py` reads the rows, `code_gen.py` writes the prompt, and `grading/code_answers.py` grades. A row
+whose tests cannot be read still becomes a question, but outcomes of responses to it are unknown. Programs run in the
+strictest sandbox that this machine allows.
 """
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
@@ -16,11 +17,11 @@ from uniopd_mm.tasks.sandbox.limits import Limits
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 from uniopd_mm.types import BadSample, Outcome
 
-# LiveCodeBench's own checker: 6 seconds a test, and no limit for all of them. AtCoder allows 1 GiB of memory in use;
-# address space is more than that.
+# LiveCodeBench's own checker allows 6 seconds per test, with no limit for all tests together. AtCoder allows 1 GiB of
+# used memory; the address space may be larger.
 LIMITS = Limits(cpu_seconds=6, wall_seconds=12.0, memory_bytes=2 << 30)
 ALL_TESTS_SECONDS = 1800.0
-# Not every statement says so, and a program with the examples in it in place of its input passes no test.
+# Not every statement says this. A program that contains the examples instead of reading its input passes no test.
 STDIN = "Read the input from standard input, and print the answer to standard output."
 _PRIVATE = "private_test_cases"
 _SANDBOX = LocalSandbox()
@@ -31,7 +32,7 @@ def question(row: Row) -> str:
 
 
 def prompt(row: Row) -> str:
-    """Raises UserError where programs cannot be kept apart on this machine: better before the model has answered."""
+    """Raises UserError if programs cannot be isolated on this machine, before the model answers anything."""
     _ = _SANDBOX.level
     read = _read(row)
     shown = _shown(read)
@@ -40,7 +41,7 @@ def prompt(row: Row) -> str:
 
 
 def target(row: Row) -> str:
-    """The reference program, where there is one."""
+    """The reference program, "" if there is none."""
     return str(row.get("canonical_solution") or row.get("code") or "")
 
 
@@ -53,7 +54,7 @@ def unpacked(row: Row) -> Row:
 
 
 def grade(unpacked_row: Row, response: str) -> Outcome:
-    """Judges a response to a row that is `unpacked`."""
+    """Judges a response. `unpacked_row` is what `unpacked` returned."""
     if "fault" in unpacked_row:
         return unknown(f"tests: {unpacked_row['fault']}")
     problem = unpacked_row["problem"]
@@ -65,7 +66,7 @@ def _read(row: Row) -> TaskRow:
 
 
 def _shown(row: TaskRow) -> CodeProblem:
-    """The problem without its private tests, which take long to unpack and are not shown."""
+    """The problem without its private tests, which are not shown and take long to unpack."""
     fields = {name: value for name, value in row.fields.items() if name != _PRIVATE}
     try:
         return read_problem(fields)

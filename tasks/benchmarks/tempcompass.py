@@ -1,11 +1,11 @@
 """TempCompass (arXiv 2403.00476): whether a model sees speed, direction, order and change in 410 short videos.
 
-Three of its four formats can be judged by rules, and are: multiple choice, yes or no, and which of two captions fits.
-The score is the mean of their accuracies, as they differ in size and in what guessing earns. The fourth, captioning,
-needs a judge and is left out: the published overall mean has it.
+Rules judge three of its four formats: multiple choice, yes or no, and which of two captions fits. The score is the mean
+of their accuracies, because they differ in size and in the accuracy of guessing. Left out: the fourth format,
+captioning, which needs a judge. The published overall mean includes it.
 
-Rows have `video_id`, `question` (with its options, one a line), `answer` (the whole option, or "yes" or "no") and
-`dim`. `all_formats` reads the three: a task of lmms-eval has one data set.
+Rows have `video_id`, `question` (with its options, one per line), `answer` (the whole option, or "yes" or "no") and
+`dim`. `all_formats` joins the three formats, because a task of lmms-eval has one data set.
 """
 
 import re
@@ -34,9 +34,9 @@ _YES_NO = re.compile(r"\W*(?P<word>yes|no)\b(?!\W{1,3}(?:(?:and|or)\W+)?(?:yes|n
 
 
 def all_formats(first: Any) -> Any:
-    """The questions of the three formats in turn, as a data set with `format`; of `first`, the one that the YAML names,
-    only the split's name is used."""
-    from datasets import Dataset, load_dataset  # a second to import
+    """The questions of the three formats by turns, as a data set with the column `format`. `first`, the data set that
+    the YAML names, gives only the name of the split."""
+    from datasets import Dataset, load_dataset  # takes a second to import
 
     parts = [load_dataset(data_set(REPO), name=name, split=str(first.split)) for name in FORMATS]
     columns = ("video_id", "question", "answer", "dim")

@@ -1,7 +1,7 @@
-"""Members of zip and tar archives as files of the cache folder: a zip's one by one, a tar at once, as it has no index.
+"""Unpacks zip and tar archives into the cache folder: members of a zip one by one, a tar whole, as it has no index.
 
-What is unpacked appears under its name only when it is whole, whoever else unpacks the same, and whenever this process
-is killed. No name of a member leads out of the cache folder; links and devices are left out.
+A file appears under its name only when it is complete, even if other processes unpack the same file or this process is
+killed. No member's name can lead outside the cache folder. Left out: links and devices.
 """
 
 import errno
@@ -25,14 +25,14 @@ from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.types import BadSample, UserError
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error)
-_UNSUPPORTED = (NotImplementedError, RuntimeError, UnicodeError)  # a method of compression, a password
+_UNSUPPORTED = (NotImplementedError, RuntimeError, UnicodeError)  # such as an unknown compression or a password
 _PART = re.compile(r"(?P<whole>.+\.(?:tar\.(?:gz|xz|bz2)|tgz|tar))(?:\.(?:part[._-]?)?(?P<part>[a-z]{2}|[0-9]+))?")
 _CHUNK = 1 << 20  # bytes copied at a time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """A file in a zip; `size` is its length in bytes, unpacked."""
+    """A file in a zip. `size` is its unpacked length in bytes."""
 
     archive: Path
     name: str
@@ -40,10 +40,10 @@ class Member:
 
 
 def zip_members(archive: Path) -> tuple[Member, ...]:
-    """All files of a zip that have a usable name.
+    """All files of a zip with a safe name.
 
     Raises:
-        BadSample: it is damaged.
+        BadSample: the zip is damaged.
     """
     with _explained(archive):
         return tuple(
@@ -57,7 +57,7 @@ def unpacked_member(member: Member) -> str:
     """The absolute path of a zip's member, unpacked now or earlier.
 
     Raises:
-        BadSample: the archive is damaged, or in a way of writing that cannot be read.
+        BadSample: the archive is damaged, or its format is not supported.
         UserError: there is no room for it.
     """
     digest = hashlib.sha256(member.name.encode("utf-8", "replace")).hexdigest()[:16]
@@ -85,13 +85,13 @@ def _opened_zip(archive: Path) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=64)
 def _kept_zip(archive: Path, state: tuple[int, int], process: int) -> zipfile.ZipFile:
-    """Kept open, as reading the names of 100,000 members takes longer than unpacking one. Threads may share it;
-    processes may not, because a forked one would move its parent's position in the file."""
+    """The zip, kept open, because reading the names of 100,000 members takes longer than unpacking one. Threads share
+    it. Processes do not, because a forked one would move its parent's position in the file."""
     return zipfile.ZipFile(archive)
 
 
 def tars(files: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """(name without part, its files in order) for every tar among the names, whole or in parts ("x.tar.part.aa")."""
+    """(name of the tar, its files in order) for every tar among the names, whole or in parts ("x.tar.part.aa")."""
     found: dict[str, list[str]] = {}
     for file in files:
         if match := _PART.fullmatch(file):
@@ -100,10 +100,11 @@ def tars(files: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def unpacked_tar(parts: Sequence[Path]) -> Path:
-    """The folder with a tar's files, unpacked now or earlier; of several processes one unpacks and the others wait.
+    """The folder with a tar's files, unpacked now or earlier. If several processes need it, one unpacks and the others
+    wait.
 
     Raises:
-        BadSample: it is damaged, or a part is missing.
+        BadSample: the tar is damaged, or a part is missing.
         UserError: there is no room for it.
     """
     folder = _place_of(parts)
@@ -112,7 +113,7 @@ def unpacked_tar(parts: Sequence[Path]) -> Path:
     what = str(parts[0])
     numbers = [_number(part.name) for part in parts]
     if numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise BadSample(f"{what}: of its parts one or more are missing; download them again")
+        raise BadSample(f"{what}: one or more of its parts are missing; download them again")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _explained(what), _locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
@@ -127,7 +128,7 @@ def is_safe(name: str) -> bool:
 
 
 def _unpack_tar(parts: Sequence[Path], folder: Path, what: str) -> None:
-    """Under the lock: what a killed process left half unpacked goes first."""
+    """Unpack a tar, under the lock. First removes what a killed process left half unpacked."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     _check_room(folder.parent, sum(part.stat().st_size for part in parts), what)
@@ -147,7 +148,7 @@ def _unpack_tar(parts: Sequence[Path], folder: Path, what: str) -> None:
 
 @final
 class _Joined(RawIOBase):
-    """The bytes of several files one after the other."""
+    """The bytes of several files, one after the other."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._left = list(files)
@@ -177,7 +178,7 @@ class _Joined(RawIOBase):
 
 
 def _number(file: str) -> int:
-    """The place of a part among the parts, from 0 or 1: of "aa" 0, of "ab" 1; 0 for a whole file."""
+    """The number of a part, counted from 0 or 1: 0 for "aa", 1 for "ab"; 0 for a whole file."""
     match = _PART.fullmatch(file)
     part = match["part"] if match else None
     if part is None:
@@ -191,7 +192,7 @@ def _number(file: str) -> int:
 
 
 def _place_of(files: Sequence[Path]) -> Path:
-    """Where these files are unpacked: other contents, as far as size and time tell, another folder."""
+    """The folder where these files are unpacked. It depends on their paths, sizes and times of change."""
     facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()[:24]
     return made_cache_folder("benchmarks") / digest
@@ -205,7 +206,7 @@ def _copy(content: IO[bytes], target: Path) -> None:
 def _check_room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise UserError(_no_room(what, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"))
+        raise UserError(_no_room(what, f"{needed / 1e9:.1f} GB are needed, but only {free / 1e9:.1f} GB are free"))
 
 
 def _no_room(what: str, reason: str) -> str:
@@ -215,13 +216,13 @@ as UNIOPD_MM_CACHE"
 
 @contextmanager
 def _explained(what: object) -> Iterator[None]:
-    """Turns what goes wrong with an archive into an error that names it."""
+    """Turns errors with an archive into errors that name it."""
     try:
         yield
     except _DAMAGED as error:
         raise BadSample(f"{what}: damaged ({error}); download it again") from error
     except _UNSUPPORTED as error:
-        raise BadSample(f"{what}: cannot be unpacked ({error}); unpack it by other means beside the archive") from error
+        raise BadSample(f"{what}: cannot be unpacked ({error}); unpack it next to the archive yourself") from error
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -233,7 +234,7 @@ def _explained(what: object) -> Iterator[None]:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Held by one process or thread at a time, and let go by one that dies."""
+    """A lock held by one process or thread at a time, and released if its holder dies."""
     with file.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
-"""What benchmarks of questions about videos share: choices, prompt and grading, and errors that know of the videos.
+"""What benchmarks of questions about videos share: choices, prompt, grading, and standard errors clustered by video.
 
-Several questions are asked about one video, and whoever misreads it misses them together. The standard error here is
-that of a mean over clusters, one for each video. Subtitles are left out: the figures are those without.
+Several questions are about the same video, so a model that misreads it gets several wrong. The standard error therefore
+treats each video as a cluster. Left out: subtitles. Compare with published figures without them.
 """
 
 import math
@@ -27,11 +27,11 @@ def choice_benchmark(
     media: Callable[[Row], Sequence[Mapping[str, Any]]],
     group: Callable[[Row], str] = no_group,
 ) -> Benchmark:
-    """A benchmark of multiple choice. `choices` gives what `read_choices` reads, `target` a label or a text, None where
-    the row has none; neither raises."""
+    """A benchmark of multiple choice. `choices` returns what `read_choices` accepts. `target` returns a label or text,
+    or None if the row has no answer. Neither may raise."""
 
     def prompt(row: Row, lmms_eval_specific_kwargs: Any = None) -> str:
-        """Raises BadSample where there are no choices to show."""
+        """Raises BadSample if there are no choices to show."""
         return f"{question(row)}\n{format_choices(read_choices(choices(row)))}\n{INSTRUCTION}"
 
     def grade(row: Row, response: str) -> Outcome:
@@ -41,14 +41,14 @@ def choice_benchmark(
 
 
 def label_at(index: Any) -> str | None:
-    """The label of a 0-based index; None for what is no index."""
+    """The label of a 0-based index; None for anything else."""
     return chr(ord("A") + index) if isinstance(index, int) and 0 <= index < 26 else None
 
 
 def detailed(
     benchmark: Benchmark, *, cluster: Callable[[Row], str], details: Callable[[Row], Sequence[str]] = lambda row: ()
 ) -> ProcessResults:
-    """`process_results` whose items name their video as "cluster", and count in the further metrics `details` too."""
+    """A `process_results` whose items name their video as "cluster", and also count in the metrics `details`."""
 
     def process_results(row: Row, results: Sequence[Any]) -> dict[str, dict[str, Any]]:
         items = {
@@ -63,9 +63,9 @@ def clustered_error(items: Sequence[Item]) -> float:
     """The standard error of `mean_of_groups`, on the scale of 0 to 100; NaN for one cluster.
 
     The mean is sum_i w_i x_i with w_i = 1 / (number of groups * size of i's group). With e_i = x_i minus the mean of
-    its group, the variance is C / (C - 1) * sum over the C clusters of (sum of w_i e_i in it)^2: the linearised
-    estimator with clusters as sampling units (Miller 2024, arXiv 2411.00640, has it for one group). For one group and
-    clusters of one question it is the standard deviation over the root of the number of questions.
+    its group, the variance is C / (C - 1) * sum over the C clusters of (sum of w_i e_i in it)^2. This is the linearised
+    estimator with clusters as sampling units (for one group, see Miller 2024, arXiv 2411.00640). With one group and one
+    question per cluster, it is the standard deviation divided by the square root of the number of questions.
     """
     groups = grouped(items)
     sums: defaultdict[str, float] = defaultdict(float)
@@ -80,6 +80,6 @@ def clustered_error(items: Sequence[Item]) -> float:
 
 
 def in_turn(parts: Sequence[Sequence[Row]]) -> list[Row]:
-    """The first rows of all parts, then the second ones, …: so that the first n rows are of all parts alike."""
+    """The first rows of all parts, then the second ones, and so on: the first n rows represent all parts."""
     longest = max(map(len, parts), default=0)
     return [part[index] for index in range(longest) for part in parts if index < len(part)]

@@ -1,4 +1,4 @@
-"""Video-MME (arXiv 2405.21075): 900 videos of eleven seconds to an hour, with three questions each, without subtitles.
+"""Video-MME (arXiv 2405.21075): 900 videos of eleven seconds to an hour, three questions each, without subtitles.
 
 Rows have `question`, `options` ("A. …"), `answer` (a letter), `videoID` and `duration` (short, medium, long).
 """

@@ -1,7 +1,7 @@
-"""VisuLogic: puzzles that cannot be put into words, with four options each, which the picture shows.
+"""VisuLogic: puzzles that are hard to put into words, each with four options in the picture.
 
 Rows have `question`, which lists the options, `label` (a letter) and `image_path`, the name of a picture in the data
-set's zip. A picture is looked for when it is needed, not when this is imported.
+set's zip. Pictures are looked for when they are needed, not when this module is imported.
 """
 
 from collections.abc import Mapping, Sequence

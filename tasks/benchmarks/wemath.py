@@ -1,18 +1,18 @@
-r"""We-Math: problems of two or three steps, asked as a whole and step by step, all multiple choice.
+r"""We-Math: problems of two or three steps, each asked as a whole and step by step, all multiple choice.
 
 Rows have `ID` (of the problem), `key` ("2steps_1", "2steps_2", "2steps_multi", "3steps_1" …), `question`, `option`
-("A. 12;B. 15; C. No correct answer"), `answer` (a letter) and `image_path`, which holds the picture itself.
+("A. 12;B. 15; C. No correct answer"), `answer` (a letter) and `image_path`, which is the picture itself.
 
-What is learnt of a problem (arXiv 2407.01284, section 3) depends on its whole and its steps:
+The verdict on a problem (arXiv 2407.01284, section 3) depends on the whole and the steps:
 
                      whole right                       whole wrong
     all steps right  complete mastery                  inadequate generalization
     some             mastery if loose, rote if strict  insufficient knowledge
     none             rote memorization                 insufficient knowledge
 
-The published score is the mean of 1 for complete mastery, 0.5 for inadequate generalization and 0 for the rest. The
-rate of rote memorization is a share of the problems whose whole is right, all others are shares of all problems.
-Problems that lack a part (a run of some questions only) are left out; without any problem every score is NaN.
+The published score is the mean of 1 for complete mastery, 0.5 for inadequate generalization and 0 for the others. Rote
+memorization is a share of the problems whose whole is right; the other rates are shares of all problems. Problems with
+missing parts are left out, for example in a run of only some questions. Without any problem, every score is NaN.
 """
 
 import math
@@ -51,7 +51,7 @@ def problem(row: Row) -> str:
 
 
 def process_docs(dataset: Any) -> Any:
-    """The rows of a `datasets.Dataset` by problems: the first n of them hold whole problems."""
+    """The rows of a `datasets.Dataset` sorted by problem, so that the first n rows have whole problems."""
     keys = list(zip(dataset["ID"], dataset["key"], strict=True))
     return dataset.select(sorted(range(len(keys)), key=keys.__getitem__))
 
@@ -65,31 +65,31 @@ METRICS = (
 
 
 def process_results(row: Row, results: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The item of `Benchmark.process_results` for every metric, with the row's `key`."""
+    """The item of `Benchmark.process_results` for every metric, with the row's `key` added."""
     item = {**_BENCHMARK.process_results(row, results)["score"], "key": str(row["key"])}
     return dict.fromkeys(METRICS, item)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Which of a problem's steps, and whether the problem as a whole, were answered right."""
+    """Whether each step of a problem, and the problem as a whole, were answered right."""
 
     steps: tuple[bool, ...]
     whole: bool
 
 
 def loose(items: Sequence[Item]) -> float:
-    """The published score, where a problem is mastered if one of its steps is right too; 0-100."""
+    """The published score, 0-100. A problem is mastered if the whole and at least one step are right."""
     return _share([_points(problem, any(problem.steps)) for problem in problems(items)])
 
 
 def strict(items: Sequence[Item]) -> float:
-    """The published score, where a problem is mastered if all of its steps are right too; 0-100."""
+    """The published score, 0-100. A problem is mastered if the whole and all steps are right."""
     return _share([_points(problem, all(problem.steps)) for problem in problems(items)])
 
 
 def loose_standard_error(items: Sequence[Item]) -> float:
-    """Of `loose`; the unit is the problem."""
+    """The standard error of `loose`. The unit is the problem."""
     return standard_error([{"scores": [_points(problem, any(problem.steps))]} for problem in problems(items)])
 
 
@@ -102,7 +102,7 @@ def inadequate_generalization(items: Sequence[Item]) -> float:
 
 
 def complete_mastery(items: Sequence[Item]) -> float:
-    """Loose: whole and some step are right."""
+    """Loose: the whole and at least one step are right."""
     return _share([problem.whole and any(problem.steps) for problem in problems(items)])
 
 
@@ -111,7 +111,7 @@ def complete_mastery_strict(items: Sequence[Item]) -> float:
 
 
 def rote_memorization(items: Sequence[Item]) -> float:
-    """Loose, of the problems whose whole is right: those of which no step is; NaN where there is none."""
+    """Loose: the share without any right step, among the problems whose whole is right. NaN if there are none."""
     return _share([not any(problem.steps) for problem in problems(items) if problem.whole])
 
 
@@ -120,7 +120,7 @@ def rote_memorization_strict(items: Sequence[Item]) -> float:
 
 
 def problems(items: Sequence[Item]) -> list[Problem]:
-    """The problems of which every part was asked."""
+    """The problems whose parts were all asked."""
     found = (_problem({item["key"]: all(item["correct"]) for item in group}) for group in grouped(items).values())
     return [problem for problem in found if problem]
 

@@ -1,1 +1,1 @@
-"""How answers are judged."""
+"""How answers are graded. A grader never raises; if it cannot decide, the outcome is unknown."""

@@ -7,11 +7,11 @@ The final answer is the first of these that the text after any `</think>` holds:
     stated   what follows the last "answer is", "Answer:", "option is", "choice is" …
     plain    the whole text, or its last line
 
-A box or tag that is not closed gives no answer. Two texts are the same answer when they normalise alike: case,
-articles, punctuation, number words up to 99 and the way a number is written do not count ("Twenty-one." is "21.0"),
-while signs, units and further words do. A sentence around an unmarked answer is not searched for it: that would also
+A box or tag that is not closed gives no answer. Two texts are the same answer if they are equal after normalisation:
+case, articles, punctuation, number words up to 99 and the notation of a number do not count ("Twenty-one." is "21.0"),
+but signs, units and further words do. An unmarked answer is not looked for inside a sentence, because that would also
 accept "it is not red". English only. Left out: synonyms, plurals, ordinals, symbolic mathematics. Every function takes
-time linear in the text, whatever it holds.
+time linear in the length of the text.
 """
 
 import re
@@ -55,8 +55,8 @@ def unknown(reason: str) -> Outcome:
 
 
 def grade_open(response: str, reference: str | None) -> Outcome:
-    """Right where the final answer is the reference. Unknown where the reference says nothing; an empty response is
-    incorrect. Never raises."""
+    """Right if the final answer is the reference. Unknown if the reference is empty. An empty response is wrong. Never
+    raises."""
     expected = normalise(last_boxed(reference) or reference) if reference else ""
     if not expected:
         return unknown(f"the reference answer {quote(reference)} cannot be read")
@@ -69,7 +69,7 @@ def grade_open(response: str, reference: str | None) -> Outcome:
 
 
 def final_answer(response: str) -> FinalAnswer | None:
-    """The final answer of a response, None where it has no text (after the thinking, where there is any)."""
+    """The final answer of a response; None if it has no text after its thinking."""
     text = response[_end_of_thinking(response) :].strip()
     if not text:
         return None
@@ -82,8 +82,8 @@ def final_answer(response: str) -> FinalAnswer | None:
 
 
 def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
-    """The readings as they stand, then as `unwrapped`, with and without a full stop at their end: for graders that
-    compare characters, where a wrapper would count as an error."""
+    """The readings unchanged, then `unwrapped`, with and without a full stop at their end. For graders that compare
+    characters, to which a wrapper would count as an error."""
     stopless = (unwrapped(reading.rstrip(".")).rstrip(".") for reading in final.readings)
     return _distinct([*final.readings, *map(unwrapped, final.readings), *stopless])
 
@@ -146,8 +146,8 @@ _SENTENCE_END = re.compile(r"[.!?;] |,? (?:because|since|rather than|instead of)
 
 
 def last_stated(text: str) -> tuple[str, ...]:
-    """What follows the last "answer is": the rest of the line and, where shorter, its first sentence without reasons
-    and what it rules out ("because …", "rather than …"). () where there is none; "this option is …" states nothing."""
+    """What follows the last "answer is": the rest of the line and, if shorter, its first sentence without reasons
+    ("because …") and ruled-out answers ("rather than …"). () if nothing does; "this option is …" does not count."""
     text = text.replace("**", "").replace("`", "").strip()
     starts = [match.end() for match in _STATED.finditer(text) if match.end() < len(text)]
     if not starts:
@@ -172,7 +172,7 @@ def normalise(text: str) -> str:
     ('21 red cars', '1000', 'vitamin a')
     """
     words = list(_numerals(_simplified(text).split()))
-    kept = [word for word in words[:-1] if word not in _ARTICLES] + words[-1:]  # an article stands before something
+    kept = [word for word in words[:-1] if word not in _ARTICLES] + words[-1:]  # a last word is not an article
     return " ".join(kept) or " ".join(text.casefold().split())
 
 

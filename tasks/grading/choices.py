@@ -1,12 +1,12 @@
-r"""Multiple choice: reads a row's choices and its right one, and which choice a response takes.
+r"""Multiple choice: reads a row's choices and the right one, and decides which choice a response takes.
 
 Labels are A, B, C … for a list, the user's own keys for an object. A response takes a choice by its label ("B", "(b)",
 "B.", "Option B", "B is correct because …", "A is wrong, so B"), by its text ("red", "It is red"), or by both
 ("B. red"). A label wins over an equal text. A word is no label: "China" is not C, and "A dog" is the choice whose text
 is "dog", or none. Full-width letters are letters; look-alikes of other alphabets are not.
 
-A response that ends on several different choices ("A or B", "A. red" where red is B) is incorrect, not unknown: it
-has not answered, and hedging must not escape the wrong outcomes. Of several \boxed{} the last one counts.
+A response that ends with several different choices ("A or B", "A. red" where red is B) is wrong, not unknown: otherwise
+hedging would pay. Of several \boxed{}, the last one counts.
 """
 
 import re
@@ -50,7 +50,7 @@ def read_choices(value: Any) -> dict[str, str]:
 def read_label(answer: Any, choices: Mapping[str, str]) -> str:
     """The label of the right choice, from a label, a text or a 0-based index.
 
-    Raises BadSample where the answer is none of the choices or could mean two of them (the number 2 where it is both
+    Raises BadSample if the answer is none of the choices or could mean two of them (the number 2 where it is both
     an index and a choice's text).
     """
     text = _answer_text(answer)
@@ -77,8 +77,8 @@ def format_choices(choices: Mapping[str, str]) -> str:
 
 
 def grade_choice(response: str, reference: str | None, choices: Any) -> Outcome:
-    """Right where the response takes the reference's choice and no other. Unknown where `choices` is not what
-    `read_choices` reads or the reference is not exactly one of them; an empty response is incorrect. Never raises."""
+    """Right if the response takes the reference's choice and no other. Unknown if `read_choices` cannot read `choices`,
+    or the reference is not exactly one of them. An empty response is wrong. Never raises."""
     try:
         choices = read_choices(choices)
         expected = read_label("" if reference is None else reference, choices)
@@ -128,7 +128,7 @@ _SEPARATORS = re.compile(r"[\s,/&|+]+")
 
 
 def chosen_labels(text: str, choices: Mapping[str, str]) -> frozenset[str]:
-    """The labels of all choices that a final answer takes; empty where it is none of them."""
+    """The labels of all choices that a final answer takes; empty if it takes none."""
     cleaned = _cleaned(text)
     text = _IS_CORRECT.sub("", cleaned).strip(_WRAPPING)
     if (label := _bare(text)) in choices:
@@ -177,7 +177,7 @@ def _split_label(text: str, choices: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _added_labels(mark: str, rest: str, choices: Mapping[str, str]) -> frozenset[str]:
-    """Further labels where the text after the first one goes on listing them: "B, or perhaps C"."""
+    """Further labels, if the text after the first label lists more: "B, or perhaps C"."""
     words = [word.strip("().,:") for word in _SEPARATORS.split(rest)]
     goes_on = words[0].lower() in {"or", "and"} or (mark.startswith((",", ";", "),", ");")) and words[0] in choices)
     return frozenset(word for word in words if goes_on and word in choices)
@@ -208,7 +208,7 @@ def _leading_label(labels: tuple[str, ...]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Two patterns of "B is correct", of capital labels: where it begins a sentence, and anywhere."""
+    """Two patterns of "B is correct" with capital labels: at the start of a sentence, and anywhere."""
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
     right = r"(?:the )?(?:correct|right|best|answer)(?=[.,;!\n]|$| (?:answer|option|choice|one|because|since)\b)"
     claim = rf"(?:(?i:the )?(?i:option|choice|answer) )?(?<![^\W_])[(\[]?(?P<label>{label})[)\]]? is {right}"
@@ -216,7 +216,7 @@ def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patter
 
 
 def _labels_of_text(text: str, choices: Mapping[str, str]) -> frozenset[str]:
-    """Labels of the choices with this text: those that differ in case alone, else those that normalise alike."""
+    """Labels of the choices with this text, ignoring case; if there are none, those with the same normalised text."""
     visible = {label: _visible(choice) for label, choice in choices.items()}
     same = frozenset(label for label, choice in visible.items() if choice.casefold() == text.casefold())
     wanted = normalise(text)
@@ -224,7 +224,8 @@ def _labels_of_text(text: str, choices: Mapping[str, str]) -> frozenset[str]:
 
 
 def _cleaned(text: str) -> str:
-    """Without emphasis, bullets, LaTeX wrappers and what cannot be seen; runs of blanks become one, line ends stay."""
+    """The text without emphasis, bullets, LaTeX wrappers and invisible characters. Runs of blanks become one blank;
+    line ends stay."""
     text = _LATEX.sub(" ", _visible(text)).replace("**", "").strip(_WRAPPING)
     lines = (" ".join(line.split()) for line in text.splitlines())
     text = "\n".join(line for line in lines if line)

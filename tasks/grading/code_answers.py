@@ -1,21 +1,21 @@
 r"""Grades a response by running its program on the problem's tests. All tests must pass.
 
-The program is what `code_blocks` finds; without a block of code there is none.
+The program is the code block that `code_blocks` finds. Without one, the response is wrong.
 
-    stdin    Output and expectation are compared without spaces at the ends of lines and empty lines at the end. They
-             are the same where they have as many lines, and each line has as many words, of which each pair is equal
-             or two numbers, not both whole, that differ by 1e-6 at most, relatively or absolutely.
-    call     What the function returns is compared with the expected JSON value: tuples are lists, keys are texts, and
-             numbers of which one is a float are equal within 1e-6, relatively or absolutely.
-    asserts  Test code decides. It runs in another process than the program, on what the program's function returned
-             for the arguments that the test code uses (see `code_driver`). Plain data and exceptions get there;
-             functions, iterators, objects of own classes and changes to the arguments do not.
+    stdin    The output is compared with the expected one, without spaces at the ends of lines and empty lines at the
+             end. They are the same if they have equally many lines with equally many words, and each pair of words is
+             equal, or is two numbers, not both integers, that differ by 1e-6 at most, relatively or absolutely.
+    call     The function's value is compared with the expected JSON value. Tuples count as lists and keys as texts.
+             Two numbers of which at least one is a float are equal within 1e-6, relatively or absolutely.
+    asserts  Test code decides. It runs in another process than the program, on the values that the program's function
+             returned for the test code's arguments (see `code_driver`). Plain data and exceptions are passed on;
+             functions, iterators, objects of the program's own classes and changes to the arguments are not.
 
-Expected values are never in the process that runs the program.
+The process that runs the program never contains expected values.
 
-All inputs of a response together have TOTAL_SECONDS of CPU time and twice as much wall time, in which waiting for a
-free core of this machine does not count. A program beyond its CPU time is wrong; beyond its wall time it is unknown: it
-may have slept, or the sandbox was busy. Calls are bounded by the limits of the one process that they share.
+All inputs of a response together have TOTAL_SECONDS of CPU time and twice as much wall time, not counting the wait for
+a free core of this machine. A program that exceeds the CPU time is wrong. One that exceeds the wall time is unknown,
+because it may have slept or the sandbox may have been busy. Calls share one process, and its limits bound them.
 """
 
 import json
@@ -58,8 +58,8 @@ def grade_code(
     max_tests: int | None = None,
     total_seconds: float = TOTAL_SECONDS,
 ) -> Outcome:
-    """Right where the response's program passes the first `max_tests` tests (all by default). Unknown where the
-    sandbox fails or the tests cannot be used. Never raises, and may be called from several threads."""
+    """Right if the response's program passes the first `max_tests` tests (all by default). Unknown if the sandbox fails
+    or the tests cannot be used. Never raises, and may be called from several threads."""
     source = extract_code(response, problem.function)
     if source is None:
         return wrong("no code")
@@ -227,7 +227,7 @@ def _test_request(mode: str, problem: CodeProblem) -> dict[str, Any]:
 def _answers(
     source: str, function: str, calls: list[Any], sandbox: Sandbox, limits: Limits, *, go_on: bool
 ) -> tuple[list[dict[str, Any]], Run]:
-    """What the program's function answered to each call, as far as it came, and how the program ended."""
+    """What the program's function returned for each call that it reached, and how the program ended."""
     shares = max(1, min(len(calls), _MAX_SHARES))
     limits = replace(limits, cpu_seconds=limits.cpu_seconds * shares, wall_seconds=limits.wall_seconds * shares)
     encoded = calls if go_on else [code_driver.encode(arguments) for arguments in calls]
@@ -237,7 +237,7 @@ def _answers(
 
 
 def _answer(line: str) -> dict[str, Any] | None:
-    """A line that the driver wrote, None for one that was cut off or written by the program."""
+    """A line that the driver wrote; None if it was cut off or written by the program."""
     try:
         answer = json.loads(line)
         if isinstance(answer, dict) and len(answer) == 1 and set(answer) <= {"value", "odd", "raised"}:

@@ -1,10 +1,10 @@
-"""An optional language model that judges what rules call wrong or cannot read, over an OpenAI-compatible endpoint.
+"""An optional language model that judges answers which the rules call wrong or unknown, over an OpenAI-compatible API.
 
-It is asked once for each question, reference and final answer: verdicts are kept in a file below the user's cache
-folder that threads and processes share. No task asks it unless it is given one. It sees the final answer (the end of
-the response where none is marked) and not the reasoning before it, which might talk it into a verdict; media it does
-not see. A judge that is late, down or unclear makes an outcome unknown, never wrong; one that is late or down several
-times in a row is not asked again. Left out: retries, streaming, several judges.
+A task uses a judge only if it is given one. The judge is asked once for each question, reference and final answer;
+threads and processes share the verdicts in a file below the user's cache folder. It sees the final answer (or the end
+of the response if none is marked), but neither the reasoning before it, which might bias it, nor media. If the judge
+fails, is late or gives no clear verdict, the outcome is unknown, never wrong. After several failures in a row it is not
+asked again. Left out: retries, streaming, several judges.
 """
 
 import hashlib
@@ -47,19 +47,19 @@ class NoVerdict(Exception):
 
 
 class NoAnswer(NoVerdict):
-    """The endpoint is late, down or out of order: the next question would fare no better."""
+    """The endpoint is late, down or faulty, so another question would probably fail too."""
 
 
 @final
 class Judge:
-    """Safe for several threads. After MOST_FAULTS failures of the endpoint in a row it asks no more.
+    """Safe for several threads. After MOST_FAULTS failures in a row, the endpoint is not asked any more.
 
     Args:
-        base_url: what stands before /chat/completions ("http://localhost:8000/v1").
-        model: the name that the endpoint knows it by.
-        api_key_env: environment variable that holds the key, None where none is needed.
-        timeout: seconds in which a verdict must be there.
-        max_calls: calls that this object makes; beyond, what the rules said stays.
+        base_url: the URL before /chat/completions ("http://localhost:8000/v1").
+        model: the endpoint's name of the model.
+        api_key_env: environment variable that holds the key; None if no key is needed.
+        timeout: seconds to wait for a verdict.
+        max_calls: the most calls that this object makes. After that, the rules' outcomes stay.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Judge:
         max_calls: int = 10_000,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
-            raise UserError(f"judge.base_url={base_url}: no such address; give http(s)://HOST/v1")
+            raise UserError(f"judge.base_url={base_url}: not an HTTP address; give http(s)://HOST/v1")
         if not model:
-            raise UserError("judge.model= : no model; give the name by which the endpoint knows it")
+            raise UserError("judge.model= : no model; give the endpoint's name of the model")
         if not timeout > 0 or max_calls < 0:
             raise UserError(f"judge.timeout={timeout}, judge.max_calls={max_calls}: give positive numbers")
         self._url = base_url.rstrip("/") + "/chat/completions"
@@ -89,8 +89,8 @@ class Judge:
         self._verdicts = _Verdicts(made_cache_folder("judge") / "verdicts.sqlite")
 
     def judge(self, question: str, reference: str, response: str, outcome: Outcome) -> Outcome:
-        """The outcome as it is where it is right or the response is empty, otherwise the judge's verdict with a reason
-        that starts with "judge:". Unknown where there is none. Never raises."""
+        """The rules' outcome if it is right or the response is empty; otherwise the judge's verdict, with a reason that
+        starts with "judge:", or unknown if there is no verdict. Never raises."""
         answer = final_answer(response)
         if outcome.correct or answer is None:
             return outcome
@@ -119,7 +119,7 @@ class Judge:
         return right(f"judge: {shown} is correct") if correct else wrong(f"judge: {shown} is incorrect")
 
     def _obstacle(self) -> str | None:
-        """Why the endpoint may not be called, None for a call that it may get: that call is counted."""
+        """Why the endpoint may not be called; None if it may, and that call is counted."""
         with self._counting:
             if self._num_faults >= MOST_FAULTS:
                 return f"judge not asked: it failed {MOST_FAULTS} times in a row"
@@ -129,13 +129,13 @@ class Judge:
             return None
 
     def _note(self, *, fault: bool) -> None:
-        """Once there were too many, an answer that was still under way changes nothing."""
+        """Count failures in a row. Once there are MOST_FAULTS, a late success no longer resets the count."""
         with self._counting:
             if self._num_faults < MOST_FAULTS:
                 self._num_faults = self._num_faults + 1 if fault else 0
 
     def _reply(self, request: bytes) -> bytes:
-        """The body of the endpoint's answer. Raises NoVerdict where there is none in time."""
+        """The body of the endpoint's answer. Raises NoVerdict if it does not come in time."""
         deadline = time.monotonic() + self._timeout
         post = urllib.request.Request(self._url, data=request, headers=self._headers, method="POST")
         try:
@@ -192,7 +192,7 @@ def _pieces(reply: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]
 
 
 def _verdict(body: bytes) -> bool:
-    """What the last line of the reply says. Raises NoVerdict where that is neither of the two words."""
+    """The verdict in the last line of the reply. Raises NoVerdict if that is neither of the two words."""
     try:
         text = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
@@ -206,7 +206,7 @@ def _verdict(body: bytes) -> bool:
 
 @final
 class _Verdicts:
-    """A file of verdicts by key. Several processes may use it at once; one that fails is a verdict less, no error."""
+    """A file of verdicts by key, shared by processes. A verdict that cannot be read or written counts as missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

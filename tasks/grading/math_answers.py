@@ -10,9 +10,9 @@ r"""Whether the final answer of a response is the reference, for mathematics: eq
     x = 2 + 3 = 5, a + b = 5 for 5              x = 5 for y = 5: what stands behind the last = counts
     (B), B, "B. 12" for B                       B or C for B
 
-The final answer is that of `answers.final_answer`; of several \boxed{} the last one counts. Numbers are compared as
-exact fractions here, everything else by math_verify in worker processes (`math_pool`). Unknown is what cannot be
-decided: a reference that cannot be read, a comparison without an end. Left out: conversion of units, equality up to the
+The final answer is that of `answers.final_answer`; of several \boxed{}, the last one counts. Numbers are compared here,
+as exact fractions; everything else is compared by math_verify in worker processes (`math_pool`). The outcome is unknown
+if the reference cannot be read or a comparison does not end in time. Left out: conversion of units, equality up to the
 names of variables, problems with several right answers, and times of day: "10:30" is the ratio 1/3.
 """
 
@@ -31,8 +31,8 @@ _OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{(?![^{}]*\})")  # cut off: \boxed{
 
 
 def grade_math(response: str, reference: str | None) -> Outcome:
-    """Right where the final answer equals the reference. An empty response, an answer of more than 2,000 characters,
-    and one that is no mathematics are wrong. Never raises; takes `TIME_LIMIT` and a little more at most."""
+    """Right if the final answer equals the reference. An empty response, an answer of more than 2,000 characters and an
+    answer that is not mathematics are wrong. Never raises. Takes little more than `TIME_LIMIT` at most."""
     if not reference or not reference.strip():
         return unknown("there is no reference answer")
     expected = spelled(last_boxed(reference) or reference)

@@ -1,11 +1,11 @@
-"""Worker processes that compare mathematical expressions, each ended and replaced where a comparison takes too long.
+"""Worker processes that compare mathematical expressions. A worker whose comparison takes too long is replaced.
 
-One pool for each process of ours, made on first use and again after a fork; a worker is started when all others are
-busy, up to this rank's share of the CPU cores. A calling thread has its worker to itself. Workers end with the process
-that started them, however it ends.
+Each of our processes has one pool, made on first use and again after a fork. A worker is started if all others are
+busy, up to this rank's share of the CPU cores. Each worker serves one thread at a time. Workers end with the process
+that started them, even if that is killed.
 
-They are plain subprocesses and no `multiprocessing` pool: that would run the user's main script again in each worker,
-is refused in daemonic processes, and with a fork server does not outlive a fork.
+They are plain subprocesses. A `multiprocessing` pool would run the user's main script again in each worker, is refused
+in daemonic processes, and with a fork server does not survive a fork.
 """
 
 import atexit
@@ -26,7 +26,7 @@ PROGRAM = "from uniopd_mm.tasks.grading.math_worker import main; main()"
 
 
 class Verdict(StrEnum):
-    """What a worker says of a reference and an answer."""
+    """A worker's verdict on a reference and an answer."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -36,16 +36,16 @@ class Verdict(StrEnum):
 
 
 class TimeUp(Exception):
-    """A comparison took longer than it may; its worker is gone."""
+    """A comparison exceeded its time limit, and its worker was ended."""
 
 
 class WorkerLost(Exception):
-    """A worker ended by itself: out of memory, or it could not start."""
+    """A worker ended unexpectedly: out of memory, or it could not start."""
 
 
 @final
 class Worker:
-    """One process. Not for two threads at once."""
+    """One worker process. May serve only one thread at a time."""
 
     def __init__(self) -> None:
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
@@ -60,8 +60,8 @@ class Worker:
         self._ready = False
 
     def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
-        """Its verdict and the seconds that took, without its start. Raises TimeUp or WorkerLost, after which the
-        worker is of no further use."""
+        """The verdict and the seconds it took, without the start of the process. Raises TimeUp or WorkerLost; after
+        either, the worker can no longer be used."""
         try:
             if not self._ready:
                 self._read_verdict(time.monotonic() + START_SECONDS)
@@ -108,13 +108,13 @@ class WorkerPool:
         self._closed = False
 
     def compare(self, reference: str, answer: str, seconds: float) -> tuple[Verdict, float]:
-        """A worker's verdict and the seconds that took; waiting for a worker does not count. Raises TimeUp or
+        """A worker's verdict and the seconds it took, without the wait for a free worker. Raises TimeUp or
         WorkerLost."""
         with self._free:
             worker = self._take()
             try:
                 verdict_and_seconds = worker.compare(reference, answer, seconds)
-            except BaseException:  # also Ctrl-C: a worker with an answer left to read would give it to the next one
+            except BaseException:  # also Ctrl-C: the next caller would get this worker's unread answer
                 self._drop(worker)
                 raise
             with self._lock:
@@ -122,7 +122,7 @@ class WorkerPool:
             return verdict_and_seconds
 
     def close(self) -> None:
-        """End all workers, busy ones too."""
+        """End all workers, even busy ones."""
         with self._lock:
             self._closed = True
             workers, self._all = self._all, set()
@@ -157,7 +157,7 @@ def shared_pool() -> WorkerPool:
 
 
 def _forget() -> None:
-    """After a fork: the workers belong to the parent, and a lock may have been held by a thread that is gone."""
+    """After a fork: the workers belong to the parent, and a thread that no longer exists may have held a lock."""
     _Shared.pool = WorkerPool(cores_of_this_rank())
 
 

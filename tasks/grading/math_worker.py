@@ -1,8 +1,8 @@
 r"""The program of a worker process: whether two mathematical expressions in LaTeX are equal, as math_verify sees it.
 
-It writes a verdict to standard output for each line of JSON on standard input, and ends at its end. What it is asked
-may take any time and memory: it limits both itself, and dies of it. It imports nothing that imports torch, so that it
-starts quickly.
+For each line of JSON on standard input it writes a verdict to standard output, until standard input is closed. A
+comparison may need any amount of time and memory. The process limits its own, and ends if it exceeds them. It imports
+nothing that imports torch, so that it starts quickly.
 """
 
 import json
@@ -28,7 +28,7 @@ CLOSE = sympy.Rational(1, 10**12)
 ROUGHLY_CLOSE = sympy.Rational(1, 10**6)
 DIGITS = 30
 
-# Units are taken off before: math_verify would read the algebra of "3ab" as three of the unit "ab".
+# Units are removed earlier: math_verify would take the letters of "3ab" for a unit.
 _NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last")
 _EXTRACTION = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=_NORMALIZATION)]
 _DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
@@ -38,7 +38,7 @@ _TWO_NUMBERS = re.compile(
 
 
 def compare(reference: str, answer: str) -> Verdict:
-    """May raise whatever the libraries raise."""
+    """The verdict on two expressions. May raise any exception of the libraries."""
     expected = read_expression(reference)
     if expected is None or _is_undefined(expected):
         return Verdict.BAD_REFERENCE
@@ -59,7 +59,7 @@ def compare(reference: str, answer: str) -> Verdict:
 
 @lru_cache(maxsize=1024)
 def read_expression(text: str) -> Any:
-    """A sympy object, None where the text as a whole is no mathematics."""
+    """A sympy object; None if the text as a whole is not mathematics."""
     if number := read_number(text):
         return sympy.Rational(number.value.numerator, number.value.denominator)
     if _TWO_NUMBERS.search(text):
@@ -120,20 +120,20 @@ def _expand_alike(expected: Any, given: Any) -> bool:
 
 
 def verdict_on(line: str) -> Verdict:
-    """The verdict on one request {"reference", "answer", "seconds"}. A process that needs longer is ended by its alarm,
-    whoever may have forgotten it."""
+    """The verdict on one request {"reference", "answer", "seconds"}. If it takes longer, the process ends itself by an
+    alarm, even if its parent is gone."""
     request = json.loads(line)
     signal.alarm(int(request["seconds"]) + 2)
     try:
         verdict = compare(request["reference"], request["answer"])
-    except Exception:  # noqa: BLE001 - two parsers and a simplifier over what a model wrote: they raise all there is
+    except Exception:  # noqa: BLE001 - parsers and a simplifier on a model's text may raise anything
         verdict = Verdict.FAILED
     signal.alarm(0)
     return verdict
 
 
 def main() -> None:
-    """Serve until standard input ends. Standard output is kept from libraries that print."""
+    """Serve until standard input is closed. Libraries that print cannot write to the replies."""
     with os.fdopen(os.dup(1), "w") as replies:
         os.dup2(2, 1)
         logging.disable(logging.CRITICAL)

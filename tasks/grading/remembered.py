@@ -1,4 +1,4 @@
-"""Values that take long to find out: each once, whoever asks at the same time, and kept for what was asked last."""
+"""A cache for values that take long to compute: each is computed once, even if several threads need it at once."""
 
 import threading
 from collections import OrderedDict
@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 
 
 class _Place(Generic[Found]):
-    """Room for one value; the lock is held by whoever finds it out."""
+    """The place of one value. The thread that computes it holds the lock."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -19,7 +19,7 @@ class _Place(Generic[Found]):
 
 @final
 class Remembered(Generic[Key, Found]):
-    """The values of the `size` keys that were asked for last. Safe to use from several threads."""
+    """The values of the `size` most recently used keys. Safe to use from several threads."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -27,8 +27,8 @@ class Remembered(Generic[Key, Found]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, find: Callable[[], Found]) -> Found:
-        """The key's value, found out where it is not known. What `find` raises is raised, and it is called again next
-        time."""
+        """The key's value, computed by `find` if it is not known. If `find` raises, so does this, and the next call
+        tries again."""
         with self._lock:
             place = self._places.setdefault(key, _Place())
             self._places.move_to_end(key)

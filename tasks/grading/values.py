@@ -1,4 +1,4 @@
-"""Values from outside: which of them say nothing, and how they are shown inside a message."""
+"""Values from outside: whether they are empty, and how messages show them."""
 
 import math
 
@@ -10,7 +10,7 @@ def quote(value: object, limit: int = 80) -> str:
 
 
 def is_absent(value: object) -> bool:
-    """Whether a cell says nothing: null, NaN (what pandas writes for null), blank text, an empty list or object."""
+    """Whether a cell is empty: null, NaN (pandas writes it for null), blank text, an empty list or object."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     if isinstance(value, str):

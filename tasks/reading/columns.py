@@ -1,8 +1,8 @@
-"""How a user's columns get our names.
+"""Maps a user's columns to a task's fields.
 
-A map goes from our names to theirs. Theirs may lie inside a column (`reward_model.ground_truth`, `prompt.0.content`),
-be part of a text (`videos/{video_id}.mp4`), and a list of theirs collects several columns in one list (`[a0, a1, a2]`).
-What a value means is left to the caller.
+A map goes from our names to theirs. Theirs may be a place inside a column (`reward_model.ground_truth`,
+`prompt.0.content`), a text around columns (`videos/{video_id}.mp4`), or a list of columns, whose values become one list
+(`[a0, a1, a2]`). What a value means is left to the caller.
 """
 
 import re
@@ -16,10 +16,10 @@ NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 
 def find(raw: Mapping[str, Any], column: str) -> Any:
-    """The value at a column's name, or where its dots lead: into objects by key, into lists by number.
+    """The value of a column, or of a place inside it: dots lead into objects by key and into lists by number.
 
     Raises:
-        KeyError: there is no such place in this row.
+        KeyError: this row has no such place.
     """
     if column in raw:
         return raw[column]
@@ -35,10 +35,10 @@ def find(raw: Mapping[str, Any], column: str) -> Any:
 
 
 def picked(raw: Mapping[str, Any], theirs: str | list[str]) -> Any:
-    """The value of a column, a text around columns, or the values of several in one list without the nulls at its end.
+    """The value of a column, of a text around columns, or of several columns as one list without trailing nulls.
 
     Raises:
-        KeyError: not one of the columns is there.
+        KeyError: the row has none of the columns.
     """
     if isinstance(theirs, str):
         return _filled(raw, theirs) if _PLACE.search(theirs) else find(raw, theirs)
@@ -54,13 +54,13 @@ _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 def _filled(raw: Mapping[str, Any], text: str) -> str | None:
-    """The text with its columns' values, None where one of them is null."""
+    """The text with its columns' values filled in, None if one of them is null."""
     values = {name: find(raw, name) for name in _PLACE.findall(text)}
     return None if None in values.values() else _PLACE.sub(lambda place: str(values[place[1]]), text)
 
 
 def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
-    """Whether `picked` finds anything, be it null."""
+    """Whether `picked` finds a value, which may be null."""
     try:
         picked(raw, theirs)
     except KeyError:
@@ -69,18 +69,18 @@ def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
 
 
 def top_level(theirs: str | list[str], raw: Mapping[str, Any]) -> set[str]:
-    """The row's own columns that a map's entry reads as a whole."""
+    """The row's columns that an entry of the map reads as a whole."""
     entries = [theirs] if isinstance(theirs, str) else theirs
     return {column for entry in entries for column in (_PLACE.findall(entry) or [entry]) if column in raw}
 
 
 def shown(theirs: str | list[str]) -> str:
-    """Theirs, as a person writes them."""
+    """An entry of the map, as a person writes it."""
     return theirs if isinstance(theirs, str) else f"[{', '.join(theirs)}]"
 
 
 def matches(raw: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-    """Whether a row has all of the values that `where` asks for; a list asks for one of its values."""
+    """Whether a row has all the values that `where` asks for. A list asks for any of its values."""
     for column, wanted in where.items():
         if not has(raw, column):
             return False
@@ -91,7 +91,7 @@ def matches(raw: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
 
 
 def flattened(where: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested objects as dotted names: what `where.a.b=1` on a command line stands for."""
+    """Nested objects as dotted names, as in `where.a.b=1` on the command line."""
     for name, value in where.items():
         if isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{name}.")
@@ -104,4 +104,4 @@ def check_columns(columns: Mapping[str, Any]) -> None:
     for ours, theirs in columns.items():
         names = theirs if isinstance(theirs, list) else [theirs]
         if not names or not all(isinstance(name, str) and name for name in names):
-            raise UserError(f"data.columns.{ours}={theirs}: must be a column's name, or a list of names, as [a0,a1]")
+            raise UserError(f"data.columns.{ours}={theirs}: must be a column name or a list of names, such as [a0,a1]")

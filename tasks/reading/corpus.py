@@ -1,4 +1,4 @@
-"""What every adapter has in common: samples by split, from the user's rows or from a synthetic source."""
+"""What all adapters share: samples by split, from the user's rows or from a synthetic source."""
 
 from collections.abc import Callable, Collection
 from functools import cached_property
@@ -13,13 +13,13 @@ from uniopd_mm.types import Corpus, Sample, UserError
 
 @final
 class TaskCorpus:
-    """A SampleSource. Where `rows` has a path they are read, once, at the first call of `samples`; otherwise it hands
-    on `synthetic`.
+    """A SampleSource. If `rows` has a path, the first call of `samples` reads them all; if not, `synthetic` is used.
 
     Args:
-        rows: where rows are and how their columns are called.
-        synthetic: where samples come from when there are no rows.
-        parse: makes a sample of a row, with the split that the row declares if any; raises BadSample where it cannot.
+        rows: where the rows are and what their columns are called.
+        synthetic: the source of samples if there are no rows.
+        parse: makes a sample of a row, and returns it with the split that the row declares, or None. Raises BadSample
+            if the row cannot be used.
         fields: the names that the user's columns may be mapped to.
     """
 
@@ -31,7 +31,7 @@ class TaskCorpus:
         fields: Collection[str],
     ) -> None:
         if rows.path is None and synthetic is None:
-            raise UserError("data.path=null: no rows and no synthetic source; give data.path=FILE.jsonl")
+            raise UserError("data.path=null: there are no rows and no synthetic source; give data.path=FILE.jsonl")
         check_fraction(rows.validation_fraction)
         self._rows = rows
         self._synthetic = synthetic
@@ -39,7 +39,7 @@ class TaskCorpus:
         self._fields = fields
 
     def samples(self, split: str) -> Corpus:
-        """The usable samples of a split in the rows' order; `skipped` lists what all rows lost, whatever the split.
+        """The usable samples of a split, in the rows' order. `skipped` lists the skipped rows of all splits.
 
         Raises:
             UserError: the rows cannot be read, none of them can be used, or the split is unknown or empty.
@@ -51,5 +51,5 @@ class TaskCorpus:
 
     @cached_property
     def reading(self) -> Reading:
-        """All that the rows held."""
+        """What all rows held, read once."""
         return read_samples(self._rows, parse=self._parse, fields=self._fields)

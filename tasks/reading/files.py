@@ -1,9 +1,9 @@
-"""Raw rows from JSONL and parquet files: one file, all files of a folder, or those that a glob names.
+"""Raw rows from JSONL and parquet files: one file, all files of a folder, or the files that match a glob.
 
     train.jsonl:17       line 17 of the file, counted from 1
     train.parquet:row 3  the third row, counted from 1
 
-Left out: other formats (a CSV or a JSON array is refused with the remedy) and compressed files.
+Left out: compressed files and other formats. A CSV file or a JSON array is refused.
 """
 
 import json
@@ -29,8 +29,8 @@ _SPLIT_IN_NAME = re.compile(r"(?:^|[-_./])(train|valid|val|dev|test)(?:ing|ation
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawRow:
-    """A row under the user's own column names, or the reason why it is none; `folder` is where its relative paths
-    start, None where there is no such place."""
+    """A row under the user's own column names, or the reason why it cannot be read. Its relative paths start at
+    `folder`; None if there is no such folder."""
 
     where: str
     content: Mapping[str, Any] | str
@@ -38,10 +38,10 @@ class RawRow:
 
 
 def read_files(path: str) -> Iterator[RawRow]:
-    """All rows in order of the files' names, streamed.
+    """All rows, streamed in order of the files' names.
 
     Raises:
-        UserError: nothing is there, or a file is of an unknown kind, unreadable or empty.
+        UserError: there is no file, or one has an unknown suffix, cannot be read or is empty.
     """
     for name in _files(path):
         file = _checked_file(path, name)
@@ -51,26 +51,27 @@ def read_files(path: str) -> Iterator[RawRow]:
 
 
 def _files(path: str) -> list[str]:
-    """The names of the files that a path stands for; a folder of several splits is refused, as one would leak into
-    another."""
+    """The files that a path stands for. A folder with files of several splits is refused: test rows could end up in
+    training."""
     expanded = os.path.expanduser(path)
     if os.path.isdir(expanded):
         names = sorted(name for suffix in SUFFIXES for name in glob(f"**/*{suffix}", root_dir=expanded, recursive=True))
         splits = {match[1][:3] for name in names if (match := _SPLIT_IN_NAME.search(os.path.splitext(name)[0]))}
         if len(splits) > 1:
-            remedy = f"give data.path=hub:{path} with data.source_split, or a glob as {path}/train*"
-            raise UserError(f"data.path={path}: its files are of several splits, as {names[0]}, {names[-1]}; {remedy}")
+            remedy = f"give data.path=hub:{path} with data.source_split, or a glob such as {path}/train*"
+            shown = f"{names[0]} and {names[-1]}"
+            raise UserError(f"data.path={path}: its files belong to several splits, such as {shown}; {remedy}")
         return [os.path.join(path, name) for name in names] or [path]
     if any(sign in path for sign in "*?[") and not os.path.exists(expanded):
         names = sorted(name for name in glob(expanded, recursive=True) if os.path.isfile(name))
         if not names:
-            raise UserError(f"data.path={path}: no file is called so; check the glob")
+            raise UserError(f"data.path={path}: no file matches this glob; check it")
         return names
     return [path]
 
 
 def _iter_jsonl(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(where, object or the reason why there is none) for every line that is not blank."""
+    """(where, object or the reason why it cannot be read) for every line that is not blank."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -91,8 +92,8 @@ def _parsed_line(line: bytes) -> dict[str, Any] | str:
     except UnicodeError:
         return "not valid Unicode (the file must be UTF-8, without lone surrogates)"
     except (ValueError, RecursionError):
-        return "not usable JSON: a number too long or objects nested too deeply"
-    return value if isinstance(value, dict) else f"not an object but {type(value).__name__}"
+        return "not usable JSON: a number is too long, or objects are nested too deeply"
+    return value if isinstance(value, dict) else f"must be an object, got {type(value).__name__}"
 
 
 def _iter_parquet(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
@@ -110,14 +111,14 @@ def _iter_parquet(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] |
 
 
 def _checked_file(path: str, name: str) -> Path:
-    """Refuses before reading what is no table of rows; a pipe or device would block or never end."""
+    """The file, checked before it is opened: a pipe or a device would block or never end."""
     file = Path(name).expanduser()
     known = " or ".join(SUFFIXES)
     try:
         if not file.exists():
             raise UserError(f"data.path={name}: there is no such file; give a {known} file")
         if not file.is_file():
-            raise UserError(f"data.path={path}: not a regular file, nor a folder that has some; give a {known} file")
+            raise UserError(f"data.path={path}: neither a regular file nor a folder of such files; give a {known} file")
         if file.suffix.lower() not in SUFFIXES:
             raise UserError(f"data.path={name}: unknown suffix {file.suffix or 'none'}; give {', '.join(SUFFIXES)}")
         if file.stat().st_size == 0:

@@ -1,12 +1,12 @@
-"""Raw rows from data sets of the `datasets` library: on the hub, in a folder with the hub's layout, or saved by it.
+"""Raw rows that the `datasets` library reads: from the hub, from a folder with the hub's layout, or saved by it.
 
     hub:OWNER/NAME                  a data set of the hub
     hub:OWNER/NAME/FOLDER/*.parquet some of its files
     hub:FOLDER, hub:FOLDER/FILE     the same in a copy
     OWNER/NAME:train:17             the 17th row of that split, counted from 1
 
-Rows come out of Arrow tables, so that images and videos stay the bytes or paths that are stored. Left out: data sets
-that are made by a script, which the library itself no longer runs.
+Rows are read from Arrow tables, so that images and videos stay the stored bytes or paths. Left out: data sets made by
+a script, which the library no longer runs.
 """
 
 import os
@@ -26,26 +26,26 @@ def is_saved(path: str) -> bool:
 
 
 def read_hub(path: str, *, subset: str | None, split: str, streaming: bool) -> Iterator[RawRow]:
-    """The rows of one split; of several subsets one after the other ("a+b").
+    """The rows of one split. Several subsets ("a+b") are read one after the other.
 
     Raises:
-        UserError: no such data set, subset or split, it cannot be reached, or it is damaged.
+        UserError: there is no such data set, subset or split, or it cannot be reached or read.
     """
-    import datasets  # a second to import, which only those pay who need it
+    import datasets  # takes a second, so it is imported only where it is needed
 
     name, files = _located(os.path.expanduser(path.removeprefix(HUB)))
     folder = name if os.path.isdir(name) else None
     for part in subset.split("+") if subset else [None]:
         try:
             table = datasets.load_dataset(name, name=part, split=split, data_files=files, streaming=streaming)
-        except Exception as error:  # data from outside: the library lets errors of its many file readers through
+        except Exception as error:  # outside data: the library passes on any error of its many file readers
             raise _refused(path, part, split, error) from error
         place = ":".join(filter(None, (path.removeprefix(HUB), part, split)))
         yield from _rows(table, place, path, folder)
 
 
 def _located(name: str) -> tuple[str, str | None]:
-    """(data set, which of its files), the latter None for all that belong to the split."""
+    """(data set, which of its files). The second is None for all files of the split."""
     if os.path.isfile(name):
         return os.path.dirname(name) or ".", os.path.basename(name)
     owner, _, rest = name.partition("/")
@@ -56,17 +56,17 @@ def _located(name: str) -> tuple[str, str | None]:
 
 
 def read_saved(path: str, *, split: str) -> Iterator[RawRow]:
-    """The rows of a folder that `save_to_disk` wrote; `split` chooses where it holds several.
+    """The rows of a folder that `save_to_disk` wrote. `split` matters only if it holds several.
 
     Raises:
-        UserError: no such split, or it is damaged.
+        UserError: there is no such split, or it cannot be read.
     """
     import datasets
 
     folder = os.path.expanduser(path)
     try:
         table = datasets.load_from_disk(folder)
-    except Exception as error:  # data from outside, see above
+    except Exception as error:  # outside data, see above
         raise UserError(f"data.path={path}: cannot be loaded ({_line(error)}); save it again") from error
     if isinstance(table, datasets.DatasetDict):
         if split not in table:
@@ -84,12 +84,12 @@ def _rows(table: Any, place: str, path: str, folder: str | None) -> Iterator[Raw
                 yield RawRow(where=f"{place}:{number}", content=content, folder=folder)
     except (GeneratorExit, UserError):
         raise
-    except Exception as error:  # data from outside or over a network, see above
+    except Exception as error:  # outside data, perhaps over a network, see above
         raise UserError(f"data.path={path}: unreadable after row {number} ({_line(error)}); mend or copy it") from error
 
 
 def _refused(path: str, subset: str | None, split: str, error: Exception) -> UserError:
-    """Which key is at fault, what the library says (it lists what there is), and the remedy."""
+    """Names the key at fault, what the library says about it (often the possible values), and the remedy."""
     import datasets
 
     said = _line(error)
@@ -107,11 +107,11 @@ def _refused(path: str, subset: str | None, split: str, error: Exception) -> Use
     if isinstance(error, ConnectionError):
         return UserError(f"data.path={path}: {said}; without a network, {copy}")
     if isinstance(error, FileNotFoundError):
-        return UserError(f"data.path={path}: {said}; give hub:OWNER/NAME, or hub:FOLDER of a copy")
+        return UserError(f"data.path={path}: {said}; give hub:OWNER/NAME, or hub:FOLDER for a copy")
     return UserError(f"data.path={path}: cannot be loaded ({said}); mend it, or {copy}")
 
 
 def _line(error: Exception) -> str:
-    """What the library says, on one line and without its lines of example code."""
+    """The library's message on one line, without its example code."""
     said = " ".join(str(error).split("Example of usage")[0].split()) or type(error).__name__
     return said[:300].rstrip(" .")

@@ -1,12 +1,12 @@
-r"""What rows of questions have in common, whatever the domain: the prompt they make and the answer they give.
+r"""How the rows of any question-answering task become samples: the prompt and the answer.
 
-    question   a text, or a chat of {"role", "content"}, whose last user turn is asked
-    choices    a list or an object {label: text}; the answer is then a label, a text or a 0-based index
-    video, images, caption    see `media`; <video> and <image> in the question say where they stand, else they go first
-    answer     a text, a number or a truth value; what is marked by <answer>, \boxed{} or #### is taken out of it
+    question   a text, or a chat of {"role", "content"}, of which the last user turn is asked
+    choices    a list, or an object {label: text}; `answer` is then a label, a text or a 0-based index
+    video, images, caption    see `media`; the media are placed at <video> and <image> in the question, or before it
+    answer     a text, a number or a truth value; if part of a text is marked by <answer>, \boxed{} or ####, that part
     id, split, pass_rate, response    optional
 
-Any other column goes to the sample's metadata, except encoded media.
+All other columns go to the sample's metadata, except encoded media.
 """
 
 import re
@@ -24,7 +24,7 @@ from uniopd_mm.tasks.reading.splits import read_split
 from uniopd_mm.types import BadSample, Media, Message, Sample
 
 FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
-CONTENT = ("question", CHOICES, "answer", "video", "images")  # what makes two rows without ids the same row
+CONTENT = ("question", CHOICES, "answer", "video", "images")  # rows without ids are the same if these are the same
 
 
 def read_sample(
@@ -37,7 +37,7 @@ def read_sample(
     metadata: Mapping[str, Any] = NO_COLUMNS,
     fields: Collection[str] = FIELDS,
 ) -> tuple[Sample, str | None]:
-    """The sample of a row, given its answer (None where tests take its place), and the split that the row declares.
+    """The sample of a row and the split that the row declares. `answer` is None if the sample has tests instead.
 
     Raises:
         BadSample: the row cannot be used.
@@ -62,23 +62,23 @@ def read_sample(
 
 
 def read_question(row: Row) -> str:
-    """The question as text, media as <image> and <video>. Raises BadSample where there is none."""
+    """The question as text, with <image> and <video> for media. Raises BadSample if there is no question."""
     question = row.need("question")
     if isinstance(question, list) and all(isinstance(turn, Mapping) and "role" in turn for turn in question):
         asked = [turn.get("content") for turn in question if turn["role"] == "user"]
         if not asked:
-            raise BadSample(f"{row.label('question')}: a chat without a turn of the user")
+            raise BadSample(f"{row.label('question')}: the chat has no user turn")
         return _turn_text(row, asked[-1])
     return row.text("question")
 
 
 def read_choices_of(row: Row) -> dict[str, str] | None:
-    """The row's choices, None where it has none. Raises BadSample where they are none that can be shown."""
+    """The row's choices, None if it has none. Raises BadSample if they cannot be shown as choices."""
     return read_choices(row.fields[CHOICES]) if CHOICES in row.fields else None
 
 
 def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
-    """The answer: the label of a choice, or a text. Raises BadSample where there is none."""
+    """The answer: the label of a choice, or a text. Raises BadSample if there is none."""
     answer = row.need("answer")
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
@@ -88,7 +88,7 @@ def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
 
 
 def answer_text(row: Row, answer: Any) -> str:
-    """An open answer as text. Raises BadSample where it is none."""
+    """An open answer as text. Raises BadSample if it is neither a text, a number nor a truth value."""
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if not isinstance(answer, str | int | float):
@@ -97,7 +97,7 @@ def answer_text(row: Row, answer: Any) -> str:
 
 
 def marked(text: str) -> str:
-    """What a worked answer marks as its result; the text itself where it marks nothing.
+    """The part that a worked answer marks as its result, or the whole text if it marks nothing.
 
     >>> marked("<answer>B</answer>"), marked("2 + 2 = 4, so 4. #### 4"), marked("left")
     ('B', '4', 'left')
@@ -110,7 +110,7 @@ def _turn_text(row: Row, content: Any) -> str:
     parts = content if isinstance(content, list) else [content]
     texts = [_part_text(part) for part in parts]
     if not any(texts) or None in texts:
-        raise BadSample(f"{row.label('question')}: a turn must be text and media, got {quote(content)}")
+        raise BadSample(f"{row.label('question')}: a turn must consist of text and media, got {quote(content)}")
     return "".join(str(text) for text in texts).strip()
 
 
@@ -122,7 +122,7 @@ def _part_text(part: Any) -> str | None:
 
 
 def _prompt_text(question: str, choices: Mapping[str, str] | None, instruction: str) -> str:
-    """Question, choices and instruction, which is not repeated where the question has it already."""
+    """Question, choices and instruction. The instruction is left out if the question already contains it."""
     last = "" if instruction.strip() in question else instruction
     return "\n".join(line for line in (question, format_choices(choices) if choices else "", last) if line)
 
@@ -131,13 +131,13 @@ _PLACE = re.compile(r"<(image|video)>")
 
 
 def _in_place(text: str, media: tuple[Media, ...]) -> Iterator[str | Media]:
-    """Text and media in reading order. Raises BadSample where the text has places, but not as many as there are
-    media."""
+    """Text and media in reading order. Raises BadSample if the text has places for a kind of medium, but more or fewer
+    than there are media."""
     places = _PLACE.findall(text)
     for kind in ("image", "video"):
         wanted, given = places.count(kind), sum(medium.kind == kind for medium in media)
         if wanted and wanted != given:
-            raise BadSample(f"the question has {wanted} places <{kind}> for {given} of these media")
+            raise BadSample(f"the question needs {wanted} media for <{kind}>, but the row has {given}")
     waiting = {kind: iter([medium for medium in media if medium.kind == kind]) for kind in ("image", "video")}
     yield from (medium for medium in media if medium.kind not in places)
     follows_medium = True
@@ -150,11 +150,11 @@ def _in_place(text: str, media: tuple[Media, ...]) -> Iterator[str | Media]:
 
 
 class _EncodedMedia(Exception):
-    """Bytes are inside, which neither JSON nor metadata should carry."""
+    """The cell contains bytes, which should be neither in JSON nor in the metadata."""
 
 
 def _plain_cells(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON can hold of the cells: those with bytes inside are left out, dates and the like become text."""
+    """The cells as JSON can hold them: dates and the like become text, and cells that contain bytes are left out."""
     plain = {}
     for name, cell in cells.items():
         with suppress(_EncodedMedia):

@@ -1,7 +1,7 @@
-"""Makes samples of a source's rows, one at a time, each with the place where a person finds it.
+"""Makes samples of a source's rows, one at a time. Each sample says where its row is.
 
-What cannot be used is a `Skip` with its place and reason, never a silent loss. What a row means is the caller's
-`parse`; media is never opened here.
+A row that cannot be used becomes a `Skip` with its place and reason; none is lost silently. The caller's `parse`
+decides what a row means. No media are opened here.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from uniopd_mm.types import BadSample, Sample, Skip, UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One row: where it stands, and its fields that say something, under the task's own names.
+    """One row: its place in the source, and its fields that are not empty, under the task's names.
 
-    `columns` is the user's map from our names to theirs; messages use it to name the column a person sees. `folder` is
-    where relative media paths start, None where nobody said so. `others` are the user's columns that no field reads.
+    `columns` is the user's map from our names to theirs, so that messages can name the user's column. Relative media
+    paths start at `folder`; None if no folder is known. `others` are the user's columns that no field reads.
     """
 
     where: str
@@ -35,20 +35,20 @@ class Row:
     folder: str | None = None
 
     def need(self, name: str) -> Any:
-        """The field's value. Raises BadSample where the row has none."""
+        """The field's value. Raises BadSample if the row has none."""
         if name not in self.fields:
             raise BadSample(f"no {self.label(name)}")
         return self.fields[name]
 
     def text(self, name: str) -> str:
-        """The field as stripped text; numbers are written out. Raises BadSample where it is absent or no scalar."""
+        """The field as stripped text; a number becomes text. Raises BadSample if it is absent or neither of the two."""
         value = self.need(name)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise BadSample(f"{self.label(name)} must be text, got {type(value).__name__} {quote(value)}")
         return str(value).strip()
 
     def share(self, name: str) -> float | None:
-        """The field as a number in [0, 1], None where absent. Raises BadSample where it is something else."""
+        """The field as a number in [0, 1], None if absent. Raises BadSample if it is anything else."""
         value = self.fields.get(name)
         if value is None:
             return None
@@ -57,32 +57,32 @@ class Row:
         return float(value)
 
     def identity(self, names: Collection[str]) -> str:
-        """The row's `id`, or a hash of the named fields: no other column, nor the place in the file, changes it."""
+        """The row's `id`, or else a hash of the named fields, which depends on nothing else, not even on the file."""
         if "id" in self.fields:
             return self.text("id")
         content = json.dumps(self.standard(names), sort_keys=True, default=_digest)
         return f"row-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def standard(self, names: Collection[str]) -> dict[str, Any]:
-        """The named fields as a file has them whose columns need no map."""
+        """The named fields that the row has, under our names."""
         return {name: self.fields[name] for name in names if name in self.fields}
 
     def label(self, name: str) -> str:
-        """How a message names a field: with the user's own column where it is another one."""
+        """How a message names a field: with the user's own column if that has another name."""
         theirs = shown(self.columns.get(name, name))
         return name if theirs == name else f"{name} (column {quote(theirs)})"
 
 
 def _digest(value: object) -> str:
-    """Media stand for themselves in few characters; everything else is what it looks like."""
+    """A short stand-in for media; the text of anything else."""
     content = value.tobytes() if isinstance(value, Image.Image) else value
     return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a source held: usable samples in its order, the splits that rows declare themselves (by sample id),
-    everything skipped, and how many rows `where` left out."""
+    """What a source held: the usable samples in order, the splits that rows declare (by sample id), the skipped rows,
+    and the number of rows that `where` left out."""
 
     path: str
     samples: tuple[Sample, ...]
@@ -94,13 +94,13 @@ class Reading:
 def read_samples(
     source: RowSource, *, parse: Callable[[Row], tuple[Sample, str | None]], fields: Collection[str]
 ) -> Reading:
-    """All usable samples of a source. `parse` makes a sample of a row, with the split it declares if any.
+    """All usable samples of a source. `parse` returns the sample of a row and the split that the row declares, or None.
 
-    A row for which `parse` raises BadSample and a row whose id an earlier usable row has are skipped. `fields` are
-    the names that `source.columns` may map.
+    A row is skipped if `parse` raises BadSample, or if an earlier usable row has the same id. `fields` are the names
+    that `source.columns` may map.
 
     Raises:
-        UserError: the source cannot be read, `columns` names what does not exist, or no row can be used.
+        UserError: the source cannot be read, `columns` names a column that does not exist, or no row can be used.
     """
     _check_fields(source.columns, fields)
     samples: dict[str, Sample] = {}
@@ -129,16 +129,16 @@ def read_samples(
 
 
 class Chosen:
-    """The raw rows of a source that its `where` and `max_rows` choose, to be read once; `left_out` counts the others.
+    """The raw rows that a source's `where` and `max_rows` choose. Can be read once; `left_out` counts the other rows.
 
     Raises:
-        UserError: they cannot be read, or after the last one: a column named in `columns` occurred in no row.
+        UserError: the rows cannot be read, or, after the last one, a column named in `columns` occurred in no row.
     """
 
     def __init__(self, source: RowSource) -> None:
         self.source = source
         self.left_out = 0
-        self.values: Counter[str] = Counter()  # what left-out rows have where `where` looks
+        self.values: Counter[str] = Counter()  # the values that left-out rows have in the columns of `where`
 
     def __iter__(self) -> Iterator[RawRow]:
         source, num_chosen = self.source, 0
@@ -166,10 +166,10 @@ class Chosen:
 
 
 def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> Row:
-    """The row under our names. A column of the user's that has a mapped field's name is hidden by that field.
+    """The row under our names. If a field is mapped, a user's column of the same name is ignored.
 
     Raises:
-        BadSample: it is no row of columns.
+        BadSample: the row could not be read.
     """
     if isinstance(raw.content, str):
         raise BadSample(raw.content)
@@ -205,4 +205,4 @@ def _nothing_usable(chosen: Chosen, skipped: list[Skip]) -> UserError:
         wanted = ", ".join(f"{column}={value}" for column, value in chosen.source.where.items())
         there = ", ".join(f"{value} ({count})" for value, count in chosen.values.most_common(5)) or "no such column"
         return UserError(f"data.where: none of the {chosen.left_out} rows of {path} has {wanted}; there is {there}")
-    return UserError(f"data.path={path}: the file holds no rows; give a file with rows")
+    return UserError(f"data.path={path}: the file has no rows; give a file with rows")

@@ -1,11 +1,11 @@
-"""Where a task's rows are: the one record that every adapter takes, and the rows it stands for.
+"""Where a task's rows are: the record that every adapter takes, and reading the rows it names.
 
     rows.jsonl, rows.parquet    one file
-    FOLDER, "FOLDER/*.parquet"  all such files of a folder, or those of a glob
-    FOLDER                      what `save_to_disk` of the `datasets` library wrote
+    FOLDER, "FOLDER/*.parquet"  all such files of a folder, or all that match a glob
+    FOLDER                      written by `save_to_disk` of the `datasets` library
     hub:OWNER/NAME, hub:FOLDER  a data set of the hub, or a copy of its files
 
-What a row means is said by the adapter.
+The adapter decides what a row means.
 """
 
 import os
@@ -24,20 +24,20 @@ SOURCE_SPLIT = "train"
 @final
 @dataclass(frozen=True, kw_only=True)
 class RowSource:
-    """Where rows are and how their columns are called.
+    """Where the rows are and what their columns are called.
 
     Args:
-        path: see above; None where there are none.
+        path: see above; None if there are no rows.
         columns: from the task's names to the rows' own: a column, a place inside one (`reward_model.ground_truth`),
             a text around columns (`videos/{video_id}.mp4`), or a list of columns (`[a0, a1]`).
-        where: only rows whose columns have these values; a list stands for one of its values.
-        ignore: columns that are not kept. Every other one is, in the samples' metadata.
+        where: read only rows whose columns have these values. A list allows any of its values.
+        ignore: columns to drop. All others are kept in the samples' metadata.
         subset: configuration name of a hub data set; several as "a+b".
-        source_split: which split of a hub or saved data set is read. It is divided further, see `validation_fraction`.
+        source_split: the split of a hub or saved data set to read. `validation_fraction` divides it further.
         streaming: read a hub data set without copying it first.
-        media_root: folder of relative media paths; by default the one that the row's file is in.
+        media_root: folder where relative media paths start; by default the folder of the row's file.
         validation_fraction: share of the rows without a `split` that is held out.
-        max_rows: rows that are read at most.
+        max_rows: the most rows to read; None for all.
     """
 
     path: str | None = None
@@ -52,7 +52,7 @@ class RowSource:
     max_rows: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "where", dict(flattened(self.where)))  # a frozen record sets itself up like this
+        object.__setattr__(self, "where", dict(flattened(self.where)))  # the record is frozen
         check_columns(self.columns)
         if self.max_rows is not None and self.max_rows < 1:
             raise UserError(f"data.max_rows={self.max_rows}: must be at least 1, or null for all rows")
@@ -60,10 +60,10 @@ class RowSource:
             self._refuse_void(self.path)
 
     def raw_rows(self) -> Iterator[RawRow]:
-        """The rows under their own column names, in a fixed order, whatever `where` and `max_rows` say.
+        """All rows under their own column names, in a fixed order. `where` and `max_rows` are not applied.
 
         Raises:
-            UserError: they cannot be read.
+            UserError: the rows cannot be read.
         """
         if self.path is None:
             raise UserError("data.path=null: there are no rows; give data.path=FILE.jsonl")
@@ -86,11 +86,13 @@ class RowSource:
             return None
         folder = os.path.expanduser(self.media_root)
         if not os.path.isdir(folder):
-            raise UserError(f"media_root={self.media_root}: there is no such folder; give the one of the media paths")
+            raise UserError(
+                f"data.media_root={self.media_root}: there is no such folder; give the one where media paths start"
+            )
         return folder
 
     def _refuse_void(self, path: str) -> None:
-        """Settings that a file would not notice."""
+        """Raises UserError for settings that have no effect on files."""
         on_hub = path.startswith(HUB)
         if not on_hub and (self.subset is not None or self.streaming):
             given = f"data.subset={self.subset}" if self.subset is not None else "data.streaming=true"

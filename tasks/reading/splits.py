@@ -1,7 +1,7 @@
 """Divides the samples of one file into train, validation and test.
 
-A row's own `split` wins. Any other row goes by a hash of its id, so that it stays where it is when rows are added,
-removed or reordered. Left out: stratifying, and keeping rows of one video together.
+A row's own `split` counts. Without one, a hash of the id decides, so that a row keeps its split when others are added,
+removed or reordered. Left out: stratifying, and keeping all rows of one video in one split.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ OTHER_NAMES = {"training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "dev":
 
 
 def read_split(value: object) -> str | None:
-    """The split a row declares, None where it declares none. Raises BadSample for a name that is none of ours."""
+    """The split that a row declares, None if it declares none. Raises BadSample for an unknown name."""
     if value is None:
         return None
     name = str(value).strip().lower()
     split = OTHER_NAMES.get(name, name)
     if split not in SPLITS:
-        raise BadSample(f"split {quote(value)} is unknown; use {', '.join(SPLITS)}")
+        raise BadSample(f"split {quote(value)} is unknown; choose from {', '.join(SPLITS)}")
     return split
 
 
@@ -36,9 +36,9 @@ def check_fraction(validation_fraction: float) -> None:
 def assign_splits(sample_ids: Sequence[str], declared: Mapping[str, str], validation_fraction: float) -> dict[str, str]:
     """The split of every sample.
 
-    A sample that declares none is in validation where its hash, uniform in [0, 1), is below `validation_fraction`.
-    Where that leaves train or validation without a sample, the one whose hash is nearest moves over: train is served
-    first, and validation only where a fraction above 0 asks for one. Samples that declare a split never move.
+    A sample that declares none is in validation if its hash, uniform in [0, 1), is below `validation_fraction`.
+    If that leaves train empty, the sample with the highest hash moves there. If it leaves validation empty although the
+    fraction is above 0, the sample with the lowest hash moves there. Samples that declare a split never move.
     """
     free = sorted((sample_id for sample_id in sample_ids if sample_id not in declared), key=_position)
     splits = {sample_id: declared.get(sample_id, TRAIN) for sample_id in sample_ids}
@@ -51,10 +51,10 @@ def assign_splits(sample_ids: Sequence[str], declared: Mapping[str, str], valida
 
 
 def corpus_of(reading: Reading, split: str, validation_fraction: float) -> Corpus:
-    """One split of a file, in file order. A skipped row has no sure split: every split lists all of the file's.
+    """One split of a file, in file order. The split of a skipped row is unknown, so every split lists all of them.
 
     Raises:
-        UserError: no such split, or it is empty.
+        UserError: there is no such split, or it is empty.
     """
     if split not in SPLITS:
         raise UserError(f"split={split}: no such split; choose from {', '.join(SPLITS)}")

@@ -1,4 +1,4 @@
-"""Runs programs nobody has read: on this machine (`local`) or on another one (`remote`), behind one Protocol.
+"""Runs untrusted programs: on this machine (`local`) or on another one (`remote`), behind one Protocol.
 
-`limits` has the records and the Protocol; `inside` is what runs in the process that holds the program.
+`limits` has the records and the Protocol. `inside` has the code of the process that contains the program.
 """

@@ -1,4 +1,4 @@
-"""The grader's end of a warden: starts it, sends frames, waits no longer than it must, and ends it."""
+"""The grader's connection to a warden process: starts it, sends and receives frames, and ends it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "OPENBLAS_NUM_THREADS": 
 
 @final
 class Channel:
-    """A warden with one job. Raises OSError where it cannot be started."""
+    """A warden process with one job. Raises OSError if it cannot be started."""
 
     def __init__(self, command: Sequence[str], job: Mapping[str, Any]) -> None:
         self._command = command
@@ -41,7 +41,7 @@ class Channel:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The warden ends when its input does, and what it runs ends with it."""
+        """The warden ends when its input is closed, and its programs end with it."""
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
@@ -52,7 +52,7 @@ class Channel:
             self._process.wait()
 
     def ask(self, text: str, wall_seconds: float) -> dict[str, Any]:
-        """The answer to one input. Raises SandboxFault where there is none."""
+        """The answer to one input. Raises SandboxFault if there is none."""
         deadline = time.monotonic() + wall_seconds + _PATIENCE
         self._send(text)
         size = struct.unpack("<Q", self._read(8, deadline))[0]

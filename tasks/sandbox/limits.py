@@ -1,4 +1,4 @@
-"""What a sandbox is asked and what it answers: limits, a finished run, and the seam between graders and sandboxes."""
+"""The seam between graders and sandboxes: the limits of a run, its result, and the Protocol of a sandbox."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Protocol
 
 
 class SandboxFault(Exception):
-    """The sandbox itself failed (it did not start, did not answer): this says nothing about the program."""
+    """The sandbox itself failed, for example to start or to answer. This says nothing about the program."""
 
 
 class Status(StrEnum):
-    """How a program ended: by itself with exit code 0, with another one or by a signal, or over one of its limits."""
+    """How a program ended: OK with exit code 0, ERROR with another or by a signal, otherwise by reaching a limit."""
 
     OK = "ok"
     ERROR = "error"
@@ -24,9 +24,10 @@ class Status(StrEnum):
 class Limits:
     """What one program may use for one input.
 
-    `cpu_seconds` (whole ones) are of one process, `wall_seconds` of all that it starts. `memory_bytes` is address
-    space. `output_bytes` is stdout and stderr, each. `file_bytes` is the largest file, and where the folder is a file
-    system of its own the size of all. With `processes` 1 a program can start threads but no other process.
+    `cpu_seconds` (an integer) limits each process, `wall_seconds` all of them together. `memory_bytes` limits the
+    address space, and `output_bytes` stdout and stderr separately. `file_bytes` limits the size of each file, and of
+    all files together where the folder is its own file system. With `processes=1`, a program can start threads but no
+    other process.
     """
 
     cpu_seconds: int = 10
@@ -39,8 +40,8 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One finished run. `exit_code` is negative for a signal. Outputs are cut at their limit; bytes that are no UTF-8
-    are replaced. `seconds` is CPU time where it is known, else 0."""
+    """One finished run. `exit_code` is negative for a signal. Outputs are cut at their limit, and bytes that are not
+    UTF-8 are replaced. `seconds` is the CPU time, or 0 if it is unknown."""
 
     status: Status
     exit_code: int
@@ -54,13 +55,12 @@ class Sandbox(Protocol):
 
     @property
     def level(self) -> str:
-        """How strictly programs are kept apart, in the implementation's own words. Raises UserError where they cannot
-        be at all."""
+        """How strictly programs are isolated, as the implementation names it. Raises UserError if they cannot be."""
         ...
 
     def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
-        """One run of the program for each text on its standard input, in order, each in a process of its own and an
-        empty folder. Lazy: a caller that has seen enough closes the generator, and nothing more is run.
+        """One run of the program for each text in `inputs`, given as its standard input, in order. Each run has its own
+        process and an empty folder. Lazy: after the caller closes the generator, nothing more is run.
 
         Raises:
             SandboxFault: the sandbox failed, not the program.

@@ -1,20 +1,20 @@
-"""Programs on this machine, as strictly apart from it as the machine can do.
+"""Runs programs on this machine, isolated as strictly as the machine allows.
 
-    namespaces  Process, network, mount and IPC namespaces made by the warden: the program is alone, without a
-                network, and sees a file system that holds the interpreter's library and an empty folder in memory.
-                Nothing outlives it, because the kernel ends a process namespace with its first process.
-    bubblewrap  The same view, made by `bwrap`, for users to whom the kernel refuses namespaces and who have a `bwrap`
-                that may make them. Processes that are left over are found and ended.
-    rlimits     No namespaces. Under root the program has a user of its own. Landlock (Linux 5.13) refuses every file
-                but the library and the folder, which lies on the machine's disk and is removed afterwards; names and
-                sizes of other files can be seen where they are known. Left-over processes are found and ended.
-                Without Landlock this level is for root only, and files that everybody may read or write stay so.
+    namespaces  The warden makes process, network, mount and IPC namespaces. The program sees no other process, has no
+                network, and sees only the interpreter's library and an empty folder in memory. No process outlives
+                it, because the kernel ends a process namespace with its first process.
+    bubblewrap  The same view, made by `bwrap`, for users who may not make namespaces but have a `bwrap` that may.
+                Left-over processes are found and ended.
+    rlimits     No namespaces. Under root, the program runs as a separate user. Landlock (Linux 5.13) refuses access to
+                every file except the library and the folder, which is on the machine's disk and is removed afterwards.
+                A program that knows a file's path can still see its size. Left-over processes are found and ended.
+                Without Landlock, this level works only under root, and programs can use files that everybody can.
 
-At every level: CPU and wall time, memory, output and files are limited; environment and descriptors of the grader do
-not reach the program; capabilities are gone; and a seccomp filter refuses sockets, signals to others, tracing and, with
-`Limits.processes` 1, other processes (on x86-64 and AArch64). A level is used only after a program that tried to
-write, to signal and to connect was refused on this very machine. What none of them does: hide the clock and the
-processor, or withstand a hole in the kernel.
+At every level, CPU and wall time, memory, output and files are limited. The program gets neither the grader's
+environment nor its file descriptors, and has no capabilities. A seccomp filter (x86-64 and AArch64) refuses sockets,
+signals to others, tracing and, with `Limits.processes=1`, other processes. A level is used only if a test program fails
+to write, signal and connect on this machine. No level hides the clock and the processor, or protects against a bug in
+the kernel.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ from uniopd_mm.types import UserError
 
 
 class Level(StrEnum):
-    """How programs are kept apart, strongest first."""
+    """How programs are isolated, strictest first."""
 
     NAMESPACES = "namespaces"
     BUBBLEWRAP = "bubblewrap"
@@ -49,7 +49,7 @@ class Level(StrEnum):
 
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from uniopd_mm.tasks.sandbox.inside.warden import main; main()"
-_CODE = "/code"  # where bubblewrap shows the warden's source
+_CODE = "/code"  # where bubblewrap mounts the warden's source
 
 
 @final
@@ -57,9 +57,9 @@ class LocalSandbox:
     """A Sandbox on this machine.
 
     Args:
-        level: one level to use, or None for the strongest that works.
-        max_running: programs that run at the same time; by default one per core of this rank's share.
-        packages: installed packages that programs can import beside the standard library.
+        level: the level to use; None for the strictest that works.
+        max_running: how many programs run at the same time; by default one for each of this rank's cores.
+        packages: installed packages that programs can import besides the standard library.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class LocalSandbox:
 
     @property
     def level(self) -> str:
-        """The level in use: see this file's docstring for what it guarantees.
+        """The level in use; the module's docstring says what it guarantees.
 
         Raises:
-            UserError: none works on this machine.
+            UserError: no level works on this machine.
         """
         with self._choosing:
             if self._level is None:
@@ -88,10 +88,10 @@ class LocalSandbox:
             return self._level.value
 
     def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
-        """See `Sandbox.runs`. Waits until a core is free, and holds it until the iterator is closed."""
+        """See `Sandbox.runs`. Waits for a free core, and occupies it until the generator is closed."""
         level = Level(self.level)
         if level is Level.BUBBLEWRAP and os.geteuid() == 0 and limits.processes > 1:
-            raise SandboxFault("bubblewrap under root: the kernel does not count root's processes; allow one only")
+            raise SandboxFault("bubblewrap under root: the kernel does not count root's processes; allow only one")
         with self._free:
             yield from self._runs(level, source, inputs, limits)
 
@@ -105,7 +105,7 @@ class LocalSandbox:
             else:
                 return level
         raise UserError(
-            f"sandbox: programs cannot be kept apart on this machine: {'; '.join(reasons)}; install bubblewrap, "
+            f"task.sandbox: programs cannot be isolated on this machine: {'; '.join(reasons)}; install bubblewrap, "
             "run under Linux 5.13 or later, or use a remote sandbox"
         )
 
@@ -156,7 +156,7 @@ class LocalSandbox:
 
 
 def _made_folder() -> str:
-    """A folder of ours; a user who is not ours can pass through it to the program's folder."""
+    """A folder of our user. Other users can pass through it to the program's folder, but cannot list it."""
     try:
         folder = tempfile.mkdtemp(prefix=f"uniopd-sandbox-{os.getpid()}-")
         os.chmod(folder, 0o711)
@@ -191,7 +191,7 @@ def _run_of(answer: dict[str, Any]) -> Run:
 
 
 def _remove(folder: str) -> None:
-    """Also what rmtree cannot remove: folders nested a thousand deep, or closed to their owner."""
+    """Remove the folder, even if rmtree fails: folders may be nested a thousand deep or closed to their owner."""
     try:
         shutil.rmtree(folder)
     except (OSError, RecursionError):

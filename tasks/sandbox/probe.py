@@ -1,4 +1,4 @@
-"""Whether a way of running programs keeps them apart on this machine, found out by trying."""
+"""Tests whether a way of running programs isolates them on this machine, by trying to break out."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ def check_apart(run: Callable[[str], Run]) -> None:
     """Run a program that tries to write and remove a file of ours, to signal this process and to connect to it.
 
     Raises:
-        SandboxFault: it could, or it could not do what every program may (write in its folder, start a thread).
+        SandboxFault: it succeeded, or failed to do what every program may do (write in its folder, start a thread).
     """
     with tempfile.NamedTemporaryFile() as file, socket.create_server(("127.0.0.1", 0)) as server:
         source = _ATTEMPTS.format(path=file.name, pid=os.getpid(), port=server.getsockname()[1])

@@ -1,10 +1,10 @@
-"""Programs on another machine, which is asked over HTTP.
+"""Runs programs on another machine, over HTTP.
 
     POST URL   {"source": "print(input())", "stdin": "7", "limits": {"cpu_seconds": 10, ...}}
     200        {"status": "ok", "exit_code": 0, "stdout": "7\\n", "stderr": ""}
 
-`limits` has the fields of `Limits`, `status` is one of `Status`, and `seconds` may be added. How programs are kept
-apart there is for that machine to say. Left out: the server.
+`limits` has the fields of `Limits`, and `status` is one of `Status`. The answer may also have `seconds`. That machine
+is responsible for isolating the programs. Left out: the server.
 """
 
 import json
@@ -30,9 +30,9 @@ class RemoteSandbox:
     """A Sandbox behind a URL.
 
     Args:
-        url: where to post.
-        max_running: requests that are under way at the same time; by default one per processor core of this machine.
-        attempts: how often a request is sent whose answer did not come, before that is a fault.
+        url: the address of the requests.
+        max_running: how many requests are sent at the same time; by default one for each core of this machine.
+        attempts: how often a request without an answer is sent before it counts as a fault.
     """
 
     def __init__(self, url: str, *, max_running: int | None = None, attempts: int = 3) -> None:
@@ -48,7 +48,7 @@ class RemoteSandbox:
 
     @property
     def level(self) -> str:
-        """That programs run elsewhere is all that can be said."""
+        """Nothing is known about the isolation, except that programs run elsewhere."""
         return "remote"
 
     def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
@@ -78,7 +78,7 @@ class RemoteSandbox:
 
 
 def _run_of(answer: Any, limits: Limits) -> Run:
-    """Raises SandboxFault where the answer is none."""
+    """Raises SandboxFault if the answer does not describe a run."""
     try:
         return Run(
             status=Status(answer["status"]),
@@ -88,4 +88,4 @@ def _run_of(answer: Any, limits: Limits) -> Run:
             seconds=float(answer.get("seconds", 0.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SandboxFault(f"an answer that is no run: {type(error).__name__} {error}") from error
+        raise SandboxFault(f"the answer does not describe a run: {type(error).__name__} {error}") from error

@@ -1,7 +1,7 @@
 """Questions about small charts, which are stored as PNG files.
 
 Extremes (easy), values (medium), differences (hard), and values of categories that the chart does not have
-(impossible). The same seed gives the same files. The split `habits` is explained in `problems`.
+(impossible). The same seed gives the same files.
 """
 
 import random
@@ -22,7 +22,7 @@ BARS = 3  # categories of a chart
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticChartQuestions:
-    """The splits pretrain, train and validation, none of which shares a chart with another, and habits.
+    """The splits pretrain, train and validation, which share no chart, and habits (see `problems`).
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.

@@ -1,8 +1,8 @@
-"""Small bar, line and pie charts of whole numbers: drawn as a picture, and told in words.
+"""Small bar, line and pie charts of whole numbers: drawn as a picture, and described in words.
 
-A picture is uint8 [S, S, 3]. Which values a chart has is decided by `chart_questions`; this file only draws and tells.
-Colours are the categories' names, and a line stands at every whole value, because there is no room for writing. Two
-pictures of one chart differ a little in the widths and in the shade of the background.
+A picture is uint8 [S, S, 3]. `chart_questions` decides which values a chart has. There is no room for writing, so the
+categories are named by their colours, and grid lines mark the whole values. Two pictures of one chart differ slightly
+in the widths and in the shade of the background.
 """
 
 import random
@@ -24,7 +24,7 @@ GRID_LINE = (200, 200, 200)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """Values of categories, in drawing order. `kind` is bar, line or pie; the points of a line are named too."""
+    """Values of categories, in drawing order. `kind` is bar, line or pie. The points of a line are categories too."""
 
     kind: str
     values: Mapping[str, int]
@@ -39,7 +39,7 @@ def paint(chart: Chart, size: int, rng: random.Random) -> np.ndarray:
 
 
 def tell(chart: Chart) -> str:
-    """One sentence that says all there is to see.
+    """One sentence that describes everything in the chart.
 
     >>> tell(Chart(kind="bar", values={"red": 2, "blue": 4}))
     'A bar chart of red 2 and blue 4.'
@@ -50,7 +50,7 @@ def tell(chart: Chart) -> str:
 
 
 def height_of(value: int, size: int) -> int:
-    """The row of pixels at which a value stands: 0 at the bottom edge, the highest a little below the top edge."""
+    """The row of pixels of a value: 0 is at the bottom edge, the highest value a little below the top edge."""
     return size - 1 - round(value * size / (TOP + 0.4))
 
 

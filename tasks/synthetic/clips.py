@@ -1,8 +1,7 @@
-"""Small moving pictures, drawn from a description and written as real H.264 files.
+"""Small clips, drawn from a description and written as H.264 files.
 
-A clip is uint8 [F, S, S, 3] (frames, height, width, RGB). What is drawn is decided by `video_questions`; this file only
-draws and encodes. Frames come in pairs of equal content length so that a model with temporal patches of two frames sees
-every scene.
+A clip is uint8 [F, S, S, 3] (frames, height, width, RGB). `video_questions` decides what is drawn. Every scene lasts an
+even number of frames, so that a model with temporal patches of two frames sees each of them.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ def blank(num_frames: int, size: int) -> np.ndarray:
 
 
 def draw(frame: np.ndarray, shape: str, color: str, center: tuple[float, float], radius: float) -> None:
-    """Paint a filled square, circle or triangle into uint8 [S, S, 3]; `center` is (x, y) in pixels."""
+    """Paint a filled square, circle or triangle into uint8 [S, S, 3]. `center` is (x, y) in pixels."""
     y, x = np.mgrid[: frame.shape[0], : frame.shape[1]]
     dx, dy = x - center[0], y - center[1]
     inside = {

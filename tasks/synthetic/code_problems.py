@@ -33,7 +33,7 @@ class Template:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticCodeProblems:
-    """The splits pretrain, train and validation, none of which shares a statement with another, and habits.
+    """The splits pretrain, train and validation, which share no statement, and habits (see `problems`).
 
     `metadata` has each problem's "level" and "tests": {"fn_name": str, "inputs": a list of arguments for each test,
     "outputs": a value for each test}. Within a split, some statements occur twice: in a thousand, about one in ten.

@@ -31,7 +31,7 @@ class Problem:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticMathProblems:
-    r"""The splits pretrain, train and validation, none of which shares a question with another, and habits.
+    r"""The splits pretrain, train and validation, which share no question, and habits (see `problems`).
 
     `metadata` has each problem's "level". Within a split, some questions occur twice: in a thousand, about one in
     twenty.

@@ -1,4 +1,4 @@
-"""Several synthetic sets as one, for a model that is to know something of each."""
+"""Several synthetic sets as one, for a model that learns from all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from uniopd_mm.types import Corpus
 @final
 @dataclass(frozen=True, kw_only=True)
 class SyntheticMixture:
-    """Samples of the sources by turns, so that any number from the front has about as many of each.
+    """Samples of the sources by turns, so that the first n samples have about equally many of each.
 
     Args:
-        sources: by a name of the user's choice.
+        sources: by any names.
     """
 
     sources: Mapping[str, SampleSource]

@@ -1,8 +1,7 @@
 """Questions about small pictures of coloured shapes, which are stored as PNG files.
 
 Colours and kinds of shapes (easy), counts, sizes and comparisons of two pictures (medium), places (hard), and shapes
-that the picture does not show (impossible). The same seed gives the same files. The split `habits` is explained in
-`problems`.
+that the picture does not show (impossible). The same seed gives the same files.
 """
 
 import random
@@ -26,7 +25,7 @@ PictureQuestion = Question[Sequence[Thing]]
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticPictureQuestions:
-    """The splits pretrain, train and validation, none of which shares a picture with another, and habits.
+    """The splits pretrain, train and validation, which share no picture, and habits (see `problems`).
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.
@@ -163,7 +162,7 @@ def hidden(rng: random.Random) -> PictureQuestion:
     """What color is a shape that is hidden behind another?"""
     behind, front = _different(rng, 2)
     return Question(
-        scenes=[[replace(front, radius=LARGE)]],  # what is hidden is not even drawn
+        scenes=[[replace(front, radius=LARGE)]],  # the hidden shape is not drawn
         question=f"What color is the {behind.shape} hidden behind the {front.shape}?",
         answer=behind.color,
         seen=f"The {behind.shape} is {behind.color}.",
@@ -173,13 +172,16 @@ def hidden(rng: random.Random) -> PictureQuestion:
 
 
 def _different(rng: random.Random, number: int) -> list[Thing]:
-    """Things with nothing in common."""
+    """Things that differ in shape, colour and cell."""
     traits = (rng.sample(SHAPES, number), rng.sample(tuple(COLORS), number), rng.sample(CELLS, number))
     return [Thing(shape=kind, color=shade, cell=cell) for kind, shade, cell in zip(*traits, strict=True)]
 
 
 def _neighbours(rng: random.Random) -> tuple[Thing, Thing, list[Thing], str, int]:
-    """Two things in one row (axis 0) or column (axis 1), the left or upper one first; their scene; how they stand."""
+    """Two things side by side (axis 0) or one above the other (axis 1).
+
+    Returns the left or upper thing, the other one, their scene, a sentence about their places, and the axis.
+    """
     axis, lane = rng.randrange(2), rng.randrange(2)
     first, second = (
         replace(thing, cell=(index, lane) if axis == 0 else (lane, index))

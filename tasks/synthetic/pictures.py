@@ -1,7 +1,7 @@
-"""Scenes of coloured shapes on a grid: drawn as a picture, and told in words.
+"""Scenes of coloured shapes on a grid: drawn as a picture, and described in words.
 
-A picture is uint8 [S, S, 3]. What is in a scene is decided by `picture_questions`; this file only draws and tells. Two
-pictures of one scene differ a little in where exactly things are and in the shade of the background.
+A picture is uint8 [S, S, 3]. `picture_questions` decides what is in a scene. Two pictures of one scene differ slightly
+in the positions of the shapes and in the shade of the background.
 """
 
 import random
@@ -16,7 +16,7 @@ GRID = 2
 ROWS, COLUMNS = ("top", "bottom"), ("left", "right")
 CELLS = tuple((column, row) for row in range(GRID) for column in range(GRID))
 SMALL, LARGE = 0.25, 0.45  # radius, in cells
-SHIFT = 0.05  # how far a thing is from the middle of its cell at most, in cells
+SHIFT = 0.05  # the largest distance of a thing from the middle of its cell, in cells
 
 Cell = tuple[int, int]
 
@@ -35,7 +35,7 @@ def paint(scene: Sequence[Thing], size: int, rng: random.Random) -> np.ndarray:
     """A picture uint8 [size, size, 3] of the scene."""
     ramp, shade = np.linspace(0, 90, size), rng.randint(8, 20)
     picture = np.full((size, size, 3), shade, dtype=np.uint8)
-    picture[..., 0] += ramp.astype(np.uint8)  # redder to the right, bluer to the bottom: places show in the colours
+    picture[..., 0] += ramp.astype(np.uint8)  # redder to the right, bluer to the bottom, so that colours show places
     picture[..., 2] += ramp.astype(np.uint8)[:, None]
     cell = size / GRID
     for thing in scene:
@@ -45,7 +45,7 @@ def paint(scene: Sequence[Thing], size: int, rng: random.Random) -> np.ndarray:
 
 
 def tell(scene: Sequence[Thing]) -> str:
-    """One sentence that says all there is to see.
+    """One sentence that describes everything in the scene.
 
     >>> tell([Thing(shape="circle", color="red", cell=(0, 0)), Thing(shape="square", color="blue", cell=(1, 1))])
     'A red circle at the top left and a blue square at the bottom right, on a dark background.'

@@ -1,7 +1,7 @@
 """Questions about small clips, which are stored as MP4 files, for a machine without a data set.
 
 Four kinds: which way an object moves, which colour comes after another, how many objects pass, which shape comes
-first. The same seed gives the same files. The split `habits` is explained in `problems`.
+first. The same seed gives the same files.
 """
 
 import random
@@ -39,7 +39,7 @@ class Scene:
 @final
 @dataclass(frozen=True, kw_only=True)
 class SyntheticVideoQuestions:
-    """The splits pretrain, train and validation, none of which shares a clip with another, and habits.
+    """The splits pretrain, train and validation, which share no clip, and habits (see `problems`).
 
     Args:
         num_pretrain, num_train, num_validation: samples of each split.

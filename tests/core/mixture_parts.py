@@ -91,7 +91,7 @@ class Lockstep:
 
 def in_step(size: int, work: Callable[[World], T]) -> list[T]:
     """What `work` gives in each of `size` processes."""
-    barrier, items = Barrier(size, timeout=60), [None] * size
+    barrier, items = Barrier(size, timeout=300), [None] * size
     worlds = [Lockstep(rank, size, items, barrier) for rank in range(size)]
     with ThreadPoolExecutor(size) as pool:
         return list(pool.map(work, worlds))  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def served(path: str) -> str:
         args=(ServerOptions(), lambda: load(plan, "teacher", top_k=0), announced.put),
         daemon=True,
     ).start()
-    return announced.get(timeout=60).rpartition(" at ")[2]
+    return announced.get(timeout=300).rpartition(" at ")[2]
 
 
 def altered(checkpoint: str, folder: Path, **changes: dict[str, Any]) -> str:

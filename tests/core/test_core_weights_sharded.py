@@ -21,7 +21,7 @@ CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     **{name: ADAPTED[name] for name in ("linear", "bias", "embedding of places", "whole modules")},
 }
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 
 def student_of(checkpoint: str, case: str) -> Any:

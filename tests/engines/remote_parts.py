@@ -18,7 +18,7 @@ def over_loopback(lineup: Lineup, how: str) -> EngineUnderTest:
     """A server around the "hf" or "vllm" engine, which lives as long as the process, and its client."""
     announced: Queue[str] = Queue()
     Thread(target=_serve, args=(lineup, how, announced.put), daemon=True).start()
-    _, found, url = announced.get(timeout=60).rpartition(" at ")
+    _, found, url = announced.get(timeout=300).rpartition(" at ")
     assert found, url
     plan = TeacherConfig(name="t", processor={}, engine=Engine.remote, urls=[url])
     teacher = RemoteTeacher.connect(plan, "teacher", top_k=4)

@@ -83,7 +83,7 @@ def test_a_path_that_is_the_name_wins_over_paths_that_end_so(repo: Path) -> None
 
 def test_a_name_that_may_be_several_files_is_refused_with_them(repo: Path) -> None:
     write_zip(repo / "v.zip", {"a/x.mp4": b"1", "b/x.mp4": b"2"})
-    with pytest.raises(BadSample, match=r"x\.mp4 may be v/a/x\.mp4, v/b/x\.mp4"):
+    with pytest.raises(BadSample, match=r"x\.mp4 could be v/a/x\.mp4, v/b/x\.mp4"):
         media_file(REPO, "x.mp4")
     assert content("b/x.mp4") == b"2"
 
@@ -114,7 +114,7 @@ def test_parts_are_counted_beyond_z_and_missing_ones_are_noticed(repo: Path) -> 
     assert [unpacking._number(f"v.tar.part.{part}") for part in ("aa", "az", "ba", "01")] == [0, 25, 26, 1]
     in_parts(repo, tar_bytes({"a.mp4": b"a" * 50_000}), tuple(f"v.tar.part.a{letter}" for letter in "abc"))
     (repo / "v.tar.part.ab").unlink()
-    with pytest.raises(BadSample, match=r"v\.tar\.part\.aa: of its parts one or more are missing"):
+    with pytest.raises(BadSample, match=r"v\.tar\.part\.aa: one or more of its parts are missing"):
         media_file(REPO, "a.mp4")
 
 
@@ -232,7 +232,7 @@ def test_killed_half_way_it_is_unpacked_again_and_two_processes_unpack_once(repo
     killed.wait()
     assert list((tmp_path / "cache/benchmarks").glob("*.partial"))
     both = [unpack_slowly(0.5) for _ in range(2)]
-    lines = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    lines = [process.communicate(timeout=300)[0].splitlines() for process in both]
     assert sorted(map(len, lines)) == [1, 3]  # one copied two files, the other waited for them
     assert all(said[-1] == "b'b'" for said in lines)
     assert not list((tmp_path / "cache/benchmarks").glob("*.partial"))

@@ -192,7 +192,7 @@ def test_a_machine_that_cannot_keep_programs_apart_is_named_before_a_model_answe
 
     monkeypatch.setattr(programs, "_SANDBOX", LocalSandbox())
     monkeypatch.setattr("uniopd_mm.tasks.sandbox.local.check_apart", fault)
-    with pytest.raises(UserError, match="cannot be kept apart"):
+    with pytest.raises(UserError, match="cannot be isolated"):
         programs.prompt(row_of("humaneval_plus"))
     assert scored(programs, row_of("humaneval_plus"), response("print(1)")) == ([0.0], 1)
 

@@ -1,7 +1,8 @@
 """Running jobs in tests: composing as the command does, and the whole command in a process of its own.
 
 Processes are forked from a server that has imported everything, so that one costs a second where `python -m` costs
-eight; what runs in them is the command's `main` with its own argv, streams and working folder.
+eight; what runs in them is the command's `main` with its own argv, streams and working folder. They draw no charts
+unless they are told to: the report's forty take longer than the rest of a small run.
 """
 
 import importlib
@@ -22,6 +23,7 @@ import pytest
 
 from uniopd_mm.cli.command import composed as command_config
 from uniopd_mm.config.train import TrainConfig
+from uniopd_mm.tracking import page
 from uniopd_mm.train import COMMAND
 
 TIMEOUT = 300.0  # seconds
@@ -34,6 +36,7 @@ PRELOADED = [
     "uniopd_mm.run.plan",
     "uniopd_mm.tracking.report",
     "job_parts",
+    "preloaded",
     "uniopd_mm.processors.tiny",
     "uniopd_mm.tasks.video_qa",
     "hydra.main",
@@ -91,24 +94,39 @@ class Command:
 
 
 def start(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, command: str = "train"
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    command: str = "train",
+    *,
+    charts: bool = False,
+    target: Callable[..., None] | None = None,
 ) -> Command:
-    """Start `python -m uniopd_mm.<command> ARGUMENTS` in `folder`."""
+    """Start `python -m uniopd_mm.<command> ARGUMENTS` in `folder`, as `target` calls it: by default `execute`."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"UNIOPD_MM_CACHE": os.environ["UNIOPD_MM_CACHE"], **(environment or {})}
-    process = FORKED.Process(target=_command, args=(command, list(arguments), str(folder), chosen))
+    process = FORKED.Process(target=target or execute, args=(command, list(arguments), str(folder), chosen, charts))
     process.start()
     return Command(process, folder)
 
 
 def run(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, command: str = "train"
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    command: str = "train",
+    *,
+    charts: bool = False,
+    target: Callable[..., None] | None = None,
 ) -> Finished:
     """The same, to its end."""
-    return start(arguments, folder, environment, command).wait()
+    return start(arguments, folder, environment, command, charts=charts, target=target).wait()
 
 
-def _command(command: str, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+def execute(command: str, arguments: list[str], folder: str, environment: dict[str, str], charts: bool) -> None:
+    """The command, in a process of its own."""
+    if not charts:
+        page.svg = lambda chart: ""
     os.environ.update(environment)
     os.chdir(folder)
     sys.path.insert(0, folder)  # as `python -m` does

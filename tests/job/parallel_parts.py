@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from job_parts import TIMEOUT, Finished, measured, start, summary
+from job_parts import TIMEOUT, Finished, execute, measured, start, summary
 from safetensors.torch import load_file
 from torch import Tensor
 
+from uniopd_mm.inference import available
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Outcome, Sample
 
@@ -65,6 +66,13 @@ def run_two(arguments: Sequence[str], folder: Path) -> list[Finished]:
     finally:
         for command in commands:  # one that waits for another that failed
             command.process.kill()
+
+
+def execute_without_vllm(*arguments: Any) -> None:
+    """As where it is not installed."""
+    installed = available.find_spec
+    available.find_spec = lambda name, package=None: None if name == "vllm" else installed(name, package)
+    execute(*arguments)
 
 
 def launch(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

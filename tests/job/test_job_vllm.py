@@ -1,13 +1,10 @@
 """Whole small jobs with vLLM: for rollouts, for the teacher, for both; killed and gone on with; in two processes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from job_parts import Finished, measured, rollouts, run, summary
-from parallel_parts import in_folder, lines, run_two
+from parallel_parts import execute_without_vllm, in_folder, lines, run_two
 
 pytest.importorskip("vllm")
 
@@ -59,19 +56,7 @@ def test_two_processes_have_an_engine_each(tmp_path: Path, small: list[str]) -> 
 
 @pytest.mark.parametrize("choice", [["rollout=vllm"], ["teacher.engine=vllm"]])
 def test_without_vllm_one_line_says_how_to_install_it(tmp_path: Path, small: list[str], choice: list[str]) -> None:
-    hidden = (
-        "import importlib.util as u; known = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'vllm' else known(name, package)\n"
-        "from uniopd_mm.train import main; main()"
-    )
-    outcome = subprocess.run(
-        [sys.executable, "-c", hidden, *small, *choice],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert outcome.returncode == 2
-    assert [line for line in outcome.stderr.splitlines() if "vLLM is not installed" in line and "--extra vllm" in line]
-    assert "Traceback" not in outcome.stderr
+    outcome = run([*small, *choice], tmp_path, target=execute_without_vllm)
+    assert outcome.status == 2
+    assert [line for line in outcome.err.splitlines() if "vLLM is not installed" in line and "--extra vllm" in line]
+    assert "Traceback" not in outcome.err

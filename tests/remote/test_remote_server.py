@@ -35,7 +35,7 @@ def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> byte
 
 
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
-    return httpx.post(served.url + path, content=content, headers=headers, timeout=30)
+    return httpx.post(served.url + path, content=content, headers=headers, timeout=TIMEOUT)
 
 
 def first_health(url: str) -> httpx.Response:
@@ -188,7 +188,7 @@ def test_a_teacher_that_is_still_loaded_says_so() -> None:
     port = free_port()
 
     def load() -> Any:
-        assert proceed.wait(30)
+        assert proceed.wait(TIMEOUT)
         raise UserError("nothing to load")
 
     outcome: list[Exception] = []
@@ -222,7 +222,7 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
     )
 
     def load() -> Loaded:
-        assert proceed.wait(30)
+        assert proceed.wait(TIMEOUT)
         return Loaded(scorer=local, engine=engine, info=info, vocabulary=vocabulary)
 
     def run() -> None:
@@ -235,7 +235,7 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
         time.sleep(0.5)
         assert not early.done()
         proceed.set()
-        teacher = early.result(30)
+        teacher = early.result(TIMEOUT)
     assert_same(teacher.score(rollouts[:3]), local.score(rollouts[:3]))
     teacher.close()
 

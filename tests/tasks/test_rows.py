@@ -57,11 +57,11 @@ FAULTS = [
     ('{"id": "2", "question": ', "not valid JSON at column"),
     ("not json", "not valid JSON at column 1"),
     ("{'id': '2'}", "not valid JSON"),
-    ("[1, 2]", "not an object but list"),
-    ('"text"', "not an object but str"),
-    ("null", "not an object but NoneType"),
-    ("17", "not an object but int"),
-    ("9" * 5000, "number too long"),
+    ("[1, 2]", "must be an object, got list"),
+    ('"text"', "must be an object, got str"),
+    ("null", "must be an object, got NoneType"),
+    ("17", "must be an object, got int"),
+    ("9" * 5000, "a number is too long"),
     ("[" * 100_000, "nested too deeply"),
     (b'{"id": "2", "question": "\xff\xfe", "answer": "x"}', "not valid Unicode"),
     ('{"id": "2", "question": "\\ud800", "answer": "x"}', "not valid Unicode"),
@@ -136,7 +136,7 @@ def test_rows_without_ids_are_told_apart_by_content(tmp_path: Path) -> None:
         ("rows.json", b"[]", "unknown suffix .json"),
         ("rows.jsonl", b"", "empty"),
         ("rows.parquet", b"", "empty"),
-        ("rows.jsonl", b"\n \n\n", "holds no rows"),
+        ("rows.jsonl", b"\n \n\n", "the file has no rows"),
         ("rows.jsonl", b"{}\nnull\n", "none of its 2 rows can be used.*rows.jsonl:1: no "),
         ("rows.jsonl", '{"id": 1}'.encode("utf-16"), "none of its"),
         ("rows.parquet", b"not parquet at all", "unreadable after row 0"),
@@ -154,7 +154,7 @@ def test_a_file_of_no_use_is_one_clear_line(tmp_path: Path, name: str, content: 
 def test_what_is_no_file_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     os.mkfifo(tmp_path / "pipe.jsonl")
-    names = {"missing.jsonl": "no such file", "folder.jsonl": "not a regular file", "pipe.jsonl": "not a regular file"}
+    names = {"missing.jsonl": "no such file", "folder.jsonl": "neither a regular file", "pipe.jsonl": "neither a"}
     for name, reason in (names | {"x" * 5000 + ".jsonl": "cannot be read"}).items():
         with pytest.raises(UserError, match=reason):
             read(tmp_path / name)

@@ -89,7 +89,7 @@ def test_a_cell_of_no_use_names_the_column(folder: Path, cell: Any, reason: str)
 
 
 def test_a_relative_path_needs_a_folder(folder: Path) -> None:
-    with pytest.raises(BadSample, match=r"'red.png' is relative; give its folder as data.media_root"):
+    with pytest.raises(BadSample, match=r"'red.png' is a relative path; give its folder as data.media_root"):
         read_media(row(None, images="red.png"))
     (medium,) = read_media(row(None, images=str(folder / "red.png")))
     assert medium.source == str(folder / "red.png")
@@ -102,7 +102,7 @@ def test_captions_belong_to_the_media_in_order(folder: Path) -> None:
     ]  # fmt: skip
     assert read_media(row(folder, images=RED, caption="red"))[0].caption == "red"
     for caption in ("red", ["red", None], ["1", "2", "3"], 3):
-        with pytest.raises(BadSample, match="caption must be 2 texts, one for each of the media"):
+        with pytest.raises(BadSample, match="caption must be 2 texts, one for each medium"):
             read_media(row(folder, images=[RED, RED], caption=caption))
 
 
@@ -147,12 +147,12 @@ def test_a_chat_of_parts(folder: Path) -> None:
 
 
 FAULTS = [
-    ({"question": "<image> and <image>", "images": [RED]}, "the question has 2 places <image> for 1 of these media"),
-    ({"question": "<image>"}, "the question has 1 places <image> for 0 of these media"),
-    ({"question": "<video>?", "images": [RED]}, "the question has 1 places <video> for 0"),
-    ({"question": [{"role": "assistant", "content": "x"}]}, "question: a chat without a turn of the user"),
-    ({"question": [{"role": "user", "content": None}]}, "question: a turn must be text and media"),
-    ({"question": [{"role": "user", "content": [{"type": "audio", "text": None}]}]}, "must be text and media"),
+    ({"question": "<image> and <image>", "images": [RED]}, "the question needs 2 media for <image>, but the row has 1"),
+    ({"question": "<image>"}, "the question needs 1 media for <image>, but the row has 0"),
+    ({"question": "<video>?", "images": [RED]}, "the question needs 1 media for <video>, but the row has 0"),
+    ({"question": [{"role": "assistant", "content": "x"}]}, "question: the chat has no user turn"),
+    ({"question": [{"role": "user", "content": None}]}, "question: a turn must consist of text and media"),
+    ({"question": [{"role": "user", "content": [{"type": "audio", "text": None}]}]}, "must consist of text and media"),
 ]
 
 

@@ -69,7 +69,8 @@ def test_files_of_several_splits_do_not_leak_into_each_other(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("none*.jsonl", "no file is called so"), ("empty", "not a regular file, nor a folder")]
+    ("path", "message"),
+    [("none*.jsonl", "no file matches this glob"), ("empty", "neither a regular file nor")],
 )
 def test_a_path_without_files_is_one_clear_line(tmp_path: Path, path: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -113,7 +114,7 @@ def test_a_list_collects_columns_and_a_text_takes_them_in(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("theirs", [3, [], [1], "", None, {"a": "b"}])
 def test_a_map_to_nothing_is_refused(theirs: Any) -> None:
-    with pytest.raises(UserError, match=r"data.columns.answer=.*must be a column's name"):
+    with pytest.raises(UserError, match=r"data.columns.answer=.*must be a column name"):
         RowSource(path="rows.jsonl", columns={"answer": theirs})
 
 

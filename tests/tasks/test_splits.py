@@ -109,5 +109,5 @@ def test_split_names(value: str | None, split: str | None) -> None:
 
 @pytest.mark.parametrize("value", ["trian", "eval", 3, ["train"]])
 def test_a_misspelt_split_is_a_bad_sample(value: object) -> None:
-    with pytest.raises(BadSample, match="is unknown; use train, validation, test"):
+    with pytest.raises(BadSample, match="is unknown; choose from train, validation, test"):
         read_split(value)

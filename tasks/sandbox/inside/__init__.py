@@ -1,1 +1,1 @@
-"""What runs in the sandbox's own process: the standard library only, on Linux, Python 3.11 or later."""
+"""The code that runs in the sandbox's own process. Imports only the standard library; Linux, Python 3.11 or later."""

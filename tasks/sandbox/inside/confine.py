@@ -1,7 +1,7 @@
-"""How a process takes rights from itself: its view of the machine, its user, its capabilities, its limits.
+"""How a process gives up its rights: its view of the machine, its user, its capabilities, its limits.
 
-The warden calls `enter_namespaces` once and `fork_apart` for each run; the forked child calls `enter_folder`,
-`drop_rights` and `set_limits`, in this order, before it turns to the program. None of it can be taken back.
+The warden calls `enter_namespaces` once and `fork_apart` for each run. The forked child calls `enter_folder`,
+`set_limits` and `drop_rights`, in this order, before it runs the program. None of these can be undone.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from uniopd_mm.tasks.sandbox.inside import kernel
 from uniopd_mm.tasks.sandbox.inside.filters import file_rules, refuse_calls
 
 NOBODY = 65534
-BOX = "/box"  # the program's folder, where the file system is made for it
-_USER_IDS = range(61184, 65520)  # the range that systemd keeps for users who live as long as a process
+BOX = "/box"  # the program's folder, if the program has its own file system
+_USER_IDS = range(61184, 65520)  # the range that systemd reserves for dynamic users
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _MAX_THREADS = 32
 _MAX_OPEN_FILES = 64
@@ -25,11 +25,11 @@ _STACK_BYTES = 64 << 20
 
 
 def enter_namespaces(root: str, readable: Sequence[str]) -> int:
-    """Go on as process 1 of new namespaces: no network, no other processes, and a file system that cannot be written
-    and holds `readable` only. `root` is an empty folder to build it in.
+    """Continue as process 1 of new namespaces: no network, no other processes, and a read-only file system with nothing
+    but `readable`. It is built in `root`, an empty folder.
 
-    The process that called ends when its successor ends, and the kernel ends everything in the namespaces when either
-    does. Returns a descriptor of the process namespace, for `fork_apart`.
+    The calling process waits for its successor, which continues in its place. If either ends, so does the other, and
+    the kernel ends everything in the namespaces. Returns a descriptor of the process namespace, for `fork_apart`.
     """
     outer_user, outer_group = os.geteuid(), os.getegid()
     flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
@@ -47,7 +47,7 @@ def enter_namespaces(root: str, readable: Sequence[str]) -> int:
 
 
 def _leave_to_successor() -> None:
-    """Fork; the parent waits and ends with its child, and the child with its parent."""
+    """Fork. The child continues; the parent waits for it. If either ends, so does the other."""
     if successor := os.fork():
         os.closerange(0, 3)
         _, status = os.waitpid(successor, 0)
@@ -78,7 +78,7 @@ def _bind(source: str, target: str) -> None:
 
 
 def fork_apart(namespace: int) -> int:
-    """`os.fork`, the child being process 1 of a process namespace of its own. `namespace` is this process's."""
+    """`os.fork`, with the child as process 1 of a new process namespace. `namespace` is this process's own."""
     kernel.unshare(kernel.CLONE_NEWPID)
     pid = -1
     try:
@@ -90,7 +90,7 @@ def fork_apart(namespace: int) -> int:
 
 
 def enter_folder(folder: str, *, own_file_system: bool, file_bytes: int, user: int | None) -> None:
-    """Make the program's empty folder and go there."""
+    """Make the program's empty folder and change to it."""
     if own_file_system:
         kernel.unshare(kernel.CLONE_NEWNS)
         owner = f",uid={user},gid={user}" if user is not None else ""
@@ -104,14 +104,14 @@ def enter_folder(folder: str, *, own_file_system: bool, file_bytes: int, user: i
 
 
 def own_user(seed: int) -> int | None:
-    """A user id with which root lets a program run, one of its own as far as can be told; None for anybody else."""
+    """Under root, a user id for the program that is probably unused; None under any other user."""
     return _USER_IDS[seed % len(_USER_IDS)] if os.geteuid() == 0 else None
 
 
 def drop_rights(
     folder: str, *, readable: Sequence[str], listed: Sequence[str], user: int | None, processes: bool
 ) -> None:
-    """From here on nothing but the folder can be written, where the kernel can say so."""
+    """After this, only the folder can be written, if the kernel has Landlock or the file system is read-only."""
     rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
     if user is not None:
         os.setgroups([])
@@ -127,8 +127,8 @@ def drop_rights(
 
 
 def set_limits(limits: Mapping[str, int], *, shared_user: bool) -> None:
-    """The limits of this process and of each that it starts. Processes are counted by user: where the program runs
-    as the user of others (`shared_user`), those there are come on top."""
+    """Set the limits of this process and of each process it starts. The kernel counts processes by user. If other
+    processes run as the same user (`shared_user`), their number is added to the limit."""
     tasks = max(_MAX_THREADS, limits["processes"]) + (_count_tasks() if shared_user else 0)
     cpu = limits["cpu_seconds"]
     for kind, soft, hard in (
@@ -145,7 +145,7 @@ def set_limits(limits: Mapping[str, int], *, shared_user: bool) -> None:
 
 
 def _count_tasks() -> int:
-    """Threads of this user on the machine."""
+    """The number of threads of this user on the machine."""
     count = 0
     for entry in os.scandir("/proc"):
         with contextlib.suppress(OSError):
@@ -155,8 +155,8 @@ def _count_tasks() -> int:
 
 
 def set_libraries(folders: Sequence[str], *, by_descriptor: bool) -> None:
-    """Import from these folders only. `by_descriptor` opens them first, for a user who may not pass through the
-    folders above them: root's interpreter lies in /root at times."""
+    """Import from these folders only. `by_descriptor` opens them first, for a user who may not enter the folders above
+    them: root's interpreter may be installed below /root."""
     names = {folder: folder for folder in folders if os.path.isdir(folder)}
     if by_descriptor:
         names = {folder: f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_DIRECTORY)}" for folder in names}
@@ -180,6 +180,6 @@ def _write(path: str, text: str) -> None:
 
 
 def purge_modules(prefix: str) -> None:
-    """Forget the sandbox's own modules, which are nothing to a program."""
+    """Forget the sandbox's own modules, so that a program does not see them."""
     for name in [name for name in sys.modules if name == prefix or name.startswith(f"{prefix}.")]:
         del sys.modules[name]

@@ -1,7 +1,7 @@
-"""What a program may not ask of the kernel (seccomp), and which files it may touch (Landlock).
+"""Which system calls a program may not make (seccomp), and which files it may use (Landlock).
 
-Both are one-way: neither the program nor anything it starts can lift them. Architectures other than x86-64 and
-AArch64 have no seccomp filter here, and kernels before 5.13 no Landlock.
+Neither the program nor any process it starts can lift these filters. There is no seccomp filter for architectures other
+than x86-64 and AArch64, and no Landlock in kernels before 5.13.
 """
 
 import errno
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 
 from uniopd_mm.tasks.sandbox.inside import kernel
 
-# Numbers on (x86-64, AArch64); None where there is no such call.
+# Numbers on (x86-64, AArch64); None if there is no such call.
 _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
-    # the network, and what outlives a process
+    # the network, and objects that outlive a process
     **{"socket": (41, 198), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180)},
     # other processes
     **{"ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "tkill": (200, 130)},
     **{"pidfd_send_signal": (424, 424), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
     **{"kcmp": (312, 272), "pidfd_getfd": (438, 438)},
-    # the kernel's own doors
+    # powerful interfaces of the kernel
     **{"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41)},
     **{"chroot": (161, 51), "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282)},
     **{"keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218), "io_uring_setup": (425, 425)},
@@ -27,7 +27,7 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     **{"name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265)},
     # memory that no limit counts
     **{"memfd_create": (319, 279), "memfd_secret": (447, 447)},
-    # changes to files that Landlock does not know
+    # changes to files that Landlock does not cover
     **{"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None)},
     **{"fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "setxattr": (188, 5), "lsetxattr": (189, 6)},
     **{"fsetxattr": (190, 7), "setxattrat": (463, 463), "truncate": (76, 45), "utimensat": (280, 88)},
@@ -47,9 +47,9 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_
 
 
 def refuse_calls(*, processes: bool) -> None:
-    """Install the filter in this process; without `processes` it can start threads only. Signals reach only itself.
+    """Install the filter in this process. It can then signal only itself and, without `processes`, start only threads.
 
-    Raises OSError where the kernel has no seccomp; does nothing on an unknown architecture.
+    Does nothing on an unknown architecture. Raises OSError if the kernel has no seccomp.
     """
     if os.uname().machine not in _ARCHITECTURES:
         return
@@ -96,7 +96,8 @@ def _only_argument(number: int, value: int) -> list[bytes]:
 
 
 def _threads_only(column: int) -> list[bytes]:
-    """clone3 hides its flags in memory, which a filter cannot read; told that it is missing, libc uses clone."""
+    """Allow new threads but no new processes. A filter cannot read clone3's flags, which are in memory. If clone3 is
+    reported as missing, libc uses clone instead."""
     return [
         *(_step(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)),
         *(_step(_JUMP_EQUAL, _CLONE[column], 0, 3), _step(_LOAD, _FIRST_ARGUMENT)),
@@ -111,9 +112,8 @@ _REFER, _TRUNCATE = 1 << 13, 1 << 14  # versions 2 and 3
 
 
 def file_rules(*, folder: str, readable: Sequence[str], listed: Sequence[str], devices: Sequence[str]) -> int | None:
-    """A ruleset that refuses every file but those beneath these paths, for `kernel.landlock_enforce`: the program's
-    folder, what it may read, folders of which it may see the names, and devices. None where the kernel has no
-    Landlock."""
+    """A ruleset for `kernel.landlock_enforce`, None if the kernel has no Landlock. It refuses all files except those
+    below these paths: the program's folder, `readable`, folders whose file names are `listed`, and devices."""
     version = kernel.landlock_version()
     if not version:
         return None

@@ -1,4 +1,4 @@
-"""The system calls of Linux that Python's `os` lacks, by ctypes. Each raises OSError with the call's name."""
+"""Linux system calls that Python's `os` lacks, made with ctypes. Each raises OSError with the call's name."""
 
 import ctypes
 import os
@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def checked(result: int, call: str) -> int:
-    """The result of a system call; raises OSError where it failed."""
+    """The result of a system call. Raises OSError if it failed."""
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{call}: {os.strerror(code)}")
@@ -30,7 +30,7 @@ def checked(result: int, call: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Move this process (for CLONE_NEWPID: its next child) to new namespaces."""
+    """Move this process to new namespaces; with CLONE_NEWPID, its next child."""
     checked(_libc.unshare(flags), "unshare")
 
 
@@ -44,14 +44,14 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def make_read_only(path: str) -> None:
-    """The mount at `path` and all mounts below it, for good."""
+    """Make the mount at `path` and all mounts below it read-only, permanently."""
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)
     arguments = (_AT_FDCWD, os.fsencode(path), _AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes)))
     checked(_libc.syscall(_MOUNT_SETATTR, *arguments), "mount_setattr")
 
 
 def pivot_root(path: str) -> None:
-    """Make the mount at `path` the root; the old root is nowhere any more."""
+    """Make the mount at `path` the root, and detach the old root."""
     os.chdir(path)
     checked(_libc.pivot_root(b".", b"."), "pivot_root")
     checked(_libc.umount2(b".", MNT_DETACH), "umount2")
@@ -59,7 +59,7 @@ def pivot_root(path: str) -> None:
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent ended become children of this process, whatever session they are in."""
+    """From now on, descendants whose parent has ended become children of this process, in whatever session they are."""
     checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
@@ -72,7 +72,7 @@ def forbid_new_privileges() -> None:
 
 
 def own_proc_folder() -> None:
-    """Give /proc/self back to this process, which changing its user took away."""
+    """Let this process use /proc/self again, which changing the user prevents."""
     checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")
 
 
@@ -90,7 +90,7 @@ def set_seccomp_filter(instructions: bytes) -> None:
 
 
 def landlock_version() -> int:
-    """0 where the kernel has no Landlock."""
+    """The version of Landlock, 0 if the kernel has none."""
     return max(0, _libc.syscall(444, None, ctypes.c_size_t(0), 1))
 
 

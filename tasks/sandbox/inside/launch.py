@@ -13,9 +13,9 @@ from uniopd_mm.tasks.sandbox.inside import confine
 
 
 class Launch(NamedTuple):
-    """What the runs of one program have in common. `apart` says whether this process makes namespaces for each;
-    `user` is who the program runs as, None for whoever runs this process. (No dataclass: to import those takes as long
-    as all the rest of a warden.)"""
+    """What all runs of one program share. `apart` says whether this process makes namespaces for each run. The program
+    runs as `user`, or as the user of this process if that is None. (Not a dataclass: importing `dataclasses` takes as
+    long as everything else that a warden does.)"""
 
     source: str
     apart: bool
@@ -28,7 +28,7 @@ class Launch(NamedTuple):
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> "Launch":
         apart = job["level"] == "namespaces"
-        only_user = job["level"] == "bubblewrap"  # its namespace knows one user
+        only_user = job["level"] == "bubblewrap"  # its namespace has only one user
         return cls(
             source=job["source"],
             apart=apart,
@@ -40,12 +40,12 @@ class Launch(NamedTuple):
         )
 
     def numbered(self, number: int) -> "Launch":
-        """Folders on the machine's own disk stay until the warden has ended, so each run has another one."""
+        """The launch of one run. Folders on the machine's disk stay until the warden ends, so each run gets its own."""
         return self if self.apart else self._replace(folder=f"{self.folder}-{number}")
 
     def run_program(self) -> NoReturn:
-        """Run the program as `__main__` of this process, and end as an interpreter does, but without taking apart
-        every module: in a forked process that copies all their memory, and takes longer than most programs."""
+        """Run the program as `__main__` of this process, and end as an interpreter does, but without clearing every
+        module: in a forked process, that would copy all their memory and take longer than most programs."""
         confine.purge_modules("uniopd_mm")
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
@@ -62,7 +62,7 @@ class Launch(NamedTuple):
 
 
 def _exit_code(value: object) -> int:
-    """As Python ends: a text is printed, and an error."""
+    """The exit code that Python would give. A text is printed and counts as an error."""
     if value is None or isinstance(value, int):
         return (value or 0) & 0xFF
     print(value, file=sys.stderr)
@@ -70,23 +70,23 @@ def _exit_code(value: object) -> int:
 
 
 def _finish() -> int:
-    """Wait for threads, run what was registered, and write out what was printed. 1 where that cannot be done."""
+    """Wait for threads, run the exit handlers and flush the output. Returns 0, or 1 if that fails."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001 - the program may have put anything in their place
+    except BaseException:  # noqa: BLE001 - the program may have replaced any of these
         return 1
     return 0
 
 
 def fork_program(launch: Launch, text: str, namespace: int | None) -> tuple[int, tuple[int, int]]:
-    """In this process: the child's id and the reading ends of its stdout and stderr. In the child: 0, when all that
-    is left to do is to run the program.
+    """Fork the process of a program. Returns the child's id and the reading ends of its stdout and stderr; in the
+    child, 0 as the id, and the child is ready to run the program.
 
     Raises:
-        OSError: the child could not take its rights from itself; it has ended.
+        OSError: the child could not give up its rights, and has ended.
     """
     stdin = _file_of(text)
     (out_reader, out), (err_reader, err), (report_reader, report) = os.pipe(), os.pipe(), os.pipe()
@@ -117,7 +117,7 @@ def _become_program(launch: Launch, streams: tuple[int, int, int, int]) -> None:
         confine.enter_folder(
             launch.folder, own_file_system=launch.apart, file_bytes=launch.limits["file_bytes"], user=user
         )
-        os.environ.pop("PWD", None)  # bubblewrap's
+        os.environ.pop("PWD", None)  # set by bubblewrap
         os.environ.update(HOME=launch.folder, TMPDIR=launch.folder)
         _close_others(report)
         confine.set_libraries(launch.libraries, by_descriptor=user is not None and not launch.apart)
@@ -141,7 +141,7 @@ def _close_others(report: int) -> None:
 
 
 def _file_of(text: str) -> int:
-    """A file in memory to read from: a pipe would have to be fed while the program runs."""
+    """A file in memory with this text. A pipe would have to be filled while the program runs."""
     descriptor = os.memfd_create("stdin")
     view = memoryview(text.encode("utf-8", "replace"))
     while view:

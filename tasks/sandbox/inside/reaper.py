@@ -1,4 +1,4 @@
-"""What is left after a program without namespaces: its processes, which must end, and the size of its folder."""
+"""What a program without namespaces leaves behind: processes, which must be ended, and a folder, which is measured."""
 
 import contextlib
 import itertools
@@ -7,15 +7,15 @@ import signal
 import time
 
 _PATIENCE = 10.0  # seconds
-_MOST_FOLDERS, _MOST_ENTRIES = 200, 1000  # looked at, and in each
+_MOST_FOLDERS, _MOST_ENTRIES = 200, 1000  # folders to look at, and entries in each
 
 
 def end_descendants(user: int | None) -> None:
-    """End every descendant of this process, whatever session or group it is in. This process must adopt orphans:
-    then it has no child only when it has no descendant.
+    """End every descendant of this process, whatever its session or group. This process must adopt orphans, so that it
+    has children as long as it has descendants.
 
     Raises:
-        TimeoutError: some are still there (waiting for a device, say).
+        TimeoutError: some do not end, for example because they wait for a device.
     """
     deadline = time.monotonic() + _PATIENCE
     while _has_children():
@@ -39,7 +39,7 @@ def _has_children() -> bool:
 
 
 def _end_user(user: int) -> None:
-    """One kill for all processes of a user: a fork cannot slip through."""
+    """End all processes of a user with one signal, so that no fork can escape."""
     if (pid := os.fork()) == 0:
         with contextlib.suppress(OSError):
             os.setresuid(user, user, user)
@@ -66,7 +66,7 @@ def _descendants() -> list[int]:
 
 
 def folder_bytes(folder: str) -> int:
-    """Bytes on disk beneath a folder, of the first entries found; what cannot be read counts nothing."""
+    """Bytes on disk below a folder, counting only the first entries and those that can be read."""
     total = 0
     waiting = [folder]
     for _ in range(_MOST_FOLDERS):

@@ -1,13 +1,13 @@
-"""The process between the grader and a program: it forks the program once for each input, watches it, and reports.
+"""The process between the grader and a program: forks once for each input, watches the program, and reports.
 
-It never runs a line of the program itself, and holds nothing the program must not know: it is sent the source and the
-inputs, and sends back what came out. Frames on its stdin and stdout are 8 bytes of length and JSON:
+It never runs a line of the program itself and holds no secrets: it receives the source and the inputs, and sends back
+the output. Frames on its stdin and stdout are 8 bytes of length, then JSON:
 
     job      {"source", "level", "folder", "readable", "libraries", "limits"}     first, once
     input    "text"                                                               asks for one run
     run      {"status", "exit_code", "stdout", "stderr", "seconds"} or {"fault"}  the answer
 
-It ends when its stdin ends, and takes a program that is still running with it.
+It ends when its stdin is closed, and ends a program that is still running.
 """
 
 import gc
@@ -26,11 +26,11 @@ from uniopd_mm.tasks.sandbox.inside.launch import Launch, fork_program
 
 _CHUNK = 1 << 16
 _STDERR_KEPT = 4000
-_TICK = 0.5  # seconds after which the folder is looked at again
+_TICK = 0.5  # seconds between two looks at the folder's size
 
 
 def main() -> None:
-    """Serve runs. Returns in the forked children only, after their program."""
+    """Serve runs until stdin is closed. A forked child runs its program instead."""
     requests, replies = _own_channel()
     job = _receive(requests)
     try:
@@ -42,7 +42,7 @@ def main() -> None:
     except OSError as error:
         _send(replies, {"fault": f"{job['level']}: {error}"})
         return
-    gc.freeze()  # a collection in a child would touch, and so copy, all that is here
+    gc.freeze()  # a collection in a child would touch, and so copy, all objects of this process
     number = 0
     while (text := _receive(requests)) is not None:
         number += 1
@@ -55,12 +55,12 @@ def main() -> None:
             break
         _send(replies, run)
     else:
-        os._exit(0)  # an interpreter that takes itself apart takes as long again
+        os._exit(0)  # an orderly end of the interpreter would take as long again
     launch.run_program()
 
 
 def _own_channel() -> tuple[int, int]:
-    """Take the grader's pipes away from descriptors 0 and 1."""
+    """Move the grader's pipes from descriptors 0 and 1 to others."""
     requests, replies = os.dup(0), os.dup(1)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
@@ -78,7 +78,7 @@ def _wakeup_on_child() -> int:
 
 
 def _receive(requests: int) -> Any:
-    """The next frame, None at the end."""
+    """The next frame, None after the last."""
     header = _read_exactly(requests, 8)
     if header is None:
         return None
@@ -119,7 +119,7 @@ class Watch:
         self._next_look = time.monotonic() + _TICK
 
     def result(self) -> dict[str, Any]:
-        """Wait until the program and everything it started is gone."""
+        """Wait until the program and everything it started have ended, and describe the run."""
         self._follow()
         kept = {descriptor: bytes(self._streams[descriptor]) for descriptor in self._streams}
         for descriptor in kept:
@@ -149,7 +149,7 @@ class Watch:
         poll = select.poll()
         for descriptor in (*self._streams, self._wakeup):
             poll.register(descriptor, select.POLLIN)
-        poll.register(self._requests, 0)  # reports that the grader went away, not its next request
+        poll.register(self._requests, 0)  # reports only a closed connection, not the next request
         deadline = time.monotonic() + self._launch.limits["wall_seconds"]
         while self._exit_code is None and not self._exceeded:
             left = deadline - time.monotonic()
@@ -172,7 +172,7 @@ class Watch:
             poll.unregister(descriptor)
 
     def _read(self, descriptor: int) -> bool:
-        """Take what a stream holds; False at its end."""
+        """Read what a stream holds; False at its end or at the limit."""
         part = os.read(descriptor, _CHUNK)
         taken = self._streams[descriptor]
         limit = self._launch.limits["output_bytes"]
@@ -190,7 +190,7 @@ class Watch:
                 self._seconds = usage.ru_utime + usage.ru_stime
 
     def _end(self) -> None:
-        """Nothing that belongs to the run is left; what it had written by then is read."""
+        """End everything that belongs to the run, and read what it has written."""
         if self._exit_code is None:
             os.kill(self._pid, signal.SIGKILL)
             _, status, usage = os.wait4(self._pid, 0)
@@ -207,7 +207,7 @@ class Watch:
                 pass
 
     def _check_folder(self) -> None:
-        """A folder on the machine's own disk has no size, so it is looked at."""
+        """A folder on the machine's disk has no size limit, so its size is checked from time to time."""
         if self._launch.apart or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _TICK
