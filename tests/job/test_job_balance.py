@@ -44,7 +44,7 @@ def test_rows_get_pass_rates_and_repeats_and_none_is_lost(tmp_path: Path, studen
         entry["id"]: entry["pass_rate"] for entry in train if "#" not in entry["id"]
     }
     assert (
-        "next: python -m uniopd_mm.train task=video_qa model=tiny model.path=student model.builder=null" in finished.out
+        "next: python -m uniopd_mm.train task=video_qa model.builder=null model=tiny model.path=student" in finished.out
     )
     assert "data.path=balanced/out.jsonl" in finished.out
     with Image.open(tmp_path / "balanced" / "out.png") as picture:
@@ -83,7 +83,7 @@ def test_a_killed_command_repeats_nothing_that_was_finished(tmp_path: Path, stud
     num_done = done.count(b"\n")
     assert 3 <= num_done < 12
     finished = balanced(arguments, tmp_path, UNIOPD_MM_CACHE=str(cache))
-    assert f"{num_done} of 12 pass rates are known from before" in finished.out
+    assert f"{num_done} of 12 pass rates are cached" in finished.out
     assert file.read_bytes().startswith(done)
     lines = file.read_text(encoding="utf-8").splitlines()
     names = [json.loads(line)["id"] for number, line in enumerate(lines) if number != num_done]
@@ -134,8 +134,8 @@ def test_what_cannot_be_measured_is_named_and_kept_once(tmp_path: Path, student:
         "warning: in.jsonl:5: ",
         "warning: in.jsonl:6: ",
         "warning: in.jsonl:7: ",
-        "without a pass rate, and hence written once: 2 of train",
-        "no samples can be made of them: 2;",
+        "without a pass rate, written once: 2 of train",
+        "not valid samples: 2;",
     ):
         assert text in finished.out
     again = balanced([*student, *write(tmp_path, *rows), "overwrite=true"], tmp_path, **cache)

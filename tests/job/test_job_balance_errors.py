@@ -63,7 +63,7 @@ def test_rows_of_which_none_can_be_measured_are_refused(tmp_path: Path, student:
     finished = run([*student, *write(tmp_path, *rows)], tmp_path, command="balance")
     assert finished.status == 2
     (line,) = finished.err.splitlines()
-    assert "not one pass rate" in line and "in.jsonl:1" in line
+    assert "no pass rate could be measured" in line and "in.jsonl:1" in line
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Offline difficulty-aware balancing (arXiv 2605.03677): from rows to balanced rows, a picture and what was done.
+"""Offline difficulty-aware balancing (arXiv 2605.03677): reads rows, writes balanced rows and a histogram.
 
-The student answers every train prompt a few times, and prompts of medium difficulty are repeated until all difficulties
+The student answers every train prompt several times; prompts of medium difficulty are repeated until all difficulties
 are about equally frequent. No row is dropped.
 """
 
@@ -31,8 +31,8 @@ from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassRates:
-    """`own` are those that rows brought along, `measured` those of the student, both by sample id; `without` says which
-    samples have neither, and why."""
+    """Pass rates by sample id: `own` come from the rows, `measured` from the student. `without` lists the samples that
+    have neither, with the reason."""
 
     own: Mapping[str, float]
     measured: Mapping[str, float]
@@ -44,7 +44,7 @@ class PassRates:
 
 
 def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
-    """From rows to balanced rows, a picture, and what was done in words."""
+    """Write balanced rows and a histogram, and print a summary."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
@@ -73,20 +73,20 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
 
 
 def read_splits(task: Task) -> dict[str, Corpus]:
-    """The samples of every split that there is, train first.
+    """The samples of every split, train first.
 
     Raises:
-        UserError: there is nothing to balance, or a sample does not say how it is written.
+        UserError: there are no train samples, several tasks are mixed, or a sample has no row to write.
     """
     splits = {"train": task.samples("train")}
     for split in ("validation", "test"):
         try:
             splits[split] = task.samples(split)
         except UserError as error:
-            note(f"no {split} split is written: {error}")  # mostly there is none: train has shown that rows can be read
+            note(f"no {split} split is written: {error}")  # usually there is none: train could be read
     domains = dict.fromkeys(sample.domain for corpus in splits.values() for sample in corpus)
     if len(domains) > 1:
-        raise UserError(f"task: samples of {', '.join(domains)}; balance the rows of each task by themselves")
+        raise UserError(f"task: samples of {', '.join(domains)}; balance the rows of each task separately")
     for corpus in splits.values():
         for sample in corpus:
             if not sample.row:
@@ -97,29 +97,29 @@ def read_splits(task: Task) -> dict[str, Corpus]:
 
 
 def find_pass_rates(config: BalanceConfig, task: Task, train: Corpus) -> PassRates:
-    """Those of the rows, and of the student where they have none.
+    """The pass rates of the rows, and the student's for rows without one.
 
     Raises:
-        UserError: there is not one.
+        UserError: no row has or gets a pass rate.
     """
     own = {sample.sample_id: sample.pass_rate for sample in train if sample.pass_rate is not None}
     unrated = [sample for sample in train if sample.pass_rate is None]
     measured, without = measure(config, task, unrated) if unrated else ({}, [])
     if not own and not measured:
         first = f"the first of {len(without)}: {without[0].where}: {without[0].reason}" if without else "no train rows"
-        raise UserError(f"data.path: not one pass rate could be measured; {first}")
+        raise UserError(f"data.path: no pass rate could be measured; {first}")
     if own:
         note(f"{len(own)} rows have a pass_rate, which is used as it is")
     return PassRates(own=own, measured=measured, without=without)
 
 
 def measure(config: BalanceConfig, task: Task, samples: Sequence[Sample]) -> tuple[dict[str, float], list[Skip]]:
-    """The student's pass rates by sample id, and which samples have none."""
+    """The student's pass rates by sample id, and the samples without one."""
     path = checkpoint(config.model, "model")
     tallies = Tallies(config.model.name, _origin(config, path))
     missing = [sample for sample in samples if tallies.of(sample) is None]
     if len(missing) < len(samples):
-        note(f"{len(samples) - len(missing)} of {len(samples)} pass rates are known from before ({tallies.path})")
+        note(f"{len(samples) - len(missing)} of {len(samples)} pass rates are cached ({tallies.path})")
     without = _estimator(config, task, path)(missing, tallies) if missing else []
     measured: dict[str, float] = {}
     for sample in samples:
@@ -159,7 +159,7 @@ def _sampling(config: BalanceConfig) -> Sampling:
 
 
 def _origin(config: BalanceConfig, path: str) -> dict[str, Any]:
-    """What pass rates depend on beside their samples."""
+    """Everything that pass rates depend on apart from the sample."""
     return {
         "weights": revision(path),
         "dtype": config.model.dtype,
@@ -172,7 +172,7 @@ def _origin(config: BalanceConfig, path: str) -> dict[str, Any]:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write the file in one step; how many rows it has."""
+    """Write the file atomically; returns the number of rows."""
     num_rows = 0
     with replacing(path) as partial, partial.open("wb") as file:
         for row in rows:
@@ -185,7 +185,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which it replaces at the end of the block, whole or not at all.
+    """A temporary file for the block to write, which then replaces `path` atomically.
 
     Raises:
         UserError: it cannot be written.
@@ -195,7 +195,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        remedy = "mend it and give the command again: pass rates are kept"
+        remedy = "fix this and run the command again; pass rates are cached"
         raise UserError(f"{path}: {error.strerror}; {remedy}") from error
     finally:
         partial.unlink(missing_ok=True)
@@ -204,19 +204,19 @@ def replacing(path: Path) -> Iterator[Path]:
 def closing_lines(
     splits: Mapping[str, Sequence[Sample]], rates: PassRates, num_unread: int, num_rows: int, out: Path
 ) -> Iterator[str]:
-    """What was written, and what was not."""
+    """How many rows were written, repeated and left out."""
     counts = {split: len(samples) for split, samples in splits.items()}
     others = "".join(f", {split} {count}" for split, count in counts.items() if split != "train")
     repeats = num_rows - sum(counts.values())
     yield f"rows {out}: {num_rows}, of which train {counts['train']}{others}, repeats of train {repeats}"
     if rates.without:
-        yield f"without a pass rate, and hence written once: {len(rates.without)} of train"
+        yield f"without a pass rate, written once: {len(rates.without)} of train"
     if num_unread:
-        yield f"not written, since no samples can be made of them: {num_unread}; mend these rows and balance again"
+        yield f"not written because they are not valid samples: {num_unread}; correct these rows and balance again"
 
 
 def next_command(overrides: Sequence[str], out: Path) -> str:
-    """Training on what was written, with the same task and student."""
+    """The command that trains on the balanced rows, with the same task and student."""
     chosen = [override for override in overrides if override.startswith(("model=", "model."))]
     task = next((override for override in overrides if override.startswith("task=")), "task=video_qa")
     return shlex.join(["python", "-m", "uniopd_mm.train", task, *chosen, f"data.path={out}"])
