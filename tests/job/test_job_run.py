@@ -161,6 +161,8 @@ def test_a_sweep_gives_a_run_a_seed_and_a_name(tmp_path: Path, small: list[str])
     zero, one = (tmp_path / "runs" / f"video_qa-tiny-uni_opd-seed{seed}" for seed in (0, 1))
     assert summary(zero)["steps"] == summary(one)["steps"] == 1
     assert measured(zero) != measured(one)
+    (table,) = (tmp_path / "runs").glob("multirun-*/multirun.md")
+    assert "2 of 2 runs finished" in table.read_text(encoding="utf-8") and "2 of 2 runs finished" in finished.out
     assert {path.name for path in tmp_path.iterdir()} == {"runs", ".out", ".err"}
 
 
