@@ -129,33 +129,45 @@ def _run(command: Command, arguments: Arguments) -> None:
 
     @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=command.name)
     def main(config: DictConfig) -> None:
-        jobs.append(_job(command, config, words, arguments))
+        overrides = tuple(HydraConfig.get().overrides.task)
+        try:
+            folder, reason = _job(command, config, overrides, words, arguments)
+            jobs.append(Job(config=config, overrides=overrides, folder=folder, error=reason))
+        except BaseException as error:
+            jobs.append(Job(config=config, overrides=overrides, folder=None, error=repr(error)))
+            raise
 
     sys.argv[1:] = [*overrides, *Arguments(overrides=(), options=arguments.options).hydra_argv]
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         _stop(explained(error, words, arguments.overrides))
-    if multirun and command.finish and jobs and _is_main():
-        command.finish(jobs)
+    except OSError as error:
+        if jobs:
+            raise
+        _stop(f"{error.filename}: {error.strerror}; choose a folder you can write to")  # Hydra's folder of a multirun
+    finally:
+        if multirun and command.finish and jobs and _is_main():
+            command.finish(jobs)
     if errors := [f"{' '.join(job.overrides)}: {job.error}" if multirun else job.error for job in jobs if job.error]:
         _stop("\n".join(errors))
 
 
-def _job(command: Command, config: DictConfig, words: Vocabulary, arguments: Arguments) -> Job:
-    """Run one job. What the user can mend is kept: raised through Hydra, a line of Hydra's own would announce it."""
-    overrides, folder, reason = tuple(HydraConfig.get().overrides.task), None, ""
+def _job(
+    command: Command, config: DictConfig, overrides: Sequence[str], words: Vocabulary, arguments: Arguments
+) -> tuple[Path | None, str]:
+    """Run one job; returns its folder, and why it was refused. Raised through Hydra, what the user can mend would be
+    announced with a line of Hydra's own."""
     try:
-        folder = command.run(OmegaConf.to_object(config), overrides)
+        return command.run(OmegaConf.to_object(config), overrides), ""
     except UserError as error:
-        reason = str(error)
+        return None, str(error)
     except OmegaConfBaseException as error:
-        reason = explained(error, words, arguments.overrides)
+        return None, explained(error, words, arguments.overrides)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        reason = f"{error.filename or 'disk'}: {error.strerror}; free some space and try again"
-    return Job(config=config, overrides=overrides, folder=folder, error=reason)
+        return None, f"{error.filename or 'disk'}: {error.strerror}; free some space and try again"
 
 
 def _is_main() -> bool:
