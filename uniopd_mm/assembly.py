@@ -236,7 +236,7 @@ def _tracker(run: Run, world: World) -> Tracker:
 
 
 def _beginning(parts: Parts, roster: Roster | None) -> Progress:
-    """StudentModel and teachers, if there are any, measured before the first step on the same questions; the student on
+    """Student and teachers, if there are any, measured before the first step on the same questions; the student on
     benchmarks too, which metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
     teacher = parts.validate(roster.engine, "teacher") if roster else None
