@@ -45,7 +45,7 @@ SKIPPED = ("skipped", "; summary.json names them all")
 
 
 def assemble(run: Run, world: World) -> Trainer:
-    """Build every part, measure student and teacher, and restore what a resumed run knows.
+    """Build every part, measure student and teacher, and restore the state of a resumed run.
 
     Raises:
         UserError: a part cannot be built, or the parts do not fit each other.
@@ -58,34 +58,34 @@ def assemble(run: Run, world: World) -> Trainer:
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
     warn_of_skips(skipped, *SKIPPED)
     if train.left_out:
-        note(f"{train.left_out} rows are not among those that data.where and data.max_rows choose")
-    check_mixture(config, train)  # what cannot be shared out is refused before anything is loaded
+        note(f"{train.left_out} rows are left out by data.where and data.max_rows")
+    check_mixture(config, train)  # before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     benchmarks = _benchmarks(config, processor, world)
     needs = recipe.objective.needs
-    asked = asked_questions(held_out, config.data.max_validation_samples)
-    roster = _roster(config, recipe, processor, (*train, *asked))
+    questions = validation_questions(held_out, config.data.max_validation_samples)
+    roster = _roster(config, recipe, processor, (*train, *questions))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
     if roster:
-        for sample in asked:
+        for sample in questions:
             roster.routes.weights(sample)  # a sample without a teacher is an error now, not in the first validation
         student_model = _student_model(config, student, processor, engine)
-        taught = world.from_main(lambda: assignments(roster, train.samples, student_model))
-        show_teachers(run.folder, taught, is_main=world.is_main)
-        show_compatibility(student_model.identity.described, taught)
+        assigned = world.from_main(lambda: assignments(roster, train.samples, student_model))
+        show_teachers(run.folder, assigned, is_main=world.is_main)
+        show_compatibility(student_model.identity.described, assigned)
     parts = Parts(
         task=task,
         processor=processor,
         prompts=prompts,
         engine=engine,
-        writer=_writer(config, engine, roster, processor),
+        response_engine=_response_engine(config, engine, roster, processor),
         router=roster.router if roster and needs.teacher else None,
         base=_base(config, processor) if needs.base else None,
         recipe=recipe,
         learner=learner,
-        validate=_validator(config, task, processor, asked, world),
+        validate=_validator(config, task, processor, questions, world),
         benchmarks=benchmarks,
         tracker=_tracker(run, world),
         world=world,
@@ -99,7 +99,7 @@ def assemble(run: Run, world: World) -> Trainer:
 
 
 def check_world(config: TrainConfig, world: World) -> None:
-    """Every process needs a prompt of its own in each step."""
+    """Raises UserError unless every process has a prompt of its own in each step."""
     wanted = config.trainer.prompts_per_step
     if wanted < world.size:
         raise UserError(
@@ -109,7 +109,7 @@ def check_world(config: TrainConfig, world: World) -> None:
 
 
 def usable(task: Task, split: str) -> Corpus:
-    """A split that has something in it."""
+    """The samples of a split. Raises UserError if there are none."""
     corpus = task.samples(split)
     if not len(corpus):
         raise UserError(f"data.path: the {split} split is empty; give it rows, or change data.validation_fraction")
@@ -117,10 +117,10 @@ def usable(task: Task, split: str) -> Corpus:
 
 
 def learnable(corpus: Corpus, responses: Responses) -> Corpus:
-    """The samples that have a response to learn from, where the rows' own are learnt from.
+    """With `responses=GOLD`, only the samples that have a response; otherwise all.
 
     Raises:
-        UserError: none has.
+        UserError: no sample has a response.
     """
     if responses is not Responses.GOLD:
         return corpus
@@ -132,13 +132,13 @@ def learnable(corpus: Corpus, responses: Responses) -> Corpus:
 
 
 def check_mixture(config: TrainConfig, train: Corpus) -> None:
-    """Raises UserError where the domains cannot be shared out as configured."""
+    """Raises UserError if the configured shares do not fit the domains."""
     sizes = Counter(sample.domain for sample in train)
     step_quotas(config.mixture, sizes, config.trainer.prompts_per_step)
 
 
-def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
-    """The held-out samples that validations ask: of each domain the first `limit`, in the corpus' order."""
+def validation_questions(held_out: Corpus, limit: int) -> list[Sample]:
+    """The first `limit` held-out samples of each domain, in the order of the corpus."""
     counts = Counter[str]()
     chosen = []
     for sample in held_out:
@@ -149,7 +149,7 @@ def asked_questions(held_out: Corpus, limit: int) -> list[Sample]:
 
 
 def _roster(config: TrainConfig, recipe: Recipe, student: Processor, samples: Sequence[Sample]) -> Roster | None:
-    """The teachers, where they score or write anything."""
+    """The teachers, None if they neither score nor write responses."""
     needs = recipe.objective.needs
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
@@ -171,8 +171,10 @@ def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
     return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
 
 
-def _writer(config: TrainConfig, engine: RolloutEngine, roster: Roster | None, processor: Processor) -> RolloutEngine:
-    """Who writes the responses that are learnt from."""
+def _response_engine(
+    config: TrainConfig, engine: RolloutEngine, roster: Roster | None, processor: Processor
+) -> RolloutEngine:
+    """The engine that writes the responses to learn from."""
     if config.recipe.responses is Responses.GOLD:
         return GoldResponses(processor)
     return roster.engine if roster and config.recipe.responses is Responses.TEACHER else engine
@@ -185,12 +187,12 @@ def _prompts(run: Run, processor: Processor, train: Corpus, skipped: tuple[Skip,
 
 
 def _validator(
-    config: TrainConfig, task: Task, processor: Processor, asked: Sequence[Sample], world: World
+    config: TrainConfig, task: Task, processor: Processor, questions: Sequence[Sample], world: World
 ) -> Validator:
     return Validator(
         task=task,
         processor=processor,
-        samples=asked,
+        samples=questions,
         max_prompt_tokens=config.data.max_prompt_tokens,
         max_new_tokens=config.rollout.max_new_tokens,
         world=world,
@@ -199,7 +201,7 @@ def _validator(
 
 
 def _benchmarks(config: TrainConfig, processor: Processor, world: World) -> Benchmarks | None:
-    """What evaluates the student on benchmarks, whose rows the main process reads here."""
+    """Evaluates the student on benchmarks, None without any. The main process reads their rows here."""
     if not config.benchmarks.tasks:
         return None
     from uniopd_mm.evaluation.live import LiveBenchmarks, load_tasks  # lmms-eval is optional
@@ -236,8 +238,8 @@ def _tracker(run: Run, world: World) -> Tracker:
 
 
 def _beginning(parts: Parts, roster: Roster | None) -> Progress:
-    """Student and teachers, if there are any, measured before the first step on the same questions; the student on
-    benchmarks too, which metrics.jsonl has as step 0."""
+    """Measure student and teachers on the same questions before the first step, and the student on benchmarks, which
+    metrics.jsonl has as step 0."""
     before = parts.validate(parts.engine, "student before")
     teacher = parts.validate(roster.engine, "teacher") if roster else None
     warn_of_skips(before.skipped, *SKIPPED)

@@ -1,7 +1,7 @@
 """The loop of on-policy distillation (arXiv 2605.03677): `Trainer.step` reads like the algorithm.
 
-The parts come built from the command (train.py); this file knows their Protocols alone. A checkpoint after a step holds
-all that the next step depends on, so a run that goes on repeats what an uninterrupted one does, bit by bit.
+assembly.py builds the parts; this file only knows their Protocols. A checkpoint holds everything the next step depends
+on, so a resumed run repeats an uninterrupted one bit by bit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,21 +36,23 @@ from uniopd_mm.tracking.records import StepMetrics
 from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
 
 Benchmarks = Callable[[RolloutEngine, int], Mapping[str, float]]
-"""The scores of the student as it is after a step, by the names that metrics.jsonl has for them."""
+"""From the engine and the number of a step to the student's benchmark scores, by their names in metrics.jsonl."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a run is made of. `writer` writes the responses that are learnt from, which is `engine` on-policy; `router`
-    and `base` are None where the recipe asks no teacher or no base model. `benchmarks` is None where none are
-    asked."""
+    """The parts of a run.
+
+    `response_engine` writes the responses to learn from; on-policy, it is `engine`. `router` and `base` are None if the
+    recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none.
+    """
 
     task: Task
     processor: Processor
     prompts: PromptStream
     engine: RolloutEngine
-    writer: RolloutEngine
+    response_engine: RolloutEngine
     router: TeacherRouter | None
     base: TeacherRouter | None
     recipe: Recipe
@@ -73,7 +75,7 @@ class Trainer:
     clock: Stopwatch = field(default_factory=Stopwatch)
 
     def train(self) -> Progress:
-        """All remaining steps, validated and saved on the way; returns how far the student came."""
+        """Run all remaining steps, with validations and checkpoints; return the progress at the end."""
         tracker = self.parts.tracker
         for number in range(self.progress.step + 1, self.config.trainer.steps + 1):
             self.clock = Stopwatch()
@@ -88,7 +90,7 @@ class Trainer:
         return self.progress
 
     def step(self, number: int) -> Mapping[str, float]:
-        """One step: the student answers, its teachers score, the student moves. Returns what it measured."""
+        """One step: the student answers, its teachers score, the student is updated. Returns the step's metrics."""
         parts, clock = self.parts, self.clock
         with clock.lap("encode"):
             prompts = self._prompts()
@@ -118,20 +120,20 @@ class Trainer:
         return {**measured, "skipped": len(parts.prompts.skipped)}
 
     def _check_teachers(self) -> None:
-        """Raises UserError where a domain's teachers have stayed away for too long."""
+        """Raises UserError if a domain's teachers left too many rollouts unscored for too many steps."""
         plan, num_samples = self.config.routing, self.config.rollout.num_samples
         check_teacher_failures(
             self.progress.history, num_samples=num_samples, share=plan.max_lost_share, steps=plan.max_lost_steps
         )
 
     def quotas(self) -> Mapping[str, int]:
-        """How many of the next prompts come from each domain: by plan, and by what the steps so far measured."""
+        """How many of the next prompts come from each domain, from the configured shares and the metrics so far."""
         sizes, teacher = self.parts.prompts.mixture.sizes, self.progress.teacher
         known, num_prompts = teacher.accuracy if teacher else {}, self.config.trainer.prompts_per_step
         return step_quotas(self.config.mixture, sizes, num_prompts, known, self.progress.history)
 
     def _prompts(self) -> Mapping[int, Prompt]:
-        """This process's prompts by their places; a sample that is skipped on the way to them is named at once."""
+        """This process's prompts by their index in the step. Samples skipped on the way are named at once."""
         stream = self.parts.prompts
         known = len(stream.skipped)
         prompts = stream.next(self.config.trainer.prompts_per_step)
@@ -140,11 +142,11 @@ class Trainer:
         return prompts
 
     def _rollouts(self, prompts: Mapping[int, Prompt], number: int, finished: Finished) -> list[Rollout]:
-        """A prompt's rollouts after another's, with its place in the step as their group id."""
-        places = list(prompts)
+        """The rollouts, prompt by prompt. A prompt's index in the step is the group id of its rollouts."""
+        indices = list(prompts)
 
-        def placed(group: Sequence[Rollout]) -> list[Rollout]:
-            return [replace(rollout, group_id=places[rollout.group_id]) for rollout in group]
+        def indexed(group: Sequence[Rollout]) -> list[Rollout]:
+            return [replace(rollout, group_id=indices[rollout.group_id]) for rollout in group]
 
         plan = self.config.rollout
         sampling = Sampling(
@@ -154,26 +156,26 @@ class Trainer:
             policy_step=number,
             stop_strings=tuple(plan.stop),
         )
-        groups = self.parts.writer.generate(
-            list(prompts.values()), plan.num_samples, sampling, lambda group: finished(placed(group))
+        groups = self.parts.response_engine.generate(
+            list(prompts.values()), plan.num_samples, sampling, lambda group: finished(indexed(group))
         )
-        return [rollout for group in groups for rollout in placed(group)]
+        return [rollout for group in groups for rollout in indexed(group)]
 
     def _name_left_out(self, trajectories: Sequence[Trajectory]) -> None:
-        """Count by kind of reason, over all processes, what could not be judged or scored; each kind is named once."""
+        """Count by reason the rollouts of all processes without a grade or score. Name each new reason once."""
         named = merged(self.parts.world.gather(failure_reasons(trajectories)))
         for kind in named.keys() - self.progress.left_out.keys():
             warning(f"{named[kind][1]}; left out, as are others of its kind, and counted in summary.json")
         self.progress = self.progress.leaving_out({kind: count for kind, (count, _) in named.items()})
 
     def _supervised(self, trajectories: Sequence[Trajectory], number: int) -> SupervisedBatch:
-        """Calibrated and balanced over all processes, which draw the same random numbers."""
+        """Calibrate and balance over all processes, which draw the same random numbers."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
         world = self.parts.world
         return supervise(trajectories, self.parts.recipe, generator=generator, gather=world.gather, rank=world.rank)
 
     def _measured(self, supervised: SupervisedBatch, learned: Update) -> Mapping[str, float]:
-        """What the step says of student and teachers, over all processes."""
+        """The step's metrics of student and teachers, over all processes."""
         sums = merge_values(self.parts.world.gather((supervised.local_indices, learned.sums)))
         margin = self.parts.recipe.calibration
         named = describe(
@@ -182,7 +184,7 @@ class Trainer:
         return {**named, **learned.values}
 
     def _validate(self, number: int) -> Mapping[str, float]:
-        """The student's accuracy on held-out questions, every few steps and after the last."""
+        """Measure the student on held-out questions, every few steps and after the last."""
         if not self._due(number, self.config.trainer.eval_every):
             return {}
         with self.clock.lap("evaluate"):
@@ -194,7 +196,7 @@ class Trainer:
         return {"eval/accuracy": validation.overall, "eval/unknown": validation.unknown, **by_domain}
 
     def _benchmarked(self, number: int) -> Mapping[str, float]:
-        """The student's scores on benchmarks, every few steps and after the last."""
+        """Measure the student on benchmarks, every few steps and after the last."""
         benchmarks = self.parts.benchmarks
         if benchmarks is None or not self._due(number, self.config.benchmarks.every):
             return {}
@@ -202,17 +204,17 @@ class Trainer:
             return benchmarks(self.parts.engine, number)
 
     def _due(self, number: int, every: int) -> bool:
-        """Whether it is the last step, or one of `every`; 0 is none."""
+        """Whether this is the last step, or a multiple of `every` (0: no multiples)."""
         return number == self.config.trainer.steps or (every > 0 and number % every == 0)
 
     @property
     def _measure(self) -> str:
-        """What the best step is the best by."""
+        """The metric that decides which step is the best."""
         return "benchmark/mean" if self.parts.benchmarks else "eval/accuracy"
 
     def _save(self, number: int) -> None:
-        """The student where it is the best so far, and a checkpoint where one is due. In this order: a state that knows
-        of a best step is not there without it."""
+        """Save the student if it is the best so far, then a checkpoint if one is due. The order matters: a saved state
+        that names a best step must find its student."""
         parts, plan, best = self.parts, self.config.trainer, self.progress.best
         if parts.world.is_main:
             write = partial(write_student, parts.learner.student.model, parts.processor)

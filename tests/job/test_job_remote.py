@@ -92,7 +92,7 @@ def test_a_run_goes_on_with_servers_elsewhere(tmp_path: Path, small: list[str], 
     ("arguments", "said"),
     [
         (["teacher.engine=remote"], "teacher.urls=[]: teacher.engine=remote needs at least one server"),
-        (["teacher.urls=[http://127.0.0.1:9]"], "teacher.engine=hf asks no server; set teacher.engine=remote"),
+        (["teacher.urls=[http://127.0.0.1:9]"], "teacher.engine=hf uses no server; set teacher.engine=remote"),
         ([*remote("http://127.0.0.1:9"), *SOON], "teacher.urls"),
         (["teacher.engine=elsewhere"], "teacher.engine"),
     ],

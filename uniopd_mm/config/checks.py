@@ -1,6 +1,6 @@
 """Values of a configuration that cannot work, refused with the key, the value and the remedy.
 
-Which parts of a recipe fit each other is said by `recipes.check_recipe`.
+Which parts of a recipe fit each other: see run/recipes.py.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ NOT_NEGATIVE = (
     "tracking.rollouts_every",
     "benchmarks.every",
 )
-DECIDED = ("logprobs_mode", "generation_config", "mm_device_do_normalize")  # of vLLM's arguments, by what scores are
+DECIDED = ("logprobs_mode", "generation_config", "mm_device_do_normalize")  # arguments of vLLM that scores depend on
 DTYPES = ("float32", "bfloat16")  # float16 would need a scaled loss
 
 
@@ -85,7 +85,7 @@ def validate(config: TrainConfig) -> None:
 
 
 def _check_recipe(recipe: RecipeConfig) -> None:
-    """Values of the recipe; whether its parts fit each other is said by `recipes.check_recipe`."""
+    """Refuse single values of the recipe. Whether its parts fit each other: see run/recipes.py."""
     calibration, ratio = recipe.calibration, recipe.balancing.ratio
     if not 0 <= calibration.delta < float("inf"):
         raise UserError(f"recipe.calibration.delta={calibration.delta} must be a number not below 0, as 0.4")
@@ -98,8 +98,9 @@ def _check_recipe(recipe: RecipeConfig) -> None:
 
 
 def teacher_plans(config: TrainConfig) -> dict[str, TeacherConfig]:
-    """Every teacher by name: `teacher` itself, or where there are `teachers`, each of them with what it has otherwise.
-    An entry that says where its weights come from, or whose its processor is, says it alone.
+    """Every teacher by name: `teacher`, or each of `teachers` with the settings of `teacher` that it does not override.
+    An entry with a `path` or a `builder` inherits neither; one with a processor of another class inherits none of its
+    parameters.
 
     Raises:
         UserError: an entry with an unknown key or a wrong type.
@@ -132,9 +133,8 @@ def _plan(common: TeacherConfig, name: str, entry: Any) -> TeacherConfig:
 
 def _check_teacher(plan: TeacherConfig, key: str) -> None:
     _check_engine(plan, key)
-    if plan.engine is not Engine.remote and (
-        plan.path or plan.builder
-    ):  # neither: run/checks.py knows if one is needed
+    named = plan.path or plan.builder  # neither is fine where the recipe needs no teacher: see run/checks.py
+    if named and plan.engine is not Engine.remote:
         check_checkpoint(plan, key)
     if plan.max_tokens < 1:
         raise UserError(f"{key}.max_tokens={plan.max_tokens} must be at least 1")
@@ -146,13 +146,13 @@ def _check_teacher(plan: TeacherConfig, key: str) -> None:
 
 
 def _check_engine(plan: TeacherConfig, key: str) -> None:
-    """What runs the teacher, and what only one of the engines reads."""
+    """Raises UserError for settings of an engine that the teacher does not use."""
     remote = plan.engine is Engine.remote
     if remote and not plan.urls:
         raise UserError(f"{key}.urls=[]: {key}.engine=remote needs at least one server, as [http://127.0.0.1:8100]")
     if plan.urls and not remote:
         raise UserError(
-            f"{key}.urls={list(plan.urls)}: {key}.engine={plan.engine.name} asks no server; set {key}.engine=remote"
+            f"{key}.urls={list(plan.urls)}: {key}.engine={plan.engine.name} uses no server; set {key}.engine=remote"
         )
     if remote and plan.reads is not Reads.IDS and plan.path is None:
         raise UserError(
@@ -166,7 +166,7 @@ def _check_engine(plan: TeacherConfig, key: str) -> None:
 
 
 def check_vllm(options: VLLMOptions, key: str) -> None:
-    """Raises UserError for an option that cannot work, or that would change what log-probs are of."""
+    """Raises UserError for an option that cannot work, or that would change the log-probs."""
     if not 0 < options.gpu_memory_utilization <= 1:
         raise UserError(f"{key}.gpu_memory_utilization={options.gpu_memory_utilization} must be above 0 and at most 1")
     for name in ("max_model_len", "kv_cache_mb", "tensor_parallel_size", "max_num_seqs"):
@@ -175,23 +175,23 @@ def check_vllm(options: VLLMOptions, key: str) -> None:
             raise UserError(f"{key}.{name}={value} must be at least 1")
     for name in DECIDED:
         if name in options.args:
-            raise UserError(f"{key}.args.{name}={options.args[name]}: leave it out: scores would be of something else")
+            raise UserError(f"{key}.args.{name}={options.args[name]}: leave it out; teacher scores depend on it")
 
 
 def _check_room(plan: TeacherConfig, key: str, needed: int) -> None:
-    """Whether the longest response can be scored, for which vLLM wants room for one token more."""
+    """Raises UserError if the longest response could not be scored; vLLM needs room for one more token."""
     room = plan.vllm.max_model_len
     if plan.engine is Engine.vllm and plan.reads is Reads.IDS and room is not None and room <= needed:
         raise UserError(
-            f"{key}.vllm.max_model_len={room}: the longest responses could not be scored; give at least {needed + 1}, "
-            "data.max_prompt_tokens and rollout.max_new_tokens and one more, or null"
+            f"{key}.vllm.max_model_len={room}: too short for the longest responses; give at least {needed + 1} "
+            "(data.max_prompt_tokens + rollout.max_new_tokens + 1), or null"
         )
 
 
 def _check_mixture(mixture: MixtureConfig) -> None:
     if mixture.weights and mixture.shares is not Shares.WEIGHTS:
         raise UserError(
-            f"mixture.weights={dict(mixture.weights)}: mixture.shares={mixture.shares.name} does not read them; set "
+            f"mixture.weights={dict(mixture.weights)}: mixture.shares={mixture.shares.name} does not use them; set "
             "mixture.shares=WEIGHTS, or leave them out"
         )
     if not mixture.temperature > 0:
@@ -212,19 +212,19 @@ def _check_losses(routing: RoutingConfig) -> None:
 
 
 def _check_benchmarks(benchmarks: BenchmarksConfig) -> None:
-    """Values that cannot work or do nothing; which tasks there are is said by `evaluation.live_tasks`."""
+    """Values that cannot work or do nothing; `evaluation.live_tasks` checks the names."""
     without = BenchmarksConfig()
     for name in (field.name for field in fields(benchmarks)):
         value = getattr(benchmarks, name)
         if not benchmarks.tasks and value != getattr(without, name):
             raise UserError(
-                f"benchmarks.{name}={value}: no benchmark is asked; give benchmarks.tasks, as [uniopd_ai2d], or leave "
-                "it out"
+                f"benchmarks.{name}={value}: there is no benchmark to use it; give benchmarks.tasks=[uniopd_ai2d], or "
+                "leave it out"
             )
     for name in ("num_samples", "max_new_tokens"):
         value = getattr(benchmarks, name)
         if value is not None and value < 1:
-            raise UserError(f"benchmarks.{name}={value} must be at least 1, or null for what each task says")
+            raise UserError(f"benchmarks.{name}={value} must be at least 1, or null for the benchmark's own value")
     if benchmarks.data_root is not None and not Path(benchmarks.data_root).expanduser().is_dir():
         raise UserError(
             f"benchmarks.data_root={benchmarks.data_root}: no such folder; give one that holds OWNER/NAME/..., or null"
@@ -240,7 +240,7 @@ def _check_bound(config: TrainConfig, keys: tuple[str, ...], demand: str, holds:
 
 
 def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
-    """Raises UserError unless there is one source of weights and a dtype to compute in."""
+    """Raises UserError unless there is one source of weights and a known dtype."""
     if (node.path is None) == (node.builder is None):
         remedy = "give one of the two" if node.path is None else f"add {key}.builder=null to use the path"
         raise UserError(f"{key}.path={node.path}: give either {key}.path or {key}.builder; {remedy}")

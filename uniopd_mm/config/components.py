@@ -1,4 +1,4 @@
-"""Making the parts a configuration names: a `_target_` and its parameters, checked before anything is built."""
+"""Build the components that a configuration names: a `_target_` with its parameters, checked first."""
 
 import difflib
 import inspect
@@ -25,11 +25,11 @@ class Component:
 
 
 def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
-    """The component that `node` describes, with what only the program knows passed by keyword.
+    """Build the component that `node` describes. `runtime` are further arguments, known only to the program.
 
     Raises:
-        UserError: no such target, a parameter it does not take, one of another type or one that is missing, or what
-            the target itself raised.
+        UserError: the target does not exist, or a parameter is unknown, missing or of the wrong type; also whatever
+            the target itself raises.
     """
     check_component(node, key)
     _check_complete(node, key, runtime)
@@ -42,7 +42,7 @@ def build(node: Mapping[str, Any], key: str, **runtime: Any) -> Any:
 
 
 def check_component(node: Mapping[str, Any], key: str) -> None:
-    """Compare a node, and the components nested in it, with the parameters of their targets. Builds nothing."""
+    """Check a node, and the components nested in it, against the parameters of their targets. Builds nothing."""
     if "_target_" not in node:
         raise UserError(f"{key}: no `_target_`; name a class, as in configs/{key.split('.')[0]}/*.yaml")
     hints = _parameters(_target(str(node["_target_"]), key))

@@ -1,6 +1,6 @@
-"""Parts of the configuration that more than one command or package reads: teachers, routes, and the mixture of domains.
+"""Configuration that several commands or packages use: teachers, routes, and the mixture of domains.
 
-`documented` makes their fields. Leaves out: what is particular to training (config.py).
+`documented` makes a field with its help text.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Reads(StrEnum):
 
 
 class MediaFor(StrEnum):
-    """What a teacher with a prompt of its own is given in the place of media."""
+    """What replaces media in a teacher's own prompt."""
 
     AS_IS = "as_is"
     CAPTION = "caption"
@@ -40,7 +40,7 @@ class MediaFor(StrEnum):
 
 
 class Shares(StrEnum):
-    """By what the domains of a mixture have their shares of the prompts."""
+    """What decides each domain's share of the prompts."""
 
     PROPORTION = "proportion"
     UNIFORM = "uniform"
@@ -58,7 +58,7 @@ class Engine(StrEnum):
 
 
 class Api(StrEnum):
-    """What a remote teacher's server speaks."""
+    """The protocol of a remote teacher's server."""
 
     UNIOPD = "uniopd"
     VLLM = "vllm"

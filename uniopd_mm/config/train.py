@@ -2,7 +2,7 @@
 
 Hydra composes YAML files and command-line overrides onto these dataclasses, so a misspelt key or a wrong type is
 refused. A field whose YAML has a `_target_` is a component: `build` makes it, after the same check against the
-parameters of the target. Which values are impossible is said by `checks`.
+parameters of the target. config/checks.py refuses values that cannot work.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from uniopd_mm.distill.choices import (
 
 @dataclass
 class DataConfig:
-    """Which prompts a run learns from."""
+    """The prompts that a run trains on."""
 
     path: str | None = documented(
         "rows: a .jsonl or .parquet file, a folder or glob, a saved data set, or hub:OWNER/NAME; null: the task's "
@@ -79,7 +79,7 @@ class RolloutConfig:
 
 @dataclass
 class CalibrationConfig:
-    """Margin calibration: what is done where a teacher's returns contradict the outcomes."""
+    """Margin calibration, for returns of the teacher that contradict the outcomes."""
 
     method: CalibrationMethod = documented(
         "where a teacher's returns contradict the outcomes: NONE; SHIFT moves token rewards apart; MASK drops the "
@@ -101,7 +101,7 @@ class CalibrationConfig:
 
 @dataclass
 class BalancingConfig:
-    """Online correctness-aware balancing: surplus rollouts of one class are left out."""
+    """Online correctness-aware balancing: leaves out surplus rollouts of one class."""
 
     ratio: float | None = documented(
         "correct rollouts to keep for each incorrect one, 0 to inf; null: no balancing", None
@@ -111,7 +111,7 @@ class BalancingConfig:
 
 @dataclass
 class RecipeConfig:
-    """What the student is taught, and from what."""
+    """What the student learns, and from which responses."""
 
     name: str = documented("name in tables and files")
     objective: dict[str, Any] = documented("component: the loss")
@@ -168,7 +168,7 @@ class TrainerConfig:
 
 @dataclass
 class BenchmarksConfig:
-    """Benchmarks of lmms-eval on which the student is evaluated in training; they change nothing of what it learns."""
+    """Benchmarks that evaluate the student during training. They do not affect what it learns."""
 
     tasks: list[str] = documented(
         "evaluate the student on these benchmarks while it trains: ours, as [uniopd_ai2d], or lmms-eval's as "
@@ -184,7 +184,7 @@ class BenchmarksConfig:
 
 @dataclass
 class TrackingConfig:
-    """What a run leaves behind beside its checkpoints."""
+    """What a run writes besides its checkpoints."""
 
     progress: bool = documented("show a progress bar", True)
     tensorboard: bool = documented("write runs/<name>/tensorboard", True)
