@@ -159,4 +159,4 @@ def test_the_taught_models_see_what_the_trained_one_sees() -> None:
 def test_a_yaml_with_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
     config: TrainConfig = composed("task.rows.colums={}")
     with pytest.raises(UserError, match=r"task\.rows\.colums={}: no such parameter; did you mean columns\?"):
-        check_components(config)
+        validate(config)

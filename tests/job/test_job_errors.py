@@ -6,9 +6,10 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
-from job_parts import Finished, run
+from job_parts import Finished, execute, run
 
 from uniopd_mm.cli.groups import documented_keys
 from uniopd_mm.cli.help import help_text
@@ -47,7 +48,7 @@ MISTAKES = {
     "nonsense": ["nonsense", "KEY=VALUE"],
     "trainer.betas=[0.9": ["trainer.betas=[0.9", "KEY=VALUE"],
     "data.path=missing.jsonl": ["data.path=missing.jsonl", "no such file"],
-    "data.path=.": ["data.path=.", "not a regular file"],
+    "data.path=.": ["data.path=.", "neither a regular file"],
     "model.path=no/such/folder": ["model.path=no/such/folder"],
     "teacher.path=no/such/folder": ["teacher", "no/such/folder"],
     "trainer.steps=0": ["trainer.steps=0", "at least 1"],
@@ -123,8 +124,13 @@ def test_a_cache_that_cannot_be_written_is_refused(small: list[str], tmp_path: P
 
 
 def test_wandb_that_is_not_installed_is_named(small: list[str], tmp_path: Path) -> None:
-    (tmp_path / "wandb.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
-    refused(run([*small, "tracking.wandb=true"], tmp_path), "tracking.wandb=true", "pip install")
+    refused(run([*small, "tracking.wandb=true"], tmp_path, target=without_wandb), "tracking.wandb=true", "pip install")
+
+
+def without_wandb(*arguments: Any) -> None:
+    """The command, where wandb cannot be imported."""
+    sys.modules["wandb"] = None  # type: ignore[assignment]
+    execute(*arguments)
 
 
 def test_the_real_command_adds_nothing_of_its_own(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_command_says_its_version_and_refuses_other_styles(command: str, t
 def test_a_report_takes_the_grammar_of_the_others_and_a_bare_folder(tmp_path: Path) -> None:
     assert "give its folder, as run=runs/NAME" in line_of(run([], tmp_path, command="report"))
     for argument in ("run=nowhere", "nowhere"):
-        assert line_of(run([argument], tmp_path, command="report")).startswith("error: nowhere: no run")
+        assert line_of(run([argument], tmp_path, command="report")).startswith("error: nowhere: not a run folder")
     assert ".png" in line_of(run(["nowhere", "curve=a.jpg"], tmp_path, command="report"))
 
 
