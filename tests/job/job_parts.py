@@ -128,6 +128,7 @@ def execute(command: str, arguments: list[str], folder: str, environment: dict[s
     if not charts:
         page.svg = lambda chart: ""
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs beside it ignore the signal
     os.chdir(folder)
     sys.path.insert(0, folder)  # as `python -m` does
     for descriptor, name in ((1, ".out"), (2, ".err")):

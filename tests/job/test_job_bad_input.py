@@ -64,7 +64,7 @@ def test_bad_rows_are_counted_and_named_and_the_run_goes_on(tmp_path: Path, clip
     }
     fine = [*good("train", range(4)), *good("validation", range(4, 6)), row("dot", images=["clips/dot.png"])]
     arguments = write(tmp_path, [*fine, *bad.values()])
-    finished = run([*parts, *arguments, "data.max_prompt_tokens=600", "trainer.prompts_per_step=20"], tmp_path)
+    finished = run([*parts, *arguments, "data.max_prompt_tokens=600", "trainer.prompts_per_step=6"], tmp_path)
     assert (finished.status, finished.err) == (0, "")
     said = summary(tmp_path / "runs" / "own")
     items = {item["where"]: item["reason"] for item in said["skipped"]["items"]}
