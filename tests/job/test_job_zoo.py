@@ -1,6 +1,7 @@
 """The built-in zoo and its data: made once, whole or not at all, the same from the same seed."""
 
 import hashlib
+import importlib
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ import pytest
 from job_parts import FORKED, TIMEOUT
 from safetensors.torch import load_file
 
+from uniopd_mm.models import zoo
 from uniopd_mm.models.zoo import SFTOptions, make_checkpoint
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.processors.tiny import TinyQwen3VL
@@ -33,7 +35,20 @@ def made(sft: SFTOptions = SFT, frames: int = 6, hidden_size: int = 64, name: st
     )
 
 
-def grown_in(cache: str, out: str) -> None:
+def test_a_change_beside_the_generator_makes_another_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_set").mkdir()
+    (tmp_path / "own_set" / "__init__.py").touch()
+    (tmp_path / "own_set" / "questions.py").write_text("class Questions: ...\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("own_set.questions")
+    before = zoo._sources(module)
+    (tmp_path / "own_set" / "shared.py").write_text("COLOURS = 3\n", encoding="utf-8")
+    assert sorted(zoo._sources(module)) == sorted([*before, "COLOURS = 3\n"])
+
+
+def made_in(cache: str, out: str) -> None:
     """In a process of its own: build, and write down where."""
     os.environ["UNIOPD_MM_CACHE"] = cache
     Path(out).write_text(made(), encoding="utf-8")
@@ -111,7 +126,7 @@ def test_neither_and_both_beginnings_are_refused() -> None:
 
 def test_two_processes_build_once(cache: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "one", tmp_path / "two"]
-    processes = [FORKED.Process(target=grown_in, args=(str(cache), str(out))) for out in outs]
+    processes = [FORKED.Process(target=made_in, args=(str(cache), str(out))) for out in outs]
     for process in processes:
         process.start()
     for process in processes:
@@ -123,7 +138,7 @@ def test_two_processes_build_once(cache: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_build_leaves_nothing_whole_and_is_made_anew(cache: Path, tmp_path: Path) -> None:
-    process = FORKED.Process(target=grown_in, args=(str(cache), str(tmp_path / "out")))
+    process = FORKED.Process(target=made_in, args=(str(cache), str(tmp_path / "out")))
     process.start()
     deadline = time.monotonic() + TIMEOUT
     while not list((cache / "zoo").glob("*/checkpoint/model.safetensors")) and time.monotonic() < deadline:

@@ -253,10 +253,18 @@ def _key(
     base: str | None,
 ) -> str:
     """A hash of the parts' parameters, their source code, and the versions of torch and transformers."""
-    sources = sorted({inspect.getsource(module) for part in (generator, architecture) for module in _modules(part)})
+    modules = {module for part in (generator, architecture) for module in _modules(part)}
+    sources = sorted({source for module in modules for source in _sources(module)})
     made_of = [name, generator, sft, processor, architecture, base, torch.__version__, transformers.__version__]
     text = "\n".join([*map(repr, made_of), *sources, inspect.getsource(inspect.getmodule(make_checkpoint))])  # type: ignore[arg-type]
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _sources(module: ModuleType) -> list[str]:
+    """The module's source, with those of its package, which it may use; one outside of a package stands alone."""
+    if not module.__package__:
+        return [inspect.getsource(module)]
+    return [file.read_text(encoding="utf-8") for file in Path(str(module.__file__)).parent.glob("*.py")]
 
 
 def _modules(part: object) -> set[ModuleType]:
