@@ -66,7 +66,7 @@ VOID = {
     "recipe=opd recipe.calibration.after_balancing=true": ["after_balancing=True", "leave it out"],
     "recipe=gkd recipe.responses=GOLD": ["recipe.responses=GOLD", "sampled itself"],
     "recipe=sft recipe.responses=GOLD rollout.num_samples=4": ["rollout.num_samples=4", "num_samples=1"],
-    "recipe=opd_grpo recipe.objective.distillation=0 recipe.objective.outcome=0": ["nothing is learnt"],
+    "recipe=opd_grpo recipe.objective.distillation=0 recipe.objective.outcome=0": ["nothing is learned"],
     "recipe=exopd recipe.objective.scale=inf": ["recipe.objective.scale=inf"],
     "recipe=uni_opd rollout.num_samples=1": ["rollout.num_samples=1", "calibration.scope", "balancing.scope", "BATCH"],
     "recipe=sft recipe.responses=STUDENT": ["recipe.responses=STUDENT", "expected gradient is zero", "TEACHER or GOLD"],
