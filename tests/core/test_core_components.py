@@ -37,7 +37,7 @@ def test_a_component_is_built_with_what_the_program_knows() -> None:
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        (node(zoom=1, zom=2), r"lens\.zom=2: no such parameter; it takes inner, name, zoom"),
+        (node(zoom=1, zom=2), r"lens\.zom=2: no such parameter; did you mean zoom\? It takes inner, name, zoom"),
         (node(zoom="much"), r"lens\.zoom=much: .*Float"),
         (node(zoom=1, inner=node(zoom="much")), r"lens\.inner\.zoom=much: "),
         (node(name="a"), r"lens\.zoom: missing; .*Lens"),

@@ -15,7 +15,8 @@ from PIL import Image
 from tracking_trajectories import make_trajectory
 
 import uniopd_mm.tracking
-from uniopd_mm.report import main
+from uniopd_mm.config.report import ReportConfig
+from uniopd_mm.report import report
 from uniopd_mm.runtime.world import World
 from uniopd_mm.tracking.charts import Chart, smooth, svg
 from uniopd_mm.tracking.jsonl import JsonlTracker
@@ -258,16 +259,16 @@ def test_the_command_exits_2_with_one_line_for_a_folder_that_is_no_run(tmp_path:
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: not a run folder (metrics.jsonl not found)")
+    assert result.stderr.startswith(f"error: {tmp_path / 'nowhere'}: not a run folder (metrics.jsonl not found)")
 
 
 def test_the_command_writes_the_page_and_the_curve(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(run), "--curve", str(tmp_path / "curve.png")]) == 0
+    report(ReportConfig(run=str(run), curve=str(tmp_path / "curve.png")), [])
     assert capsys.readouterr().out.splitlines() == [str(run / "report.html"), str(tmp_path / "curve.png")]
     before = (run / "report.html").read_bytes()
-    assert main([str(run)]) == 0
+    report(ReportConfig(run=str(run)), [])
     assert (run / "report.html").read_bytes() == before
 
 
