@@ -32,20 +32,21 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     started = perf_counter()
     if not config.resume:
         validate(config)
+        from uniopd_mm.run.checks import check_parts
+
+        check_parts(config)
 
     import torch
     from transformers.utils import logging as transformers_logging
 
     from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
-    from uniopd_mm.run.checks import check, check_parts
+    from uniopd_mm.run.checks import check
     from uniopd_mm.run.folder import open_run
     from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.runtime.world import World
     from uniopd_mm.tracking.console import note, terminal, warning
 
     world = World()
-    if not config.resume:
-        world.from_main(lambda: check_parts(config))
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     terminal().quiet = not world.is_main

@@ -29,10 +29,10 @@ def check_parts(config: TrainConfig) -> None:
     Raises:
         UserError: names the key, its value and the remedy.
     """
-    check_components(config)
     recipe = build_recipe(config)
     if recipe.objective.needs.teacher or config.recipe.responses is Responses.TEACHER:
         _check_teachers_are_named(config)
+    check_components(config)
 
 
 def check_components(config: TrainConfig) -> None:
