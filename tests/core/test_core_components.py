@@ -1,10 +1,13 @@
 """Components named by `_target_`: wrong parameters and a target's own complaints reach the user as one line."""
 
+import inspect
 from dataclasses import dataclass
 
 import pytest
+from hydra.utils import get_object
 
-from uniopd_mm.config.components import build, check_component
+from uniopd_mm.config.components import build, check_component, check_declared
+from uniopd_mm.config.signatures import declared_parameters
 from uniopd_mm.types import UserError
 
 HERE = __name__
@@ -60,3 +63,28 @@ def test_a_fault_of_the_program_keeps_its_own_class() -> None:
 
 def test_checking_builds_nothing() -> None:
     check_component(node(zoom=0), "lens")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"max_batch": 3}, r"engine\.max_batch=3: no such parameter; did you mean max_batch_size\?"),
+        ({"max_batch_size": "x"}, r"engine\.max_batch_size=x: .*could not be converted to Integer"),
+    ],
+)
+def test_a_typo_is_refused_from_the_source_alone(wrong: dict[str, object], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        check_declared({"_target_": "uniopd_mm.rollout.hf.HFRollout", **wrong}, "engine")
+
+
+def test_what_the_source_does_not_say_is_left_to_the_import() -> None:
+    for target in (f"{HERE}.Lens", "collections.OrderedDict", "no.such.Module", "plain", "math.sqrt"):
+        check_declared({"_target_": target, "anything": 1}, "lens")
+
+
+@pytest.mark.parametrize("target", ["rollout.vllm.VLLMRollout", "processors.text.TextProcessor"])
+def test_the_source_declares_what_the_import_shows(target: str) -> None:
+    declared = declared_parameters(f"uniopd_mm.{target}")
+    assert declared is not None and set(declared) == set(
+        inspect.signature(get_object(f"uniopd_mm.{target}")).parameters
+    )

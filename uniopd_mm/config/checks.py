@@ -248,11 +248,14 @@ def check_checkpoint(node: ModelConfig | TeacherConfig, key: str) -> None:
         raise UserError(f"{key}.dtype={node.dtype} must be one of {', '.join(DTYPES)}")
 
 
-def check_zoo(zoo: Mapping[str, Any]) -> None:
-    """Raises UserError for a key below `zoo` that is no component, or a parameter that its component does not take."""
+def zoo_components(zoo: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The components of the built-in models, by key.
+
+    Raises:
+        UserError: a key below `zoo` holds no component.
+    """
     for name, node in zoo.items():
         if isinstance(node, Mapping) and "_target_" not in node:
             known = ", ".join(key for key, each in zoo.items() if isinstance(each, Mapping) and "_target_" in each)
             raise UserError(f"zoo.{name}: no such component; the built-in models have {known}")
-        if node is not None:
-            check_component(node, f"zoo.{name}")
+    return {f"zoo.{name}": node for name, node in zoo.items() if node is not None}

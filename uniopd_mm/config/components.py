@@ -14,6 +14,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from uniopd_mm.config.signatures import declared_parameters
 from uniopd_mm.types import UserError
 
 CHECKED = (bool, int, float, str)
@@ -45,7 +46,20 @@ def check_component(node: Mapping[str, Any], key: str) -> None:
     """Check a node, and the components nested in it, against the parameters of their targets. Builds nothing."""
     if "_target_" not in node:
         raise UserError(f"{key}: no `_target_`; name a class, as in configs/{key.split('.')[0]}/*.yaml")
-    hints = _parameters(_target(str(node["_target_"]), key))
+    _check_parameters(node, key, _parameters(_target(str(node["_target_"]), key)))
+
+
+def check_declared(node: Mapping[str, Any], key: str) -> None:
+    """Check a node against its target's source alone, in no time; what the source does not say is not checked.
+
+    Raises:
+        UserError: a parameter is unknown or of the wrong type.
+    """
+    if declared := declared_parameters(str(node.get("_target_"))):
+        _check_parameters(node, key, declared)
+
+
+def _check_parameters(node: Mapping[str, Any], key: str, hints: Mapping[Any, Any]) -> None:
     values = {name: value for name, value in node.items() if not str(name).startswith("_")}
     for name, value in values.items():
         if name not in hints and None not in hints:

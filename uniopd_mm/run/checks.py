@@ -1,7 +1,7 @@
 """What can be refused before anything is loaded, beyond single values: components, their engines, and the recipe."""
 
-from uniopd_mm.config.checks import check_zoo, teacher_keys, validate
-from uniopd_mm.config.components import check_component
+from uniopd_mm.config.checks import teacher_keys, validate, zoo_components
+from uniopd_mm.config.components import check_component, check_declared
 from uniopd_mm.config.parts import Engine
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.distill.choices import Responses
@@ -41,8 +41,6 @@ def check_components(config: TrainConfig) -> None:
     Raises:
         UserError: a parameter that its target does not take, a missing package, or an unknown benchmark.
     """
-    if config.model.builder is not None:
-        check_zoo(config.zoo)
     live_tasks(config.benchmarks.tasks)
     components = {
         "model.builder": config.model.builder,
@@ -56,9 +54,11 @@ def check_components(config: TrainConfig) -> None:
         if plan.engine is Engine.vllm:
             require_vllm(f"{key}.engine")
         components |= {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}
-    for key, node in components.items():
-        if node is not None:
-            check_component(node, key)
+    used = zoo_components(config.zoo) if config.model.builder is not None else {}  # first: others refer to them
+    used |= {key: node for key, node in components.items() if node is not None}
+    for check_node in (check_declared, check_component):  # typos first, before libraries load
+        for key, node in used.items():
+            check_node(node, key)
 
 
 def _check_teachers_are_named(config: TrainConfig) -> None:
