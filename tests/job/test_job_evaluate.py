@@ -43,9 +43,32 @@ def job_files(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def done(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+def killed(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """The folder of a sweep that was killed after its first job, and that job's file."""
     folder = tmp_path_factory.mktemp("sweep")
+    command = start(arguments(checkpoint), folder, command="evaluate")
+    assert command.kill_when(lambda: bool(job_files(folder)))
+    return folder, job_files(folder)
+
+
+@pytest.fixture(scope="module")
+def done(checkpoint: str, killed: tuple[Path, dict[str, int]]) -> tuple[Path, Finished]:
+    """The same folder after the same command."""
+    folder, _ = killed
     return folder, run(arguments(checkpoint), folder, command="evaluate")
+
+
+def test_a_killed_sweep_goes_on_and_leaves_no_worker(
+    killed: tuple[Path, dict[str, int]], done: tuple[Path, Finished]
+) -> None:
+    folder, first = killed
+    assert len(first) == 1
+    assert done[1].status == 0, done[1].out + done[1].err
+    after = job_files(folder)
+    assert set(after) == set(TASKS)
+    assert {task: after[task] for task in first} == first
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    assert str(folder) not in listed
 
 
 def test_a_sweep_leaves_a_table_results_pictures_and_a_page(done: tuple[Path, Finished]) -> None:
@@ -92,20 +115,6 @@ def test_the_same_command_does_nothing_twice_and_redoes_what_is_damaged(
     after = job_files(folder)
     assert after["uniopd_chartqa"] == before["uniopd_chartqa"]
     assert after["uniopd_aime24"] > before["uniopd_aime24"]
-
-
-def test_a_killed_sweep_goes_on_and_leaves_no_worker(checkpoint: str, tmp_path: Path) -> None:
-    command = start(arguments(checkpoint), tmp_path, command="evaluate")
-    assert command.kill_when(lambda: bool(job_files(tmp_path)))
-    first = job_files(tmp_path)
-    assert len(first) == 1
-    finished = run(arguments(checkpoint), tmp_path, command="evaluate")
-    assert finished.status == 0, finished.out + finished.err
-    after = job_files(tmp_path)
-    assert set(after) == set(TASKS)
-    assert {task: after[task] for task in first} == first
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path) not in listed
 
 
 def test_a_worker_that_dies_is_replaced(checkpoint: str, tmp_path: Path) -> None:
