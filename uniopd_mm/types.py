@@ -14,7 +14,6 @@ Every per-token tensor is token-aligned: entry t belongs to token t. For a promp
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -147,7 +146,8 @@ class Prompt:
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
     entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
-    input of an inference engine: ids with one placeholder per medium, and decoded media by kind.
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place` is the index
+    among all prompts of a training step.
     """
 
     sample: Sample
@@ -156,27 +156,19 @@ class Prompt:
     token_features: Mapping[str, Tensor] = field(default_factory=dict)
     engine_token_ids: Tensor
     engine_media: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    place: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How to draw responses. Temperature 0 is greedy decoding.
-
-    A response's random numbers depend only on (`seed`, `policy_step`, sample id, index among the prompt's rollouts),
-    so the rest of the batch cannot change it. A response ends with the token that completes one of `stop_strings`;
-    that token stays part of the response.
-    """
+    """How to draw responses (see `data.seeds`). Temperature 0 is greedy decoding. A response ends with the token that
+    completes one of `stop_strings`; that token stays part of it."""
 
     temperature: float
     max_new_tokens: int
     seed: int
     policy_step: int
     stop_strings: tuple[str, ...] = ()
-
-    def prompt_seed(self, sample_id: str) -> int:
-        """The seed of the prompt's first response, for engines that then use seed + 1, ...: a multiple of 2**16."""
-        key = f"{self.seed}/{self.policy_step}/{sample_id}".encode()
-        return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 17 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uniopd_mm.data.seeds import prompt_seed
 from uniopd_mm.teachers.requests import (
     HttpReply,
     HttpRequest,
@@ -141,7 +142,7 @@ class VLLMApi:
         return {
             "n": 1 if greedy else num_samples,  # vLLM refuses n > 1 for greedy decoding
             "temperature": sampling.temperature,
-            "seed": None if greedy else sampling.prompt_seed(prompt.sample.sample_id),
+            "seed": None if greedy else prompt_seed(prompt, sampling),
             "max_tokens": sampling.max_new_tokens,
             "stop_token_ids": list(vocabulary.stop_ids) if vocabulary else [],
             "logit_bias": {str(index): BAN for index in vocabulary.banned_ids} if vocabulary else None,

@@ -18,9 +18,12 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentPrompt:
-    """A prompt whose media are named by `payload` (None: no media). `sample_id` seeds its responses."""
+    """A prompt whose media are named by `payload` (None: no media). `domain`, `sample_id` and `place` seed its
+    responses."""
 
     sample_id: str
+    domain: str
+    place: int
     token_ids: Tensor
     engine_token_ids: Tensor
     token_features: Mapping[str, Tensor]
@@ -91,6 +94,8 @@ def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
     """The prompt as it is sent."""
     return SentPrompt(
         sample_id=prompt.sample.sample_id,
+        domain=prompt.sample.domain,
+        place=prompt.place,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
@@ -100,12 +105,13 @@ def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
 
 def received_prompt(prompt: SentPrompt) -> Prompt:
     """The prompt for an engine, still without its media."""
-    sample = Sample(sample_id=prompt.sample_id, domain="", messages=(), answer=None, source=prompt.sample_id)
+    sample = Sample(sample_id=prompt.sample_id, domain=prompt.domain, messages=(), answer=None, source=prompt.sample_id)
     return Prompt(
         sample=sample,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
+        place=prompt.place,
     )
 
 
@@ -178,6 +184,8 @@ def _prompt(values: Any) -> SentPrompt:
     payload = values["payload"]
     return SentPrompt(
         sample_id=str(values["sample_id"]),
+        domain=str(values["domain"]),
+        place=int(values["place"]),
         token_ids=ids,
         engine_token_ids=_ids(values["engine_token_ids"]),
         token_features=features,
