@@ -198,6 +198,17 @@ class Outcome:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Head:
+    """How a model makes logits [..., V] of hidden states [..., H]: its output embedding `weight` [V, H] and `bias` [V],
+    then a factor, then a soft cap (see `distill.logprobs.logits_of`)."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherScores:
     """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored; the caller
@@ -205,7 +216,7 @@ class TeacherScores:
 
     The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
     i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
-    [R, G], the states that give each token's full distribution when multiplied by `head` [W, G], its output embedding.
+    [R, G], the states from which `head` makes each token's full distribution.
     """
 
     teacher: str
@@ -216,7 +227,7 @@ class TeacherScores:
     topk_ids: Tensor | None = None
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
-    head: Tensor | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,13 +275,13 @@ class TokenBatch:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherTokens:
     """The teachers' outputs at the M tokens of a loss mask, row by row. Each field is None unless all teachers provide
-    it: `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head` [W, G]."""
+    it: `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head`."""
 
     top_ids: Tensor | None = None
     topk_ids: Tensor | None = None
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
-    head: Tensor | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

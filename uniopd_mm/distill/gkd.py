@@ -17,10 +17,10 @@ from torch import Tensor
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.divergence import full_divergence, topk_divergence
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.logprobs import unshifted
+from uniopd_mm.distill.logprobs import logits_of, unshifted
 from uniopd_mm.distill.objective import Needs, StudentForward, reduce, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss, agreement, token_sums
-from uniopd_mm.types import Batch, TeacherTokens, UserError
+from uniopd_mm.types import Batch, Head, TeacherTokens, UserError
 
 
 @final
@@ -85,7 +85,7 @@ class GeneralizedDistillation:
         )
 
 
-def _zero_loss(states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+def _zero_loss(states: Tensor, head: Head, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
     """The reader for a batch without tokens, which has no teacher scores. Its gradient is zero."""
-    empty = (states @ head.T).sum(-1)
+    empty = logits_of(states, head).sum(-1)
     return empty, empty, targets, empty

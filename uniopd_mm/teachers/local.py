@@ -10,7 +10,7 @@ from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.likeliest import likeliest_tokens
 from uniopd_mm.models.backbone import Backbone
-from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError, Vocabulary
+from uniopd_mm.types import Failure, Head, Rollout, TeacherScores, UserError, Vocabulary
 
 
 @final
@@ -84,7 +84,7 @@ class LocalTeacher:
         lengths = tokens.loss_mask.sum(-1).tolist()
         return [self._scores(*row) for row in zip(*(values.cpu().split(lengths) for values in columns), strict=True)]
 
-    def _read(self, states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+    def _read(self, states: Tensor, head: Head, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
         """Log-probs and entropies f32[M], likeliest tokens i64[M, K] and their log-probs f32[M, K], states [M, G]."""
         kept = states if self.keep_hidden else states[:, :0]
         return *likeliest_tokens(states, head, targets, top_k=max(1, self.top_k), **settings), kept

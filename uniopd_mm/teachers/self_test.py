@@ -1,8 +1,9 @@
 """Checks of every teacher before the first step, and how many prompts each one teaches.
 
 A teacher answers one of its prompts greedily, and then scores its answer in the same way as the student's responses.
-Every token must get the log-prob that it had in generation, and must get it twice. This finds weights that were damaged
-while loading, and a teacher that generates and scores with different prompts, before they reach the loss.
+Every token must get the log-prob that it had in generation, and must get it twice; so must an improbable token, drawn
+at temperature 1. This finds weights that were damaged while loading, and a teacher that generates and scores with
+different prompts, before they reach the loss.
 
 Before this self-test, the teacher's settings are compared with the student's (compatibility.py). After it, a teacher
 that reads the student's ids scores answers of the student (probe.py).
@@ -11,7 +12,7 @@ that reads the student's ids scores answers of the student (probe.py).
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 from uniopd_mm.config.parts import MediaFor, Reads
@@ -24,6 +25,8 @@ from uniopd_mm.types import BadSample, Failure, Prompt, Sample, TeacherScores, U
 
 SAME_PROCESSOR = "set its path to the checkpoint that its servers run: its prompts are encoded here"
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; generation excludes banned ids and uses a key-value cache
+NUM_DRAWN = 4  # answers among whose tokens the least likely is compared
+IMPROBABLE_SHARE = 0.1  # of its log-prob, by which it may differ; rounding grows with it
 UNIFORM = 0.999  # of log(vocabulary size); a trained model is far surer of its likeliest token
 
 
@@ -140,6 +143,7 @@ def self_test(entry: RosterEntry, samples: Sequence[Sample], student: StudentMod
     difference = (first.logprobs - rollout.logprobs).abs().mean().item()
     text = entry.model.processor.decode(rollout.response_ids)
     _check(entry, first, second, difference, text)
+    _check_improbable(entry, prompt, student)
     return SelfTest(
         sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
     )
@@ -156,6 +160,30 @@ def _check(entry: RosterEntry, first: TeacherScores, second: TeacherScores, diff
         raise UserError(f"teacher={name}: scores the same answer differently within one batch; {REMEDY}")
     if -first.logprobs.mean().item() > UNIFORM * log(entry.model.vocab_size):  # although greedy tokens are likeliest
         raise UserError(f"teacher={name}: finds every token equally likely, like a model without weights; {REMEDY}")
+
+
+def _check_improbable(entry: RosterEntry, prompt: Prompt, student: StudentModel) -> None:
+    """Compare the least likely token of some drawn answers. Greedy ones are near probability 1, where a wrong factor on
+    all logits does not show.
+
+    Raises:
+        UserError: it has another log-prob in scoring than in generation.
+    """
+    sampling = replace(student.greedy, temperature=1.0)
+    rollouts = [one for one in entry.model.engine.generate([prompt], NUM_DRAWN, sampling)[0] if len(one.response_ids)]
+    pairs = [
+        pair
+        for rollout, scores in zip(rollouts, entry.model.scorer.score(rollouts), strict=True)
+        if isinstance(scores, TeacherScores)
+        for pair in zip(rollout.logprobs.tolist(), scores.logprobs.tolist(), strict=True)
+    ]
+    generated, scored = min(pairs, default=(0.0, 0.0))
+    limit = max(TOLERANCE[entry.plan.dtype], -IMPROBABLE_SHARE * generated)
+    if not abs(scored - generated) <= limit:  # also if it is NaN
+        raise UserError(
+            f"teacher={entry.plan.name}: an improbable token of its answers has log-prob {generated:.3g} in generation "
+            f"and {scored:.3g} in scoring; {REMEDY}"
+        )
 
 
 def _first_readable(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> Prompt | None:
