@@ -16,6 +16,7 @@ from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.learner.weights import exported
 from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.models.checkpointing import recomputing
 from uniopd_mm.runtime.world import World
 from uniopd_mm.types import Batch, TeacherScores, Trajectory
 
@@ -63,12 +64,11 @@ class Learner:
         parts = self._parts(trajectories)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
         shares, teaches = self._shares(batches), self._teaches(batches)
-        self.student.train(self.student.model.is_gradient_checkpointing)  # checkpointing needs training mode
-        done = [
-            self._backward(batch, share, sync=batch is batches[-1])
-            for batch, share in zip(batches, shares, strict=True)
-        ]
-        self.student.eval()
+        with recomputing(self.student.model):
+            done = [
+                self._backward(batch, share, sync=batch is batches[-1])
+                for batch, share in zip(batches, shares, strict=True)
+            ]
         loss = sum(self.world.gather(sum(loss for loss, _ in done)))
         rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(teaches)}
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))

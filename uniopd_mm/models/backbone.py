@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
+from uniopd_mm.models.experts import compute_under_autocast
 from uniopd_mm.models.head import head_of
 from uniopd_mm.types import TokenBatch, UserError
 
@@ -52,6 +53,8 @@ class Backbone(nn.Module):
         self.banned_ids = banned_ids
         self.logits_budget = logits_budget
         self.eval()
+        if dtype != "float32":
+            compute_under_autocast(model)
         self.head = head_of(model)
 
     @property
