@@ -19,6 +19,7 @@ from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.models.identity import identity_of
+from uniopd_mm.models.integrity import check_same, fingerprint
 from uniopd_mm.models.loading import load_student
 from uniopd_mm.rollout.gold import GoldResponses
 from uniopd_mm.run.folder import Run
@@ -29,6 +30,7 @@ from uniopd_mm.run.validation import Validator
 from uniopd_mm.runtime.rng import restore_rng_state
 from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.loading import ScoreOptions, load_base
+from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.probe import StudentModel
 from uniopd_mm.teachers.roster import Roster, load_roster
 from uniopd_mm.teachers.router import TeacherRouter
@@ -66,6 +68,8 @@ def assemble(run: Run, world: World) -> Trainer:
     questions = validation_questions(held_out, config.data.max_validation_samples)
     roster = _roster(config, recipe, processor, (*train, *questions))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
+    base = _base(config, processor) if needs.base else None
+    _check_ranks(world, student, roster, base)
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
     if roster:
@@ -82,7 +86,7 @@ def assemble(run: Run, world: World) -> Trainer:
         engine=engine,
         response_engine=_response_engine(config, engine, roster, processor),
         router=roster.router if roster and needs.teacher else None,
-        base=_base(config, processor) if needs.base else None,
+        base=base,
         recipe=recipe,
         learner=learner,
         validate=_validator(config, task, processor, questions, world),
@@ -169,6 +173,18 @@ def _student_model(config: TrainConfig, student: Backbone, processor: Processor,
 
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
     return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
+
+
+def _check_ranks(world: World, student: Backbone, roster: Roster | None, base: TeacherRouter | None) -> None:
+    """Raises UserError unless all processes hold the same weights of every model that each loads for itself."""
+    if world.size == 1:
+        return
+    scorers = {name: entry.model.scorer for name, entry in roster.entries.items()} if roster else {}
+    scorers |= base.teachers if base else {}
+    local = {name: scorer.backbone for name, scorer in scorers.items() if isinstance(scorer, LocalTeacher)}
+    held = {"model": student, **{f"teacher={name}": backbone for name, backbone in local.items()}}
+    fingerprints = world.gather({name: fingerprint(backbone.model) for name, backbone in held.items()})
+    world.from_main(lambda: check_same(fingerprints))
 
 
 def _response_engine(

@@ -84,9 +84,11 @@ def _assembled(run: Run, world: World) -> Trainer:
         trainer = assemble(run, world)
         sizes, held_out = trainer.parts.prompts.mixture.sizes, trainer.progress.before.asked
         show_plan(run.folder, sizes, held_out, trainer.quotas(), is_main=world.is_main)
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt) as error:
         if world.is_main:
             give_back(run)
+        elif isinstance(error, UserError):
+            raise UserError(f"rank {world.rank}: {error}") from error
         raise
     return trainer
 

@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
 from uniopd_mm.models.experts import compute_under_autocast
 from uniopd_mm.models.head import head_of
+from uniopd_mm.models.integrity import check_weights
 from uniopd_mm.types import TokenBatch, UserError
 
 # (states [M, H], head, targets i64[M], *, chunk_size, temperature, banned_ids) -> tensors with M entries each
@@ -105,11 +106,12 @@ def load_backbone(
     """The backbone of a checkpoint folder or hub name, with weights in `stored`; see `Backbone` and `load_model`.
 
     Raises:
-        UserError: it cannot be loaded, or `Backbone` does not support it. The error names
+        UserError: it cannot be loaded, its weights are not whole, or `Backbone` does not support it. The error names
             the configuration key `key`.
     """
     model = load_model(path, key, stored)
     try:
+        check_weights(model)
         return Backbone(model, banned_ids, dtype=dtype)
     except UserError as error:
         raise UserError(f"{key}={path}: {error}") from error
