@@ -35,7 +35,7 @@ from typing import Any, final
 import uniopd_mm
 from uniopd_mm.tasks.sandbox.channel import Channel
 from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
-from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
+from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault
 from uniopd_mm.tasks.sandbox.probe import check_apart
 from uniopd_mm.types import UserError
 
@@ -116,10 +116,11 @@ class LocalSandbox:
     def _runs(self, level: Level, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         folder = _made_folder()
         try:
-            job = self._job(level, folder) | {"source": source, "limits": asdict(limits)}
+            limited = asdict(limits) | {"longest_seconds": limits.longest_seconds}
+            job = self._job(level, folder) | {"source": source, "limits": limited}
             with Channel(self._command(level, folder), job) as channel:
                 for text in inputs:
-                    yield _run_of(channel.ask(text, limits.wall_seconds))
+                    yield channel.ask(text, limits)
         except OSError as error:
             raise SandboxFault(f"the sandbox cannot start: {error}") from error
         finally:
@@ -178,16 +179,6 @@ def _package_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"task.sandbox.packages: there is no installed package {name}; install it or leave it out")
     return Path(next(iter(spec.submodule_search_locations))).resolve()
-
-
-def _run_of(answer: dict[str, Any]) -> Run:
-    return Run(
-        status=Status(answer["status"]),
-        exit_code=answer["exit_code"],
-        stdout=answer["stdout"],
-        stderr=answer["stderr"],
-        seconds=answer["seconds"],
-    )
 
 
 def _remove(folder: str) -> None:

@@ -81,7 +81,7 @@ def _finish() -> int:
     return 0
 
 
-def fork_program(launch: Launch, text: str, namespace: int | None) -> tuple[int, tuple[int, int]]:
+def fork_program(launch: Launch, text: bytes, namespace: int | None) -> tuple[int, tuple[int, int]]:
     """Fork the process of a program. Returns the child's id and the reading ends of its stdout and stderr; in the
     child, 0 as the id, and the child is ready to run the program.
 
@@ -140,10 +140,10 @@ def _close_others(report: int) -> None:
     os.closerange(report + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _file_of(text: str) -> int:
+def _file_of(text: bytes) -> int:
     """A file in memory with this text. A pipe would have to be filled while the program runs."""
     descriptor = os.memfd_create("stdin")
-    view = memoryview(text.encode("utf-8", "replace"))
+    view = memoryview(text)
     while view:
         view = view[os.write(descriptor, view) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
