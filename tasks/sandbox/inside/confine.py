@@ -123,11 +123,13 @@ def own_user(seed: int) -> int | None:
     return _USER_IDS[seed % len(_USER_IDS)] if os.geteuid() == 0 else None
 
 
-def drop_rights(
-    folder: str, *, readable: Sequence[str], listed: Sequence[str], user: int | None, processes: bool
-) -> None:
-    """After this, only the folder can be written, if the kernel has Landlock or the file system is read-only."""
-    rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
+def drop_rights(folder: str, *, files: Sequence[Sequence[str]] | None, user: int | None, processes: bool) -> None:
+    """After this, only the folder can be written, and of `files` the first can be read and the names in the second
+    listed, if the kernel has Landlock or the file system is read-only. Without `files`, Landlock is left out."""
+    rules = None
+    if files is not None:
+        readable, listed = files
+        rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
