@@ -12,10 +12,11 @@ from functools import partial
 import pytest
 from hostile_attempts import VALUES, answering
 
-from uniopd_mm.tasks.grading.answers import grade_open
+from uniopd_mm.tasks.grading.answers import grade_open, wrong
 from uniopd_mm.tasks.grading.chart_answers import grade_relaxed
 from uniopd_mm.tasks.grading.choices import grade_choice
 from uniopd_mm.tasks.grading.code_answers import grade_code
+from uniopd_mm.tasks.grading.code_blocks import extract_code
 from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode
 from uniopd_mm.tasks.grading.document_answers import grade_anls
 from uniopd_mm.tasks.grading.math_answers import grade_math
@@ -54,9 +55,10 @@ GRADERS: dict[str, Callable[[str], Outcome]] = {
     "chart": lambda text: grade_relaxed(text, "[1.5, 2.5]"),
     "document": lambda text: grade_anls(text, ["Hello World", "x" * 2000]),
     "vqa": lambda text: grade_vqa(text, ["two", "2", "two"]),
+    "code": lambda text: wrong(f"{len(extract_code('  ```python' + text, 'add') or '')}"),
 }
 MEGABYTE = 1 << 20
-UNITS = (" ", "!", "\ufdfa", "{", "answer is ", "1, ", "B. ")
+UNITS = (" ", "!", "\ufdfa", "{", "answer is ", "1, ", "B. ", "\t\n")
 TEXTS = {repr(unit): (unit * (MEGABYTE // len(unit)))[:MEGABYTE] for unit in UNITS}
 
 
@@ -81,7 +83,7 @@ def sandbox() -> LocalSandbox:
 
 @pytest.mark.parametrize("problem", [CALL, ASSERTS], ids=["call", "asserts"])
 def test_hostile_values_are_read_in_the_sandbox(problem: CodeProblem, sandbox: LocalSandbox) -> None:
-    for name in ("many tuples", "a long text"):
+    for name in ("many tuples", "a long text") if problem is CALL else ("a long text",):
         source = f"```python\n{answering(VALUES[name])}\n```"
         outcome, seconds = held(
             lambda source=source: grade_code(source, problem, sandbox, limits=Limits(cpu_seconds=1))
