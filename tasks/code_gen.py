@@ -67,13 +67,14 @@ class CodeTask:
         self._max_tests = max_tests
 
     def samples(self, split: str) -> Corpus:
-        """See `TaskCorpus.samples`.
+        """See `TaskCorpus.samples`. Its `grading` names the level at which programs are isolated.
 
         Raises:
             UserError: also if the sandbox cannot isolate programs on this machine.
         """
-        _ = self._sandbox.level  # fail here rather than in the first rollout
-        return self._corpus.samples(split)
+        level = self._sandbox.level  # fail here rather than in the first rollout
+        corpus = self._corpus.samples(split)
+        return replace(corpus, grading={self.domain: f"programs run at isolation level {level}"})
 
     def grade(self, sample: Sample, response: str) -> Outcome:
         """Judge a response by running its program on the sample's tests. Never raises: if the tests cannot be read or

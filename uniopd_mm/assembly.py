@@ -61,6 +61,8 @@ def assemble(run: Run, world: World) -> Trainer:
     warn_of_skips(skipped, *SKIPPED)
     if train.left_out:
         note(f"{train.left_out} rows are left out by data.where and data.max_rows")
+    for domain, text in train.grading.items():
+        note(f"grading of {domain}: {text}")
     check_mixture(config, train)  # before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     benchmarks = _benchmarks(config, processor, world)
@@ -93,6 +95,7 @@ def assemble(run: Run, world: World) -> Trainer:
         benchmarks=benchmarks,
         tracker=_tracker(run, world),
         world=world,
+        grading=train.grading,
     )
     torch.manual_seed(config.seed)
     if state is None:

@@ -102,7 +102,7 @@ def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> N
 
     summary = summarize(trainer.parts.task.domain, progress, trainer.parts.prompts.skipped)
     earlier = run.state.progress.seconds if run.state else 0.0
-    summary = replace(summary, seconds=earlier + elapsed)
+    summary = replace(summary, seconds=earlier + elapsed, grading=trainer.parts.grading)
     write_summary(run.folder, summary)
     show_budget(run.folder, tuple(trainer.parts.prompts.mixture.sizes), progress.history)
     terminal().print(summary_table(summary))

@@ -45,7 +45,7 @@ class Parts:
     """The parts of a run.
 
     `response_engine` writes the responses to learn from; on-policy, it is `engine`. `router` and `base` are None if the
-    recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none.
+    recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none. `grading` is that of the corpus.
     """
 
     task: Task
@@ -61,6 +61,7 @@ class Parts:
     benchmarks: Benchmarks | None
     tracker: Tracker
     world: World
+    grading: Mapping[str, str] = field(default_factory=dict)
 
 
 @final

@@ -93,11 +93,13 @@ class Skip:
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
     """The usable samples of one split, the rows skipped while reading, and the number of rows (`left_out`) that the
-    user's own settings excluded."""
+    user's own settings excluded. `grading` says by domain what grading depends on here, such as how programs are
+    isolated."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
     left_out: int = 0
+    grading: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)

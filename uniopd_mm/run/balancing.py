@@ -56,6 +56,8 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     check_folders(config)
     unread = tuple(dict.fromkeys(skip for corpus in splits.values() for skip in corpus.skipped))
     warn_of_skips(unread, "not written")
+    for domain, text in splits["train"].grading.items():
+        note(f"grading of {domain}: {text}")
     rates = find_pass_rates(config, task, splits["train"])
     warn_of_skips(rates.without, "kept once, without a pass rate")
     ids, values = list(rates.known), torch.tensor(list(rates.known.values()), dtype=torch.float64)

@@ -26,7 +26,8 @@ class Summary:
     """A finished run. Accuracies are shares in [0, 1] by domain, None where nothing was measured.
 
     `num_questions` counts the held-out questions by domain. `seconds` covers the whole job. `left_out` counts unknown
-    outcomes and teacher failures by reason. `extra` holds further JSON values.
+    outcomes and teacher failures by reason. `grading` is that of the corpus: the level at which programs were isolated.
+    `extra` holds further JSON values.
     """
 
     task: str
@@ -40,6 +41,7 @@ class Summary:
     teacher_failures: int = 0
     unknown_outcomes: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    grading: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
