@@ -34,6 +34,14 @@ def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> byte
     return pack(ScoreRequest(prompts=[sent_prompt(rollout.prompt, payload)], **(given | fields)))
 
 
+def fields_of(rollout: Rollout) -> dict[str, Any]:
+    return unpack(request(rollout))
+
+
+def sent_fields(rollout: Rollout) -> dict[str, Any]:
+    return fields_of(rollout)["prompts"][0]
+
+
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
     return httpx.post(served.url + path, content=content, headers=headers, timeout=TIMEOUT)
 
@@ -60,6 +68,10 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         "does not match its name": request(good, "name", payloads={"name": pack({"pixels": torch.zeros(2)})}),
         "not a tensor": request(good, "name", payloads={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
         "top_k=9": request(good, top_k=9),
+        "OverflowError": request(good, prompt_of=[float("inf")]),
+        "ValueError": request(good, top_k=torch.zeros(2)),
+        "token features": pack({**fields_of(good), "prompts": [{**sent_fields(good), "token_features": {"a": 3}}]}),
+        "what no medium has": request(good, "name", payloads={"name": pack({"a": {1: 1, "b": 2}})}),
     }
     for reason, content in bad.items():
         answer = post(served, content)
