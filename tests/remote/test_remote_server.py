@@ -12,9 +12,10 @@ import pytest
 import torch
 from serving_parts import SAMPLING, TIMEOUT, Served, assert_same, connected, free_port, plan_for
 
+from uniopd_mm.config.serve import is_loopback
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
-from uniopd_mm.serving.server import ServerOptions, is_loopback, listen, run_server
+from uniopd_mm.serving.server import ServerOptions, listen, run_server
 from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.remote import RemoteTeacher
@@ -235,7 +236,7 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
 
     def load() -> Loaded:
         assert proceed.wait(TIMEOUT)
-        return Loaded(scorer=local, engine=engine, info=info, vocabulary=vocabulary)
+        return Loaded(scorer=local, engine=engine, check=processor.check_media, info=info, vocabulary=vocabulary)
 
     def run() -> None:
         run_server(ServerOptions(port=port), load, lambda line: None)
@@ -259,7 +260,7 @@ def test_an_address_that_cannot_be_had_is_one_line() -> None:
             listen("127.0.0.1", port)
     with pytest.raises(UserError, match=r"^server\.host=no\.such\.host\.invalid: .*use an address"):
         listen("no.such.host.invalid", 0)
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "::")] == [
+    assert [is_loopback(host) for host in ("127.8.9.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "::")] == [
         True,
         True,
         True,
