@@ -50,7 +50,7 @@ def test_a_page_stays_small_and_without_acting_characters(tmp_path: Path) -> Non
 def test_the_page_of_a_sweep_has_no_acting_characters() -> None:
     sample = {"task": NAME, "checkpoint": NAME, "prompt": NAME, "response": "\x00" * 5_000_000, "target": NAME}
     html = render([], {NAME: NAME}, title=NAME, samples=[sample])
-    assert not ACTING.search(html) and len(html) < 100_000
+    assert not ACTING.search(html) and 0 < html.count(r"\x00") < 7000
 
 
 @pytest.mark.parametrize("name", [NAME, "[/]", "[link=http://h]x[/link]"])

@@ -185,7 +185,7 @@ def token_views(line: RolloutLine) -> list[TokenView]:
     """
     teacher = line.teacher_logprobs if line.teacher_logprobs is not None else [None] * len(line.tokens)
     triples = list(zip(line.tokens, line.student_logprobs, teacher, strict=True))[:_MAX_TOKENS]
-    return [_token_view(shown(text, most=_MAX_TOKEN_TEXT), *logprobs) for text, *logprobs in triples]
+    return [_token_view(shown(text, most=_MAX_TOKEN_TEXT), student, scored) for text, student, scored in triples]
 
 
 def _token_view(text: str, student: float, teacher: float | None) -> TokenView:
