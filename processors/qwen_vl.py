@@ -24,6 +24,7 @@ from uniopd_mm.processors.chat import (
 )
 from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
+from uniopd_mm.processors.qwen_grids import GridLayout, check_grids
 from uniopd_mm.processors.qwen_positions import patch_positions
 from uniopd_mm.processors.sampling import FrameSampling
 from uniopd_mm.processors.settings import budget_settings, prompt_settings, sampling_settings, tensor_settings
@@ -135,6 +136,9 @@ class QwenVLProcessor:
             engine_media=_engine_media(images, clips),
         )
 
+    def check_media(self, prompt: Prompt) -> None:
+        check_grids(prompt.media, prompt.token_ids, self._layouts())
+
     def decode(self, ids: Tensor) -> str:
         return self._stock.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 
@@ -149,6 +153,22 @@ class QwenVLProcessor:
 
     def save(self, folder: Path) -> None:
         self._stock.save_pretrained(folder)
+
+    def _layouts(self) -> tuple[GridLayout, ...]:
+        stock = self._stock
+        return tuple(
+            GridLayout(
+                pixels=pixels,
+                grids=grids,
+                width=3 * reader.temporal_patch_size * reader.patch_size**2,
+                merged=reader.merge_size**2,
+                placeholder=stock.tokenizer.convert_tokens_to_ids(token),
+            )
+            for pixels, grids, reader, token in (
+                ("pixel_values", "image_grid_thw", stock.image_processor, stock.image_token),
+                ("pixel_values_videos", "video_grid_thw", stock.video_processor, stock.video_token),
+            )
+        )
 
     def _render(self, messages: list[dict[str, Any]]) -> str:
         # Use the tokenizer's method: the processor's warns about every variable that a template does not use.

@@ -75,6 +75,10 @@ class TextProcessor:
         ids = torch.tensor(self._tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Prompt(sample=sample, token_ids=ids, engine_token_ids=ids)
 
+    def check_media(self, prompt: Prompt) -> None:
+        if prompt.media:
+            raise BadSample(f"media {', '.join(prompt.media)}: this backbone reads text only")
+
     def decode(self, ids: Tensor) -> str:
         return self._tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from uniopd_mm.cli.command import INTERRUPTED, Command, Job, run_command
+from uniopd_mm.cli.command import Command, Job, run_command
+from uniopd_mm.cli.signals import last_word
 from uniopd_mm.config.checks import validate
 from uniopd_mm.config.train import TrainConfig
 
@@ -62,10 +63,11 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     trainer = _assembled(run, world)
     try:
         progress = trainer.train()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, status = last_word(error)
         if world.is_main:
-            print(f"interrupted; go on with: python -m uniopd_mm.train resume={run.folder}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+            print(f"{word}; go on with: python -m uniopd_mm.train resume={run.folder}", file=sys.stderr)
+        sys.exit(status)
     finally:
         trainer.parts.tracker.close()
     if world.is_main:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from uniopd_mm.data.seeds import prompt_seed
 from uniopd_mm.teachers.requests import (
+    MAX_NOTICE,
     HttpReply,
     HttpRequest,
     MediaNames,
@@ -39,6 +40,8 @@ BAN = -100.0  # added to a logit
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 BAD_MEDIA = "Failed to apply prompt replacement"  # a bad request, for which vLLM returns status 500
 SAME_TIME = 1e-3  # seconds
+# The most bytes of JSON for an id, for one of its log-probs, and for a generated token with its text.
+ID_BYTES, LOGPROB_BYTES, TOKEN_BYTES = 32, 512, 2048
 
 
 @final
@@ -73,8 +76,12 @@ class VLLMApi:
         def parse(reply: HttpReply, known: MediaNames) -> list[TeacherScores | Failure]:
             return [self._scores(rollout, _content(reply, known))]
 
+        per_token = ID_BYTES + LOGPROB_BYTES * (1 + max(1, self.top_k))
         return RemoteRequest(
-            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
+            media=list(media),
+            max_reply=MAX_NOTICE + rollout.num_tokens * per_token,
+            build=lambda known: self._http_request(ids, media, known, parameters),
+            parse=parse,
         )
 
     def generate(
@@ -95,8 +102,12 @@ class VLLMApi:
             rollouts = [_rollout(prompt, choice, sampling) for choice in choices]
             return [rollouts if len(rollouts) == num_samples else rollouts * num_samples]
 
+        num_tokens = num_samples * sampling.max_new_tokens
         return RemoteRequest(
-            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
+            media=list(media),
+            max_reply=MAX_NOTICE + len(prompt.token_ids) * ID_BYTES + num_tokens * TOKEN_BYTES,
+            build=lambda known: self._http_request(ids, media, known, parameters),
+            parse=parse,
         )
 
     def _http_request(

@@ -12,6 +12,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from uniopd_mm.tracking.console import printable, terminal
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.proportions import percent
 from uniopd_mm.tracking.records import standard
@@ -77,12 +78,12 @@ def read_summary(folder: Path) -> Summary | None:
 def summary_table(summary: Summary) -> Table:
     """One row per domain: the number of questions, and each accuracy as `percent` writes it."""
     title = f"{summary.task}: {summary.steps} steps in {summary.seconds:.0f} s"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=printable(title, terminal()), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("domain")
     for name in ("questions", "student before", "student after", "teacher"):
         table.add_column(name, justify="right")
     for row in table_rows(summary):
-        table.add_row(*row)
+        table.add_row(*(printable(cell, terminal()) for cell in row))
     return table
 
 

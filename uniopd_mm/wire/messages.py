@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.types import FinishReason, Prompt, Sample, Sampling
-from uniopd_mm.wire.codec import Malformed, digest, unpack
+from uniopd_mm.wire.codec import UNEXPECTED, Malformed, digest, unpack
 
 Record = TypeVar("Record")
 
@@ -139,7 +139,7 @@ def _read(content: bytes, make: Callable[[Any], Record]) -> Record:
     values = unpack(content)
     try:
         return make(values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # the other side may send anything
+    except UNEXPECTED as error:  # the other side may send anything
         reason = str(error) if isinstance(error, Malformed) else f"{type(error).__name__}: {error}"
         raise Malformed(f"not the expected record: {reason}") from error
 
@@ -179,7 +179,8 @@ def _generate_request(values: Any) -> GenerateRequest:
 
 def _prompt(values: Any) -> SentPrompt:
     ids, features = _ids(values["token_ids"]), dict(values["token_features"])
-    if not len(ids) or any(feature.shape != ids.shape for feature in features.values()):
+    aligned = (isinstance(feature, Tensor) and feature.shape == ids.shape for feature in features.values())
+    if not len(ids) or not all(aligned):
         raise Malformed("a prompt has no tokens, or its token features have another length")
     payload = values["payload"]
     return SentPrompt(
