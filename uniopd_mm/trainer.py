@@ -222,5 +222,5 @@ class Trainer:
                 write = partial(link_student, keep_best(self.run, best, write))
             if self._due(number, plan.save_every):
                 state = RunState.of(self.progress, parts.prompts, parts.learner)
-                save_checkpoint(self.run, number, write, state, plan.keep_checkpoints)
+                save_checkpoint(self.run, number, write, state.saved(), plan.keep_checkpoints)
         parts.world.wait()

@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Self, final
 
 from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
-from uniopd_mm.learner.checkpoint import Best, better
+from uniopd_mm.learner.checkpoint import Best, better, load_state, unreadable_state
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.run.records import plain, restored
 from uniopd_mm.run.validation import Validation
 from uniopd_mm.runtime.rng import rng_state
 from uniopd_mm.types import Skip
@@ -39,6 +41,7 @@ class Progress:
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
         """Add a step. It may be the best by `measure`, a key that `values` has where the step was evaluated."""
+        numbers = {name: value if isinstance(value, int) else float(value) for name, value in values.items()}
         measured = Best(step=number, measure=measure, value=values.get(measure, math.nan))
         return replace(
             self,
@@ -46,7 +49,7 @@ class Progress:
             teacher_failures=self.teacher_failures + int(values["teacher_failures"]),
             unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
             seconds=self.seconds + seconds,
-            history=(*self.history, values),
+            history=(*self.history, numbers),
             best=better(self.best, measured),
         )
 
@@ -80,6 +83,22 @@ class RunState:
             learner=learner.state_dict(),
             rng=rng_state(),
         )
+
+    def saved(self) -> Mapping[str, Any]:
+        """What a checkpoint saves of it: plain values and tensors."""
+        return plain(self)
+
+    @classmethod
+    def loaded(cls, checkpoint: Path) -> Self:
+        """The state that a checkpoint saved.
+
+        Raises:
+            UserError: its files hold none.
+        """
+        try:
+            return restored(cls, load_state(checkpoint))
+        except (TypeError, KeyError) as error:
+            raise unreadable_state(checkpoint, error) from error
 
 
 @final
