@@ -137,7 +137,10 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
         teacher_failures=progress.teacher_failures,
         unknown_outcomes=progress.unknown_outcomes,
         left_out=progress.left_out,
-        extra={"best": asdict(progress.best)} if progress.best else {},
+        extra={
+            **({"best": asdict(progress.best)} if progress.best else {}),
+            **({"changes": list(progress.changes)} if progress.changes else {}),
+        },
     )
 
 

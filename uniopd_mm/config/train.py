@@ -227,3 +227,6 @@ class TrainConfig:
     trust: list[str] = documented(
         "with resume: packages of yours that the run's config.yaml may name as components, as [my_package]", []
     )
+    resume_with_changes: bool = documented(
+        "with resume: go on although rows, teachers, processor or code are not those that the run began with", False
+    )

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import final
@@ -78,6 +78,8 @@ def numbered(name: str) -> Iterator[str]:
 def _create(config: TrainConfig, held: ExitStack) -> Run:
     if config.trust:
         raise UserError(f"trust=[{','.join(config.trust)}]: only resume=FOLDER asks whom to trust; leave it out")
+    if config.resume_with_changes:
+        raise UserError("resume_with_changes=true: nothing is resumed; give resume=FOLDER, or leave it out")
     root, name = Path(config.run.root), config.run.name
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
     try:
@@ -151,6 +153,7 @@ def _reopen(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> R
     _hold(folder, held)
     checkpoint = _checkpoint(folder)  # first: the config.yaml of an earlier version does not fit either
     kept = with_overrides(read_config(folder, config.trust), overrides, folder)
+    kept = replace(kept, resume_with_changes=config.resume_with_changes)  # what is saved there is an earlier resume's
     state = RunState.loaded(checkpoint) if checkpoint else None
     return Run(folder=folder, config=kept, resumed=True, checkpoint=checkpoint, state=state)
 

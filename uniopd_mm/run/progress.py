@@ -13,6 +13,7 @@ from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.learner.checkpoint import Best, better, load_state, unreadable_state
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.run.changes import Fingerprints
 from uniopd_mm.run.records import plain, restored
 from uniopd_mm.run.validation import Validation
 from uniopd_mm.runtime.rng import rng_state
@@ -25,7 +26,8 @@ class Progress:
     """Finished steps, validations of student and teacher, and counts over all steps.
 
     `seconds` is the time of all steps; `left_out` counts unknown outcomes and failed teachers by reason; `history` has
-    the metrics of each step, from which warnings are derived; `best` is the best step so far, never step 0.
+    the metrics of each step, from which warnings are derived; `best` is the best step so far, never step 0; `changes`
+    are those of rows, teachers or code that the user accepted at a resume.
     """
 
     before: Validation
@@ -38,6 +40,7 @@ class Progress:
     left_out: Mapping[str, int] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
     best: Best | None = None
+    changes: tuple[str, ...] = ()
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
         """Add a step. It may be the best by `measure`, a key that `values` has where the step was evaluated."""
@@ -72,9 +75,10 @@ class RunState:
     skipped: tuple[Skip, ...]
     learner: Mapping[str, Any]
     rng: Mapping[str, Any]
+    fingerprints: Fingerprints
 
     @classmethod
-    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner) -> Self:
+    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner, fingerprints: Fingerprints) -> Self:
         """The current state of a run."""
         return cls(
             progress=progress,
@@ -82,6 +86,7 @@ class RunState:
             skipped=tuple(prompts.skipped),
             learner=learner.state_dict(),
             rng=rng_state(),
+            fingerprints=fingerprints,
         )
 
     def saved(self) -> Mapping[str, Any]:

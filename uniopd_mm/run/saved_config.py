@@ -15,7 +15,7 @@ from uniopd_mm.types import UserError
 
 CONFIG_FILE = "config.yaml"
 
-FOR_THIS_RESUME = ("resume", "trust")
+FOR_THIS_RESUME = ("resume", "trust", "resume_with_changes")
 CHANGEABLE = (
     *FOR_THIS_RESUME,
     "trainer.steps",
