@@ -131,7 +131,7 @@ def newest_whole_checkpoint(run: Path) -> tuple[Path | None, list[str]]:
     Raises:
         UserError: none is whole, or another version wrote one.
     """
-    damages = []
+    damages: list[str] = []
     for step in reversed(complete_steps(run)):
         checkpoint = run / "checkpoints" / f"step_{step}"
         try:

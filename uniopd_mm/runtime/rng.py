@@ -13,7 +13,8 @@ import torch
 def rng_state() -> dict[str, Any]:
     """The state of every global random generator: lists, tensors, numbers and texts."""
     version, numbers, gauss = random.getstate()
-    name, words, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    name, words, *rest = numpy_state
     return {
         "python": [version, list(numbers), gauss],
         "numpy": [name, words.tolist(), *rest],
