@@ -217,7 +217,7 @@ class QwenVLProcessor:
 
 def _load(path: str) -> Any:
     try:
-        stock = AutoProcessor.from_pretrained(path)
+        stock = AutoProcessor.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise load_error(path, error) from error
     if not isinstance(stock, FAMILIES):

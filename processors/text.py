@@ -35,7 +35,7 @@ class TextProcessor:
 
     def __init__(self, path: str, *, enable_thinking: bool = False, system_prompt: str | None = None) -> None:
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(path)
+            self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise load_error(path, error) from error
         if self._tokenizer.chat_template is None:

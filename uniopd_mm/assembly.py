@@ -22,6 +22,7 @@ from uniopd_mm.models.identity import identity_of
 from uniopd_mm.models.integrity import check_same, fingerprint
 from uniopd_mm.models.loading import load_student
 from uniopd_mm.rollout.gold import GoldResponses
+from uniopd_mm.run.fingerprints import check_unchanged, fingerprints
 from uniopd_mm.run.folder import Run
 from uniopd_mm.run.plan import show_compatibility, show_teachers
 from uniopd_mm.run.progress import Progress
@@ -69,6 +70,9 @@ def assemble(run: Run, world: World) -> Trainer:
     needs = recipe.objective.needs
     questions = validation_questions(held_out, config.data.max_validation_samples)
     roster = _roster(config, recipe, processor, (*train, *questions))
+    identity = identity_of(processor, student.vocab_size)
+    held = world.from_main(lambda: fingerprints(config, train, questions, identity, roster))
+    changes = world.from_main(lambda: check_unchanged(run, held))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
     base = _base(config, processor) if needs.base else None
     _check_ranks(world, student, roster, base)
@@ -96,13 +100,15 @@ def assemble(run: Run, world: World) -> Trainer:
         tracker=_tracker(run, world),
         world=world,
         grading=train.grading,
+        fingerprints=held,
     )
     torch.manual_seed(config.seed)
     if state is None:
         return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, roster))
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
-    return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
+    progress = replace(state.progress, changes=(*state.progress.changes, *changes))
+    return Trainer(parts=parts, config=config, run=run.folder, progress=progress)
 
 
 def check_world(config: TrainConfig, world: World) -> None:

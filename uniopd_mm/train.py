@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
-    """Run a job from its composed configuration to its summary; returns the run's folder."""
+    """Run a job from its composed configuration to its summary; returns the run's folder, which it locks meanwhile."""
+    with ExitStack() as held:
+        return _train(config, overrides, held)
+
+
+def _train(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> Path:
     started = perf_counter()
     if not config.resume:
         validate(config)
@@ -43,6 +49,7 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
     from uniopd_mm.run.checks import check
     from uniopd_mm.run.folder import open_run
+    from uniopd_mm.run.trust import resume_command
     from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.runtime.world import World
     from uniopd_mm.tracking.console import note, terminal, warning
@@ -51,7 +58,7 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     terminal().quiet = not world.is_main
-    run = world.from_main(lambda: open_run(config, overrides))
+    run = world.from_main(lambda: open_run(config, overrides, held))
     if config.resume:
         world.from_main(lambda: check(run.config))
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
@@ -66,7 +73,7 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     except KeyboardInterrupt as error:
         word, status = last_word(error)
         if world.is_main:
-            print(f"{word}; go on with: python -m uniopd_mm.train resume={run.folder}", file=sys.stderr)
+            print(f"{word}; go on with: {resume_command(run.folder, asdict(run.config))}", file=sys.stderr)
         sys.exit(status)
     finally:
         trainer.parts.tracker.close()
@@ -134,7 +141,10 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
         teacher_failures=progress.teacher_failures,
         unknown_outcomes=progress.unknown_outcomes,
         left_out=progress.left_out,
-        extra={"best": asdict(progress.best)} if progress.best else {},
+        extra={
+            **({"best": asdict(progress.best)} if progress.best else {}),
+            **({"changes": list(progress.changes)} if progress.changes else {}),
+        },
     )
 
 

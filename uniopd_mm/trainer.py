@@ -24,6 +24,7 @@ from uniopd_mm.distill.watch import warnings
 from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoint, write_student
 from uniopd_mm.learner.learner import Learner, Update
+from uniopd_mm.run.changes import Fingerprints
 from uniopd_mm.run.progress import Progress, RunState, Stopwatch
 from uniopd_mm.run.validation import Validation
 from uniopd_mm.runtime.reasons import failure_reasons, merged
@@ -46,6 +47,7 @@ class Parts:
 
     `response_engine` writes the responses to learn from; on-policy, it is `engine`. `router` and `base` are None if the
     recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none. `grading` is that of the corpus.
+    Checkpoints keep `fingerprints`.
     """
 
     task: Task
@@ -61,6 +63,7 @@ class Parts:
     benchmarks: Benchmarks | None
     tracker: Tracker
     world: World
+    fingerprints: Fingerprints
     grading: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -222,6 +225,6 @@ class Trainer:
             if plan.keep_best and best and best.step == number:
                 write = partial(link_student, keep_best(self.run, best, write))
             if self._due(number, plan.save_every):
-                state = RunState.of(self.progress, parts.prompts, parts.learner)
-                save_checkpoint(self.run, number, write, state, plan.keep_checkpoints)
+                state = RunState.of(self.progress, parts.prompts, parts.learner, parts.fingerprints)
+                save_checkpoint(self.run, number, write, state.saved(), plan.keep_checkpoints)
         parts.world.wait()

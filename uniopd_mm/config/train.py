@@ -224,3 +224,9 @@ class TrainConfig:
     zoo: dict[str, Any] = documented("components that make the built-in models", {})
     seed: int = documented("seed of the prompt order and of sampling", 0)
     resume: str | None = documented("folder of a run to continue", None)
+    trust: list[str] = documented(
+        "with resume: packages of yours that the run's config.yaml may name as components, as [my_package]", []
+    )
+    resume_with_changes: bool = documented(
+        "with resume: go on although rows, teachers, processor or code are not those that the run began with", False
+    )

@@ -128,10 +128,10 @@ def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTr
             names the configuration key `key`.
     """
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         loader: Any = AutoModelForImageTextToText if vision else AutoModelForCausalLM
-        model = loader.from_pretrained(path, dtype=dtype)
+        model = loader.from_pretrained(path, dtype=dtype, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{key}={path}: {reason}; give a complete checkpoint folder or a hub name") from error

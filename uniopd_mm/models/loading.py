@@ -64,6 +64,6 @@ def revision(path: str, offline: bool = False) -> Any:
         stats = [(str(file.relative_to(folder)), file.stat()) for file in files]
         return str(folder.resolve()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     try:
-        return AutoConfig.from_pretrained(path, local_files_only=offline)._commit_hash
+        return AutoConfig.from_pretrained(path, local_files_only=offline, trust_remote_code=False)._commit_hash
     except (OSError, ValueError):
         return None

@@ -83,6 +83,8 @@ def make_checkpoint(
         UserError: the accuracy is out of reach, there are no demonstrations, or not exactly one of `architecture` and
             `base` is given.
     """
+    if Path(name).name != name:
+        raise UserError(f"builder of {name}: its name is part of a file name; leave out the slashes")
     if generator is None:
         raise UserError(f"builder of {name}: this task has no `synthetic` generator to learn from; give a checkpoint")
     if (architecture is None) == (base is None):
