@@ -58,8 +58,8 @@ class Learner:
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
     def update(self, trajectories: Sequence[Trajectory]) -> Update:
-        """One optimizer step. If the gradient is not finite, or no token has a learning signal, the step is skipped:
-        `skipped_updates` is 1, and weights, moments and schedule do not change."""
+        """One optimizer step. If the gradient is not finite or exactly zero, or no token has a learning signal, the
+        step is skipped: `skipped_updates` is 1, and weights, moments and schedule do not change."""
         parts = self._parts(trajectories)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
         shares, teaches = self._shares(batches), self._teaches(batches)
@@ -89,7 +89,7 @@ class Learner:
 
     def _step(self, teaches: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        applied = bool(norm.isfinite()) and teaches  # AdamW moves weights even at gradient 0
+        applied = bool(norm.isfinite()) and bool(norm > 0) and teaches  # AdamW moves weights even at gradient 0
         if applied:
             self.optimizer.step()
             self.schedule.step()

@@ -23,6 +23,7 @@ CHANGEABLE = (
     "resume",
     "trainer.steps",
     "trainer.eval_every",
+    "trainer.max_idle_steps",
     "trainer.save_every",
     "trainer.keep_checkpoints",
     "trainer.keep_best",
