@@ -63,6 +63,9 @@ class ModelConfig:
     builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
     dtype: str = documented("float32 or bfloat16 computation; the weights are float32", "float32")
+    suggested: dict[str, Any] = documented(
+        "settings of `recipe` that suit a model of this size; a recipe that does not use one ignores it", {}
+    )
     gradient_checkpointing: bool = documented("recompute activations in the backward pass to save memory", False)
 
 
