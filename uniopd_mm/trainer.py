@@ -16,7 +16,7 @@ from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
-from uniopd_mm.distill.diagnostics import describe
+from uniopd_mm.distill.diagnostics import check_names, describe
 from uniopd_mm.distill.evidence import merge_values
 from uniopd_mm.distill.idle import idle_too_long, score_ranges, score_spreads
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
@@ -33,7 +33,7 @@ from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
-from uniopd_mm.tracking.records import StepMetrics
+from uniopd_mm.tracking.records import RESERVED, StepMetrics
 from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
 
 Benchmarks = Callable[[RolloutEngine, int], Mapping[str, float]]
@@ -184,6 +184,7 @@ class Trainer:
 
     def _measured(self, supervised: SupervisedBatch, learned: Update) -> Mapping[str, float]:
         """The step's metrics of student and teachers, over all processes."""
+        check_names(learned.sums, {*learned.values, *RESERVED, "skipped"})
         sums = merge_values(self.parts.world.gather((supervised.local_indices, learned.sums)))
         margin = self.parts.recipe.calibration
         named = describe(

@@ -17,7 +17,7 @@ from uniopd_mm.distill.objective import Objective
 from uniopd_mm.learner.weights import exported
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.runtime.world import World
-from uniopd_mm.types import Batch, TeacherScores, Trajectory
+from uniopd_mm.types import Batch, TeacherScores, Trajectory, UserError
 
 
 @final
@@ -132,6 +132,16 @@ class Learner:
 
 
 def _in_order(parts: Sequence[Sequence[int]], sums: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-    """The micro-batches' values [n], in the order of the trajectories."""
+    """The micro-batches' values [n], in the order of the trajectories.
+
+    Raises:
+        UserError: the objective measures other things on some micro-batches than on others.
+    """
+    every = {name for part in sums for name in part}
+    if differing := {name for name in every if not all(name in part for part in sums)}:
+        raise UserError(
+            f"recipe.objective: its loss returns {', '.join(sorted(differing))} for some micro-batches only; return "
+            "the same sums for all of them, zeros where there is nothing to add up"
+        )
     order = torch.argsort(torch.tensor([index for part in parts for index in part]))
     return {name: torch.cat([part[name].cpu() for part in sums])[order] for name in sums[0]}
