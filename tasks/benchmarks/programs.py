@@ -36,7 +36,7 @@ def prompt(row: Row) -> str:
     _ = _SANDBOX.level
     read = _read(row)
     shown = _shown(read)
-    text = asked(read, shown)
+    text = asked(read, shown).question
     return "\n".join([text, STDIN, INSTRUCTION] if shown.mode is Mode.STDIN and shown.tests else [text, INSTRUCTION])
 
 
