@@ -17,6 +17,7 @@ from uniopd_mm.processors.chat import (
     chat_messages,
     load_error,
     media_of,
+    rendered,
     response_ids,
     token_bytes,
     token_texts,
@@ -172,12 +173,9 @@ class QwenVLProcessor:
 
     def _render(self, messages: list[dict[str, Any]]) -> str:
         # Use the tokenizer's method: the processor's warns about every variable that a template does not use.
-        return self._stock.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self._stock.chat_template,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=self._enable_thinking,
+        stock = self._stock
+        return rendered(
+            stock.tokenizer, messages, chat_template=stock.chat_template, enable_thinking=self._enable_thinking
         )
 
     def _read_media(self, sample: Sample) -> tuple[list[Image.Image], list[Clip]]:

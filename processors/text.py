@@ -11,6 +11,7 @@ from uniopd_mm.processors.chat import (
     chat_messages,
     load_error,
     media_of,
+    rendered,
     response_ids,
     token_bytes,
     token_texts,
@@ -68,9 +69,7 @@ class TextProcessor:
         for message in messages:
             # Chat templates of text-only models take plain strings.
             message["content"] = "".join(part["text"] for part in message["content"])
-        text = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=self._enable_thinking
-        )
+        text = rendered(self._tokenizer, messages, enable_thinking=self._enable_thinking)
         # The template has already written all special tokens.
         ids = torch.tensor(self._tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Prompt(sample=sample, token_ids=ids, engine_token_ids=ids)

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from uniopd_mm.cli.command import Command, Job, run_command
+from uniopd_mm.cli.command import Command, Fruitless, Job, run_command
 from uniopd_mm.cli.signals import last_word
 from uniopd_mm.config.checks import validate
 from uniopd_mm.config.train import TrainConfig
@@ -79,7 +79,19 @@ def _train(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> Pa
         trainer.parts.tracker.close()
     if world.is_main:
         _finish(run, trainer, progress, perf_counter() - started)
+    if trainer.stopped:
+        raise Fruitless(_stopped(trainer.stopped, run), run.folder)
     return run.folder
+
+
+def _stopped(reason: str, run: Run) -> str:
+    """Why the run ended early, and how to go on."""
+    limit = run.config.trainer.max_idle_steps
+    return (
+        f"trainer.max_idle_steps={limit}: the run stopped, because the student learned nothing for too long: {reason}. "
+        f"Summary and checkpoint are in {run.folder}; start a new run with what you change, or go on regardless with "
+        f"resume={run.folder} trainer.max_idle_steps=0"
+    )
 
 
 def _assembled(run: Run, world: World) -> Trainer:

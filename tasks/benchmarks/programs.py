@@ -39,7 +39,7 @@ def prompt(row: Row) -> str:
     _announce(_SANDBOX.level)
     read = _read(row)
     shown = _shown(read)
-    text = asked(read, shown)
+    text = asked(read, shown).question
     return "\n".join([text, STDIN, INSTRUCTION] if shown.mode is Mode.STDIN and shown.tests else [text, INSTRUCTION])
 
 

@@ -89,7 +89,7 @@ def task_of(rows: list[dict[str, Any]], path: Path, **settings: Any) -> CodeTask
 
 
 def prompt_of(sample: Sample) -> str:
-    (text,) = sample.messages[0].content
+    (text,) = sample.messages[-1].content
     assert isinstance(text, str)
     return text
 

@@ -1,8 +1,8 @@
 """From a command line to a typed configuration, and from errors to one clear line and an exit status.
 
-0 done, 2 for what the user can mend (no traceback), 1 for a fault of ours (with its traceback), 130, 143 and 129 after
-Ctrl-C, SIGTERM and SIGHUP. Hydra composes the configuration and runs `--multirun`; options, overrides, help and errors
-are ours.
+0 done, 2 for what the user can mend (no traceback), 1 for a run that ended without learning and for a fault of ours
+(with its traceback), 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP. Hydra composes the configuration and runs
+`--multirun`; options, overrides, help and errors are ours.
 """
 
 import errno
@@ -35,12 +35,21 @@ from uniopd_mm.config import resolvers
 from uniopd_mm.types import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSED = 2  # exit status
+FRUITLESS, REFUSED = 1, 2  # exit statuses
+
+
+class Fruitless(Exception):
+    """A job came to its end and wrote `folder`, but not to its aim; the message is one line (exit status 1)."""
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One job of a command that ended. `folder` is what it wrote, None where it was refused; `error` says why."""
+    """One job of a command that ended. `folder` is what it wrote, None where it was refused; `error` says why it was,
+    or why it was `Fruitless`."""
 
     config: Any
     overrides: tuple[str, ...]
@@ -156,18 +165,20 @@ def _run(command: Command, arguments: Arguments) -> None:
         if multirun and command.finish and jobs and _is_main():
             command.finish(jobs)
     if errors := [f"{' '.join(job.overrides)}: {job.error}" if multirun else job.error for job in jobs if job.error]:
-        _stop("\n".join(errors))
+        _stop("\n".join(errors), REFUSED if any(job.error and job.folder is None for job in jobs) else FRUITLESS)
 
 
 def _job(
     command: Command, config: DictConfig, overrides: Sequence[str], words: Vocabulary, arguments: Arguments
 ) -> tuple[Path | None, str]:
-    """Run one job; returns its folder, and why it was refused. Raised through Hydra, what the user can mend would be
-    announced with a line of Hydra's own."""
+    """Run one job; returns its folder, and why it was refused or fruitless. Raised through Hydra, what the user can
+    mend would be announced with a line of Hydra's own."""
     try:
         return command.run(OmegaConf.to_object(config), overrides), ""
     except UserError as error:
         return None, str(error)
+    except Fruitless as error:
+        return error.folder, str(error)
     except OmegaConfBaseException as error:
         return None, explained(error, words, arguments.overrides)
     except OSError as error:
@@ -187,7 +198,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
-def _stop(message: str) -> None:
+def _stop(message: str, status: int = REFUSED) -> None:
     if _is_main():
         print(f"error: {visible(message)}", file=sys.stderr)
-    sys.exit(REFUSED)
+    sys.exit(status)

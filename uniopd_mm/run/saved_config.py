@@ -20,6 +20,7 @@ CHANGEABLE = (
     *FOR_THIS_RESUME,
     "trainer.steps",
     "trainer.eval_every",
+    "trainer.max_idle_steps",
     "trainer.save_every",
     "trainer.keep_checkpoints",
     "trainer.keep_best",

@@ -10,6 +10,7 @@ from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.likeliest import likeliest_tokens
 from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.teachers.router import impossible
 from uniopd_mm.types import Failure, Head, Rollout, TeacherScores, UserError, Vocabulary
 
 
@@ -92,8 +93,8 @@ class LocalTeacher:
     def _scores(
         self, ids: Tensor, logprobs: Tensor, entropy: Tensor, top_ids: Tensor, top_logprobs: Tensor, hidden: Tensor
     ) -> TeacherScores | Failure:
-        if logprobs.isnan().any():
-            return Failure(teacher=self.name, reason="NaN log-probs")
+        if fault := impossible(logprobs):
+            return Failure(teacher=self.name, reason=fault)
         return TeacherScores(
             teacher=self.name,
             token_ids=ids,

@@ -16,7 +16,7 @@ from uniopd_mm.teachers.requests import (
     Transient,
     check_status,
 )
-from uniopd_mm.teachers.router import verified
+from uniopd_mm.teachers.router import verified_tokens
 from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores
 from uniopd_mm.wire import CONTENT_TYPE, GENERATE, SCORE
 from uniopd_mm.wire.codec import Malformed, pack, unpack
@@ -137,7 +137,7 @@ class UniopdApi:
             topk_ids=answer.topk_ids,
             topk_logprobs=answer.topk_logprobs,
         )
-        checked = verified(rollout, scores)
+        checked = verified_tokens(rollout, scores)
         if isinstance(checked, Failure):
             raise Transient(checked.reason)
         return checked

@@ -28,7 +28,7 @@ from uniopd_mm.teachers.requests import (
     Transient,
     check_status,
 )
-from uniopd_mm.teachers.router import verified
+from uniopd_mm.teachers.router import verified_tokens
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, Vocabulary
 from uniopd_mm.wire.codec import Malformed
 from uniopd_mm.wire.media import Needs, name_of, payload_of
@@ -178,7 +178,7 @@ class VLLMApi:
             topk_ids=topk_ids if self.top_k else None,
             topk_logprobs=topk_logprobs if self.top_k else None,
         )
-        checked = verified(rollout, scores)
+        checked = verified_tokens(rollout, scores)
         if isinstance(checked, Failure):
             raise Transient(checked.reason)
         return checked
