@@ -154,7 +154,8 @@ def _roster(config: TrainConfig, recipe: Recipe, student: Processor, samples: Se
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
     domains = dict.fromkeys(sample.domain for sample in samples)
-    return load_roster(config, student, domains, ScoreOptions(top_k=needs.top_k, keep_hidden=needs.hidden))
+    options = ScoreOptions(top_k=needs.top_k, keep_hidden=needs.hidden, temperature=config.teacher_temperature)
+    return load_roster(config, student, domains, options)
 
 
 def _student_model(config: TrainConfig, student: Backbone, processor: Processor, engine: RolloutEngine) -> StudentModel:
@@ -168,7 +169,8 @@ def _student_model(config: TrainConfig, student: Backbone, processor: Processor,
 
 
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
-    return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
+    routes = Routes(teachers=("base",), domains={}, default="base")
+    return TeacherRouter({"base": load_base(config, student)}, routes, config.teacher_temperature)
 
 
 def _response_engine(

@@ -64,7 +64,9 @@ for parameter in STUDENT.parameters:
     parameter.requires_grad_()
 
 
-TEACHER, OTHER_TEACHER, BASE, ENGINE = (model(seed, scale=0.7) for seed in (1, 2, 3, 4))
+# Their distributions at the student's temperature, which is what they are asked for.
+TEACHER, OTHER_TEACHER, BASE = (model(seed, TEMPERATURE, scale=0.7 * TEMPERATURE**0.5) for seed in (1, 2, 3))
+ENGINE = model(4, scale=0.7)
 
 
 def policy(**changes: Any) -> PolicyLoss:

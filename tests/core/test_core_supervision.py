@@ -151,7 +151,7 @@ class Broken:
     name = "t"
     overlaps = False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores]:
         calls = count()
         return [scored(one, [math.nan if next(calls) % 2 else 0.5, *[-1.0] * 3]) for one in rollouts]
 

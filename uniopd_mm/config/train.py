@@ -72,7 +72,7 @@ class RolloutConfig:
 
     engine: dict[str, Any] = documented("component that generates responses")
     num_samples: int = documented("rollouts per prompt", 16)
-    temperature: float = documented("temperature of sampling and of the loss", 1.0)
+    temperature: float = documented("temperature of sampling, of the loss and of the teachers", 1.0)
     max_new_tokens: int = documented("tokens after which a response is cut off", 1024)
     stop: list[str] = documented('strings that end a response and stay in it, as ["</answer>"]', [])
 
@@ -140,6 +140,11 @@ class RecipeConfig:
         Reduction.SAMPLE_MEAN,
     )
     base_path: str | None = documented("base model of recipe=exopd; null: the student before its first step", None)
+    teacher_temperature: float | None = documented(
+        "temperature of the teachers' and the base model's distributions; null: rollout.temperature, so that the "
+        "student learns the teacher's logits and not a multiple of them",
+        None,
+    )
 
 
 @dataclass
@@ -224,3 +229,9 @@ class TrainConfig:
     zoo: dict[str, Any] = documented("components that make the built-in models", {})
     seed: int = documented("seed of the prompt order and of sampling", 0)
     resume: str | None = documented("folder of a run to continue", None)
+
+    @property
+    def teacher_temperature(self) -> float:
+        """The temperature of the distributions that the student is compared with."""
+        own = self.recipe.teacher_temperature
+        return self.rollout.temperature if own is None else own

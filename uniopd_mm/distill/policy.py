@@ -18,6 +18,8 @@ from uniopd_mm.types import Batch
 class PolicyLoss:
     """The defaults are the reference's (arXiv 2605.03677).
 
+    `temperature` divides the student's logits, and `teacher_temperature` the teacher's; None is the same. A student at
+    temperature T that learns from a teacher at temperature 1 learns T times the teacher's logits.
     `advantage_clip` is for small students, whose token rewards reach tens of nats. `correction` (see `Correction`) is
     for a rollout engine whose log-probs differ from the trainer's. The importance ratio then uses the trainer's
     log-probs only, and the difference to the engine becomes a weight. Token rewards still use the engine's log-probs,
@@ -25,6 +27,7 @@ class PolicyLoss:
     """
 
     temperature: float
+    teacher_temperature: float | None = None
     clip_low: float = 0.2
     clip_high: float = 0.28
     gate: float = 10.0
@@ -32,6 +35,10 @@ class PolicyLoss:
     reduction: str = "sample_mean"
     correction: str = "none"
     correction_cap: float = 2.0
+
+    @property
+    def temperature_of_teacher(self) -> float:
+        return self.temperature if self.teacher_temperature is None else self.teacher_temperature
 
     def clip(self, rewards: Tensor) -> Tensor:
         """Clamp token rewards to plus or minus `advantage_clip`. A token of teacher probability 0 (-inf) gets the lower

@@ -114,6 +114,7 @@ def _check_unread(node: RecipeConfig, needs: Needs) -> None:
     unread = {
         "recipe.correction": (node.correction.name, weighted),
         "recipe.base_path": (node.base_path, needs.base or node.base_path is None),
+        "recipe.teacher_temperature": (node.teacher_temperature, needs.teacher or node.teacher_temperature is None),
         "recipe.calibration.after_balancing": (calibration.after_balancing, both or not calibration.after_balancing),
     }
     for key, (value, read) in unread.items():
@@ -125,6 +126,7 @@ def _policy(config: TrainConfig) -> PolicyLoss:
     recipe = config.recipe
     return PolicyLoss(
         temperature=config.rollout.temperature,
+        teacher_temperature=config.teacher_temperature,
         clip_low=recipe.clip_low,
         clip_high=recipe.clip_high,
         gate=recipe.gate,

@@ -18,11 +18,13 @@ class TeacherRouter:
     Args:
         teachers: by name.
         routes: which teachers teach which sample.
+        temperature: of their distributions.
     """
 
-    def __init__(self, teachers: Mapping[str, Teacher], routes: Routes) -> None:
+    def __init__(self, teachers: Mapping[str, Teacher], routes: Routes, temperature: float) -> None:
         self.teachers = teachers
         self.routes = routes
+        self.temperature = temperature
 
     def overlaps(self, rollout: Rollout) -> bool:
         """Whether all teachers of the rollout run outside this process (see `Teacher.overlaps`)."""
@@ -39,7 +41,8 @@ class TeacherRouter:
         for name, teacher in self.teachers.items():
             indices = [index for index, by_teacher in enumerate(weights) if name in by_teacher]
             chosen = [rollouts[index] for index in indices]
-            for index, rollout, score in zip(indices, chosen, teacher.score(chosen) if chosen else (), strict=True):
+            found = teacher.score(chosen, self.temperature) if chosen else ()
+            for index, rollout, score in zip(indices, chosen, found, strict=True):
                 scores[index][name] = verified(rollout, score)
         return [combined(*pair) for pair in zip(scores, weights, strict=True)]
 
