@@ -239,8 +239,8 @@ class Failure:
 class Trajectory:
     """A rollout with its text, its outcome and its teacher's scores.
 
-    `scores` is None if the recipe uses no teacher, `base` if it uses no base model. The recipe sets `advantages`
-    f32[R] and `weight`, which scales the trajectory's part of the loss (0: excluded by balancing or a mask).
+    `scores` is None without a teacher, `base` without a base model, `student_logprobs` f32[R] of the trainer unless the
+    recipe corrects for those of the engine. It sets `advantages` f32[R] and `weight`, a factor of the loss (0: masked).
     """
 
     rollout: Rollout
@@ -248,6 +248,7 @@ class Trajectory:
     outcome: Outcome
     scores: TeacherScores | Failure | None
     base: TeacherScores | Failure | None = None
+    student_logprobs: Tensor | None = None
     advantages: Tensor | None = None
     weight: float = 1.0
 

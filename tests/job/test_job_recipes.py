@@ -1,5 +1,6 @@
 """Every recipe trains; what is mathematically void, or has nothing to act on, is refused with the reason."""
 
+import json
 import math
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def test_a_recipe_trains_and_measures(case: str, small: list[str], tmp_path: Pat
         assert line["teacher_failures"] == 0
         assert ("reverse_kl" in line) == (recipe not in ("grpo", "sft"))
         assert line["ratio"] == pytest.approx(1, abs=1e-4) if "ratio" in line else recipe in ("gkd", "sft")
+    for text in (folder / "metrics.jsonl").read_text().splitlines():
+        assert ("correct" in json.loads(text)["timing"]) == ("corrected" in case), "one more pass of the student"
 
 
 def test_the_published_recipe_is_the_default() -> None:

@@ -129,7 +129,8 @@ class RecipeConfig:
     gate: float = documented("drop tokens where student and teacher differ by this many nats or more", 10.0)
     advantage_clip: float | None = documented("clip token rewards to plus or minus this; null: no clipping", None)
     correction: Correction = documented(
-        "correct for a rollout engine whose probabilities differ from the trainer's: NONE, TRUNCATE or MASK",
+        "correct for a rollout engine whose probabilities differ from the trainer's: NONE, TRUNCATE or MASK; costs one "
+        "more forward pass of the student",
         Correction.NONE,
     )
     correction_cap: float = documented(

@@ -17,8 +17,9 @@ from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 class Evidence:
     """The tensors that a recipe computes with, for N trajectories, aligned to their responses.
 
-    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where needed, are zero outside `mask`
-    bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N] is False. `correct` and
+    `old_logprobs` f32[N, R] (the trainer's or the engine's), and `teacher_logprobs` and `base_logprobs` where needed,
+    are zero outside `mask` bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N]
+    is False. `correct` and
     `incorrect` bool[N] are both False for an unknown outcome; `outcome_rewards` f32[N]; `group_ids` i64[N].
     """
 
@@ -85,12 +86,12 @@ def collect_evidence(trajectories: Sequence[Trajectory]) -> Evidence:
     """A step's trajectories as tensors; at least one."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     outcomes = [trajectory.outcome for trajectory in trajectories]
-    drawn = _padded([rollout.logprobs for rollout in rollouts])
+    old = _padded([_old_logprobs(trajectory) for trajectory in trajectories])
     teachable = torch.tensor([trajectory.teachable for trajectory in trajectories])
-    mask = (torch.arange(drawn.shape[1]) < _lengths(trajectories)[:, None]) & teachable[:, None]
+    mask = (torch.arange(old.shape[1]) < _lengths(trajectories)[:, None]) & teachable[:, None]
     return Evidence(
         mask=mask,
-        old_logprobs=drawn.masked_fill(~mask, 0),
+        old_logprobs=old.masked_fill(~mask, 0),
         teacher_logprobs=_logprobs(trajectories, [trajectory.scores for trajectory in trajectories]),
         base_logprobs=_logprobs(trajectories, [trajectory.base for trajectory in trajectories]),
         teachable=teachable,
@@ -162,6 +163,12 @@ def _logprobs(trajectories: Sequence[Trajectory], scores: Sequence[TeacherScores
         for rollout in (trajectory.rollout.logprobs,)
     ]
     return _padded(rows)
+
+
+def _old_logprobs(trajectory: Trajectory) -> Tensor:
+    """The student's log-probs f32[R] before the update, which rewards are measured from."""
+    own = trajectory.student_logprobs
+    return trajectory.rollout.logprobs if own is None else own
 
 
 def _entropy(trajectories: Sequence[Trajectory]) -> Tensor:

@@ -22,8 +22,9 @@ class PolicyLoss:
     temperature T that learns from a teacher at temperature 1 learns T times the teacher's logits.
     `advantage_clip` is for small students, whose token rewards reach tens of nats. `correction` (see `Correction`) is
     for a rollout engine whose log-probs differ from the trainer's. The importance ratio then uses the trainer's
-    log-probs only, and the difference to the engine becomes a weight. Token rewards still use the engine's log-probs,
-    from which the tokens were drawn.
+    log-probs only, and the difference to the engine becomes a weight. Rewards, returns and margins are measured from
+    the trainer's log-probs as well (see `Learner.with_own_logprobs`): from the engine's, the update would stop where
+    the engine, and not the trained model, is the teacher's copy.
     """
 
     temperature: float
