@@ -214,6 +214,7 @@ class TeacherScores:
     The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
     i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
     [R, G], the states that give each token's full distribution when multiplied by `head` [W, G], its output embedding.
+    `span_ends` bool[R] marks ends of spans of text (`distill/spans.py`). `normalized`: one distribution of tokens.
     """
 
     teacher: str
@@ -225,6 +226,8 @@ class TeacherScores:
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
     head: Tensor | None = None
+    span_ends: Tensor | None = None
+    normalized: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

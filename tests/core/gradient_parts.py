@@ -129,7 +129,7 @@ def gradient(value: Tensor) -> tuple[Tensor, ...]:
 def expected_gradient(objective: Objective, teacher: TeacherTokens | None = None, **changes: Any) -> tuple[Tensor, ...]:
     """Of an objective over all responses, as the trainer goes about it: evidence, rewards, advantages, loss."""
     seen = evidence(ALL, OLD, **changes)
-    advantages = objective.advantages(objective.token_rewards(seen), seen)
+    advantages = objective.advantages(seen.over_spans(objective.token_rewards(seen)), seen)
     return gradient(objective.loss(STUDENT, batch(ALL, DRAWN, OLD, advantages, teacher))[0])
 
 

@@ -24,8 +24,6 @@ from supervision_parts import (
 )
 
 from uniopd_mm.distill.choices import CalibrationMethod, Direction, Scope
-from uniopd_mm.distill.opd import OnPolicyDistillation
-from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores
@@ -134,15 +132,6 @@ def test_a_response_that_is_ruled_out_whole_has_no_return(method: CalibrationMet
             assert values["ruled_out_tokens"] == len(other)
             for name in ("auc", "order_consistency", "margin_violations", "reverse_kl"):
                 assert values[name] == fewer[name], name
-
-
-def test_with_a_clip_what_is_ruled_out_counts_with_its_bound() -> None:
-    clipped = OnPolicyDistillation(policy=PolicyLoss(temperature=1.0, advantage_clip=2.0))
-    taught = supervised([answer([-math.inf], True), answer([-3.0, 1.0], False)], objective=clipped)
-    assert taught.samples.returns.tolist() == [-2.0, -0.5]
-    assert taught.supervision.shift.tolist() == [1.0625, -1.0625] and taught.samples.scored.all()
-    assert advantages(taught) == [[-0.9375], [-3.0625, -0.0625]]
-    measured(taught)
 
 
 class Broken:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.config.parts import MediaFor
-from uniopd_mm.distill.spans import aligned_logprobs
+from uniopd_mm.distill.spans import aligned_logprobs, span_ends
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.types import Media, Message, Rollout, Sample, TeacherScores, UserError, Vocabulary
 
@@ -89,13 +89,19 @@ class TokenTranslation:
         top_ids = None if scores.top_ids is None else table[scores.top_ids.clamp(max=len(table) - 1)]
         same = torch.equal(scores.token_ids, teacher_ids)
         ids = rollout.response_ids if same else scores.token_ids  # the router rejects scores of other ids
-        return replace(scores, token_ids=ids, top_ids=top_ids)
+        return replace(scores, token_ids=ids, top_ids=top_ids, normalized=self._one_to_one)
 
     def _translated(self, table: Tensor, ids: Tensor, target: str) -> Tensor:
         translated = table[ids.clamp(max=len(table) - 1)].masked_fill(ids >= len(table), -1)
         if len(unknown := ids[translated < 0]):
             raise Untranslatable(f"{target} has no token for id {int(unknown[0])}")
         return translated
+
+    @cached_property
+    def _one_to_one(self) -> bool:
+        """Whether no two of the student's tokens become one of the teacher's, whose probability would count twice."""
+        known = self._to_teacher[self._to_teacher >= 0]
+        return len(known.unique()) == len(known)
 
     @cached_property
     def _to_teacher(self) -> Tensor:
@@ -157,7 +163,13 @@ class TextTranslation:
         student_lengths = _lengths(self.student.token_bytes(body), ended)
         teacher_lengths = _lengths(self.teacher.token_bytes(teacher_ids[:-1] if ended else teacher_ids), ended)
         logprobs = aligned_logprobs(rollout.logprobs, scores.logprobs, student_lengths, teacher_lengths)
-        return TeacherScores(teacher=scores.teacher, token_ids=rollout.response_ids, logprobs=logprobs)
+        return TeacherScores(
+            teacher=scores.teacher,
+            token_ids=rollout.response_ids,
+            logprobs=logprobs,
+            span_ends=span_ends(student_lengths, teacher_lengths),
+            normalized=False,
+        )
 
     def _silent(self, ids: Tensor, pieces: list[bytes]) -> int | None:
         """The first id that the text leaves out: a special token, or one without a token. A tokenizer may leave out the
