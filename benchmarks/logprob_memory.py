@@ -20,6 +20,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.logprobs import token_logprobs
 from uniopd_mm.models.backbone import LOGITS_BUDGET
+from uniopd_mm.types import Head
 
 HIDDEN, VOCABULARY = 64, 151_936
 LIMIT_MB = 400
@@ -43,7 +44,7 @@ def naive(hidden: Tensor, head_weight: Tensor, ids: Tensor) -> tuple[Tensor, Ten
 def chunked(hidden: Tensor, head_weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     """The form used to score student and teachers."""
     chunk_size = LOGITS_BUDGET // VOCABULARY
-    return token_logprobs(hidden, head_weight, ids, chunk_size=chunk_size, temperature=1.0)
+    return token_logprobs(hidden, Head(weight=head_weight), ids, chunk_size=chunk_size, temperature=1.0)
 
 
 VARIANTS: dict[str, Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {"chunked": chunked, "naive": naive}

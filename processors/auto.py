@@ -52,7 +52,7 @@ def auto_processor(
 
 def _is_vision_language(path: str) -> bool:
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise load_error(path, error) from error
     return config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES

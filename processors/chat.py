@@ -45,6 +45,18 @@ def chat_messages(sample: Sample, system_prompt: str | None) -> list[dict[str, A
     return [{"role": message.role, "content": _parts(message)} for message in messages]
 
 
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], **options: Any) -> str:
+    """The text of a conversation by a chat template, up to where the assistant answers.
+
+    Raises:
+        BadSample: the template refuses the conversation, as some do where turns of two roles do not alternate.
+    """
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+    except TemplateError as error:
+        raise BadSample(f"the chat template refuses its turns: {error}") from error
+
+
 def media_of(sample: Sample) -> list[Media]:
     """All media of a sample in reading order."""
     return [item for message in sample.messages for item in message.content if isinstance(item, Media)]

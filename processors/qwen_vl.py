@@ -18,6 +18,7 @@ from uniopd_mm.processors.chat import (
     end_of_turn,
     load_error,
     media_of,
+    rendered,
     response_ids,
     token_bytes,
     token_texts,
@@ -25,6 +26,7 @@ from uniopd_mm.processors.chat import (
 )
 from uniopd_mm.processors.image import load_image
 from uniopd_mm.processors.qwen_budget import image_budget, video_budget
+from uniopd_mm.processors.qwen_grids import GridLayout, check_grids
 from uniopd_mm.processors.qwen_positions import patch_positions
 from uniopd_mm.processors.sampling import FrameSampling
 from uniopd_mm.processors.settings import budget_settings, prompt_settings, sampling_settings, tensor_settings
@@ -137,6 +139,9 @@ class QwenVLProcessor:
             engine_media=_engine_media(images, clips),
         )
 
+    def check_media(self, prompt: Prompt) -> None:
+        check_grids(prompt.media, prompt.token_ids, self._layouts())
+
     def decode(self, ids: Tensor) -> str:
         return self._stock.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 
@@ -152,14 +157,27 @@ class QwenVLProcessor:
     def save(self, folder: Path) -> None:
         self._stock.save_pretrained(folder)
 
+    def _layouts(self) -> tuple[GridLayout, ...]:
+        stock = self._stock
+        return tuple(
+            GridLayout(
+                pixels=pixels,
+                grids=grids,
+                width=3 * reader.temporal_patch_size * reader.patch_size**2,
+                merged=reader.merge_size**2,
+                placeholder=stock.tokenizer.convert_tokens_to_ids(token),
+            )
+            for pixels, grids, reader, token in (
+                ("pixel_values", "image_grid_thw", stock.image_processor, stock.image_token),
+                ("pixel_values_videos", "video_grid_thw", stock.video_processor, stock.video_token),
+            )
+        )
+
     def _render(self, messages: list[dict[str, Any]]) -> str:
         # Use the tokenizer's method: the processor's warns about every variable that a template does not use.
-        return self._stock.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self._stock.chat_template,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=self._enable_thinking,
+        stock = self._stock
+        return rendered(
+            stock.tokenizer, messages, chat_template=stock.chat_template, enable_thinking=self._enable_thinking
         )
 
     def _read_media(self, sample: Sample) -> tuple[list[Image.Image], list[Clip]]:
@@ -199,7 +217,7 @@ class QwenVLProcessor:
 
 def _load(path: str) -> Any:
     try:
-        stock = AutoProcessor.from_pretrained(path)
+        stock = AutoProcessor.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise load_error(path, error) from error
     if not isinstance(stock, FAMILIES):

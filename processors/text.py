@@ -12,6 +12,7 @@ from uniopd_mm.processors.chat import (
     end_of_turn,
     load_error,
     media_of,
+    rendered,
     response_ids,
     token_bytes,
     token_texts,
@@ -36,7 +37,7 @@ class TextProcessor:
 
     def __init__(self, path: str, *, enable_thinking: bool = False, system_prompt: str | None = None) -> None:
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(path)
+            self._tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise load_error(path, error) from error
         if self._tokenizer.chat_template is None:
@@ -70,12 +71,14 @@ class TextProcessor:
         for message in messages:
             # Chat templates of text-only models take plain strings.
             message["content"] = "".join(part["text"] for part in message["content"])
-        text = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=self._enable_thinking
-        )
+        text = rendered(self._tokenizer, messages, enable_thinking=self._enable_thinking)
         # The template has already written all special tokens.
         ids = torch.tensor(self._tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Prompt(sample=sample, token_ids=ids, engine_token_ids=ids)
+
+    def check_media(self, prompt: Prompt) -> None:
+        if prompt.media:
+            raise BadSample(f"media {', '.join(prompt.media)}: this backbone reads text only")
 
     def decode(self, ids: Tensor) -> str:
         return self._tokenizer.decode(ids.tolist(), skip_special_tokens=True)

@@ -19,6 +19,7 @@ from uniopd_mm.tasks.grading.answers import unknown
 from uniopd_mm.tasks.grading.code_answers import grade_code
 from uniopd_mm.tasks.grading.code_problems import TEST_COLUMNS, CodeProblem, Mode, read_problem, read_tests
 from uniopd_mm.tasks.reading import questions
+from uniopd_mm.tasks.reading.chats import USER, Chat, Turn, read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.rows import Row
 from uniopd_mm.tasks.reading.sources import RowSource
@@ -67,13 +68,14 @@ class CodeTask:
         self._max_tests = max_tests
 
     def samples(self, split: str) -> Corpus:
-        """See `TaskCorpus.samples`.
+        """See `TaskCorpus.samples`. Its `grading` names the level at which programs are isolated.
 
         Raises:
             UserError: also if the sandbox cannot isolate programs on this machine.
         """
-        _ = self._sandbox.level  # fail here rather than in the first rollout
-        return self._corpus.samples(split)
+        level = self._sandbox.level  # fail here rather than in the first rollout
+        corpus = self._corpus.samples(split)
+        return replace(corpus, grading={self.domain: f"programs run at isolation level {level}"})
 
     def grade(self, sample: Sample, response: str) -> Outcome:
         """Judge a response by running its program on the sample's tests. Never raises: if the tests cannot be read or
@@ -87,7 +89,8 @@ class CodeTask:
     def _parse(self, row: Row) -> tuple[Sample, str | None]:
         """Raises BadSample if the row cannot be used."""
         problem = read_problem(row.fields)
-        fields = row.standard(_WRITTEN) | {"question": asked(row, problem), TESTS: problem.plain()}
+        chat = asked(row, problem)
+        fields = row.standard(_WRITTEN) | dict(chat.cells) | {"question": chat.written(), TESTS: problem.plain()}
         if (given := _first(row, _IDS)) is not None:
             fields["id"] = row.fields[given]
         return questions.read_sample(
@@ -100,19 +103,24 @@ class CodeTask:
         )
 
 
-def asked(row: Row, problem: CodeProblem) -> str:
-    """The question with everything a program must match: starter code, an example, or the function's name.
+def asked(row: Row, problem: CodeProblem) -> Chat:
+    """The question, with everything that a program must match in the turn that is asked.
 
     Raises:
-        BadSample: there is no question.
+        BadSample: there is no question, or a turn that cannot be kept.
     """
     name = _first(row, _QUESTIONS)
     if name is None:
         raise BadSample(f"no question: the row has none of the columns {', '.join(_QUESTIONS)}")
-    text = questions.read_question(replace(row, fields={"question": row.fields[name]}))
-    code = str(row.fields.get("starter_code", "")).strip("\n")
     if name == "prompt" and "entry_point" in row.fields:  # HumanEval+: the prompt is code itself
-        return f"Complete this program.\n{_block(str(row.fields[name]))}"
+        return Chat(turns=(Turn(role=USER, text=f"Complete this program.\n{_block(str(row.fields[name]))}"),))
+    chat = read_chat(row, name)
+    return chat.asking(_completed(chat.question, row, problem))
+
+
+def _completed(text: str, row: Row, problem: CodeProblem) -> str:
+    """The question with starter code, an example, or the function's name."""
+    code = str(row.fields.get("starter_code", "")).strip("\n")
     parts = [text, f"Begin with this code.\n{_block(code)}" if code.strip() and code.strip() not in text else ""]
     if example := _example(row.fields.get("test_list")):
         parts.append(f"Your program must pass this test.\n{_block(example)}")

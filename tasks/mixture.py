@@ -48,6 +48,7 @@ class TaskMixture:
             samples=tuple(chain.from_iterable(corpus.samples for corpus in corpora)),
             skipped=tuple(chain.from_iterable(corpus.skipped for corpus in corpora)),
             left_out=sum(corpus.left_out for corpus in corpora),
+            grading={domain: text for corpus in corpora for domain, text in corpus.grading.items()},
         )
 
     def grade(self, sample: Sample, response: str) -> Outcome:

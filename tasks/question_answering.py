@@ -5,10 +5,12 @@ instead of answers, uses `TaskCorpus` directly.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, final
 
 from uniopd_mm.interfaces import SampleSource
 from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.questions import FIELDS, read_answer, read_choices_of, read_sample
 from uniopd_mm.tasks.reading.rows import Row
@@ -79,8 +81,9 @@ class QuestionAnswering:
 
     def _parse(self, row: Row) -> tuple[Sample, str | None]:
         """Raises BadSample if the row cannot be used."""
+        given = replace(row, fields={**row.fields, **(read_chat(row).cells if self._needs else {})})
         for name in self._needs:
-            row.need(name)
+            given.need(name)
         choices = read_choices_of(row)
         metadata: dict[str, Any] = {}
         if choices or self._read_references is None:
@@ -99,7 +102,11 @@ class QuestionAnswering:
 
 
 def _question(sample: Sample) -> str:
-    return "\n".join(part for message in sample.messages for part in message.content if isinstance(part, str))
+    """The prompt's text; with several turns, each after its role."""
+    texts = ["\n".join(part for part in message.content if isinstance(part, str)) for message in sample.messages]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n".join(f"{message.role}: {text}" for message, text in zip(sample.messages, texts, strict=True))
 
 
 def _references(sample: Sample, answer: str) -> tuple[str, ...]:

@@ -19,8 +19,10 @@ from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.learner.learner import Learner
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.models.identity import identity_of
+from uniopd_mm.models.integrity import check_same, fingerprint
 from uniopd_mm.models.loading import load_student
 from uniopd_mm.rollout.gold import GoldResponses
+from uniopd_mm.run.fingerprints import check_unchanged, fingerprints
 from uniopd_mm.run.folder import Run
 from uniopd_mm.run.plan import show_compatibility, show_teachers
 from uniopd_mm.run.progress import Progress
@@ -29,6 +31,7 @@ from uniopd_mm.run.validation import Validator
 from uniopd_mm.runtime.rng import restore_rng_state
 from uniopd_mm.runtime.world import World
 from uniopd_mm.teachers.loading import ScoreOptions, load_base
+from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.probe import StudentModel
 from uniopd_mm.teachers.roster import Roster, load_roster
 from uniopd_mm.teachers.router import TeacherRouter
@@ -59,13 +62,20 @@ def assemble(run: Run, world: World) -> Trainer:
     warn_of_skips(skipped, *SKIPPED)
     if train.left_out:
         note(f"{train.left_out} rows are left out by data.where and data.max_rows")
+    for domain, text in train.grading.items():
+        note(f"grading of {domain}: {text}")
     check_mixture(config, train)  # before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     benchmarks = _benchmarks(config, processor, world)
     needs = recipe.objective.needs
     questions = validation_questions(held_out, config.data.max_validation_samples)
     roster = _roster(config, recipe, processor, (*train, *questions))
+    identity = identity_of(processor, student.vocab_size)
+    held = world.from_main(lambda: fingerprints(config, train, questions, identity, roster))
+    changes = world.from_main(lambda: check_unchanged(run, held))
     engine: RolloutEngine = build(config.rollout.engine, "rollout.engine", backbone=student, processor=processor)
+    base = _base(config, processor) if needs.base else None
+    _check_ranks(world, student, roster, base)
     learner = Learner(student, recipe.objective, config.trainer, pad_id=processor.vocabulary.pad_id, world=world)
     prompts = _prompts(run, processor, train, skipped, world)
     if roster:
@@ -82,20 +92,23 @@ def assemble(run: Run, world: World) -> Trainer:
         engine=engine,
         response_engine=_response_engine(config, engine, roster, processor),
         router=roster.router if roster and needs.teacher else None,
-        base=_base(config, processor) if needs.base else None,
+        base=base,
         recipe=recipe,
         learner=learner,
         validate=_validator(config, task, processor, questions, world),
         benchmarks=benchmarks,
         tracker=_tracker(run, world),
         world=world,
+        grading=train.grading,
+        fingerprints=held,
     )
     torch.manual_seed(config.seed)
     if state is None:
         return Trainer(parts=parts, config=config, run=run.folder, progress=_beginning(parts, roster))
     learner.load_state_dict(state.learner)
     restore_rng_state(state.rng)
-    return Trainer(parts=parts, config=config, run=run.folder, progress=state.progress)
+    progress = replace(state.progress, changes=(*state.progress.changes, *changes))
+    return Trainer(parts=parts, config=config, run=run.folder, progress=progress)
 
 
 def check_world(config: TrainConfig, world: World) -> None:
@@ -171,6 +184,18 @@ def _student_model(config: TrainConfig, student: Backbone, processor: Processor,
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
     routes = Routes(teachers=("base",), domains={}, default="base")
     return TeacherRouter({"base": load_base(config, student)}, routes, config.teacher_temperature)
+
+
+def _check_ranks(world: World, student: Backbone, roster: Roster | None, base: TeacherRouter | None) -> None:
+    """Raises UserError unless all processes hold the same weights of every model that each loads for itself."""
+    if world.size == 1:
+        return
+    scorers = {name: entry.model.scorer for name, entry in roster.entries.items()} if roster else {}
+    scorers |= base.teachers if base else {}
+    local = {name: scorer.backbone for name, scorer in scorers.items() if isinstance(scorer, LocalTeacher)}
+    held = {"model": student, **{f"teacher={name}": backbone for name, backbone in local.items()}}
+    fingerprints = world.gather({name: fingerprint(backbone.model) for name, backbone in held.items()})
+    world.from_main(lambda: check_same(fingerprints))
 
 
 def _response_engine(

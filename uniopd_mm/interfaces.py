@@ -65,6 +65,11 @@ class Processor(Protocol):
         """Raises BadSample if the sample's media cannot be read or used."""
         ...
 
+    def check_media(self, prompt: Prompt) -> None:
+        """Check the `media` of a prompt that was encoded elsewhere, before a model reads them. Raises BadSample if they
+        do not fit each other or the prompt's tokens."""
+        ...
+
     def decode(self, ids: Tensor) -> str:
         """The text of i64[R] response ids, without special tokens."""
         ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from uniopd_mm.cli.command import Command, run_command
 from uniopd_mm.config.parts import Engine, TeacherConfig
-from uniopd_mm.config.serve import NOT_USED, ServeConfig, ServerConfig, chosen_teacher, validate
+from uniopd_mm.config.serve import NOT_USED, ServeConfig, ServerConfig, chosen_teacher, is_loopback, token_of, validate
 
 if TYPE_CHECKING:  # torch and transformers are imported once the command is known to be right
     from uniopd_mm.serving.server import ServerOptions
@@ -27,7 +27,7 @@ def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
     from transformers.utils import logging as transformers_logging
 
     from uniopd_mm.runtime.hub import use_cache_without_hub
-    from uniopd_mm.serving.server import is_loopback, run_server
+    from uniopd_mm.serving.server import run_server
     from uniopd_mm.tracking.console import note, warning
 
     transformers_logging.set_verbosity_error()
@@ -36,8 +36,7 @@ def serve(config: ServeConfig, overrides: Sequence[str]) -> None:
     options = _options(config.server)
     if options.token is None and not is_loopback(options.host):
         warning(
-            f"server.host={options.host}: anyone who can reach this address can use the teacher; set the environment "
-            f"variable {config.server.token_env} to a token, on the server and on its clients"
+            f"server.host={options.host}: anyone who can reach this address can use the teacher (server.insecure=true)"
         )
     plan, key = chosen_teacher(config)
     if text := use_cache_without_hub([plan.path]):
@@ -61,7 +60,13 @@ def load(plan: TeacherConfig, key: str, top_k: int) -> Loaded:
         top_k=top_k,
         settings=model.processor.settings,
     )
-    return Loaded(scorer=model.scorer, engine=model.engine, vocabulary=model.processor.vocabulary, info=info)
+    return Loaded(
+        scorer=model.scorer,
+        engine=model.engine,
+        check=model.processor.check_media,
+        vocabulary=model.processor.vocabulary,
+        info=info,
+    )
 
 
 def _options(config: ServerConfig) -> ServerOptions:
@@ -70,11 +75,14 @@ def _options(config: ServerConfig) -> ServerOptions:
     return ServerOptions(
         host=config.host,
         port=config.port,
-        token=os.environ.get(config.token_env) or None,
+        token=token_of(config),
         max_queue=config.max_queue,
         batch_tokens=config.batch_tokens,
         max_request_mb=config.max_request_mb,
         media_cache_mb=config.media_cache_mb,
+        max_samples=config.max_samples,
+        max_new_tokens=config.max_new_tokens,
+        receive_seconds=config.receive_seconds,
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from uniopd_mm.cli.command import INTERRUPTED, Command, Job, run_command
+from uniopd_mm.cli.command import Command, Fruitless, Job, run_command
+from uniopd_mm.cli.signals import last_word
 from uniopd_mm.config.checks import validate
 from uniopd_mm.config.train import TrainConfig
 
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
-    """Run a job from its composed configuration to its summary; returns the run's folder."""
+    """Run a job from its composed configuration to its summary; returns the run's folder, which it locks meanwhile."""
+    with ExitStack() as held:
+        return _train(config, overrides, held)
+
+
+def _train(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> Path:
     started = perf_counter()
     if not config.resume:
         validate(config)
@@ -42,6 +49,7 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     from uniopd_mm.run.announcement import places, plan_in_words, rows_beside_the_zoo
     from uniopd_mm.run.checks import check
     from uniopd_mm.run.folder import open_run
+    from uniopd_mm.run.trust import resume_command
     from uniopd_mm.runtime.hub import use_cache_without_hub
     from uniopd_mm.runtime.world import World
     from uniopd_mm.tracking.console import note, terminal, warning
@@ -50,7 +58,7 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     terminal().quiet = not world.is_main
-    run = world.from_main(lambda: open_run(config, overrides))
+    run = world.from_main(lambda: open_run(config, overrides, held))
     if config.resume:
         world.from_main(lambda: check(run.config))
     torch.set_num_threads(run.config.trainer.threads or cores_each(world))  # sums depend on it: the run's own number
@@ -62,15 +70,28 @@ def train(config: TrainConfig, overrides: Sequence[str]) -> Path:
     trainer = _assembled(run, world)
     try:
         progress = trainer.train()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, status = last_word(error)
         if world.is_main:
-            print(f"interrupted; go on with: python -m uniopd_mm.train resume={run.folder}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+            print(f"{word}; go on with: {resume_command(run.folder, asdict(run.config))}", file=sys.stderr)
+        sys.exit(status)
     finally:
         trainer.parts.tracker.close()
     if world.is_main:
         _finish(run, trainer, progress, perf_counter() - started)
+    if trainer.stopped:
+        raise Fruitless(_stopped(trainer.stopped, run), run.folder)
     return run.folder
+
+
+def _stopped(reason: str, run: Run) -> str:
+    """Why the run ended early, and how to go on."""
+    limit = run.config.trainer.max_idle_steps
+    return (
+        f"trainer.max_idle_steps={limit}: the run stopped, because the student learned nothing for too long: {reason}. "
+        f"Summary and checkpoint are in {run.folder}; start a new run with what you change, or go on regardless with "
+        f"resume={run.folder} trainer.max_idle_steps=0"
+    )
 
 
 def _assembled(run: Run, world: World) -> Trainer:
@@ -84,9 +105,11 @@ def _assembled(run: Run, world: World) -> Trainer:
         trainer = assemble(run, world)
         sizes, held_out = trainer.parts.prompts.mixture.sizes, trainer.progress.before.asked
         show_plan(run.folder, sizes, held_out, trainer.quotas(), is_main=world.is_main)
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt) as error:
         if world.is_main:
             give_back(run)
+        elif isinstance(error, UserError):
+            raise UserError(f"rank {world.rank}: {error}") from error
         raise
     return trainer
 
@@ -100,7 +123,7 @@ def _finish(run: Run, trainer: Trainer, progress: Progress, elapsed: float) -> N
 
     summary = summarize(trainer.parts.task.domain, progress, trainer.parts.prompts.skipped)
     earlier = run.state.progress.seconds if run.state else 0.0
-    summary = replace(summary, seconds=earlier + elapsed)
+    summary = replace(summary, seconds=earlier + elapsed, grading=trainer.parts.grading)
     write_summary(run.folder, summary)
     show_budget(run.folder, tuple(trainer.parts.prompts.mixture.sizes), progress.history)
     terminal().print(summary_table(summary))
@@ -130,7 +153,10 @@ def summarize(domain: str, progress: Progress, skipped: Sequence[Skip]) -> Summa
         teacher_failures=progress.teacher_failures,
         unknown_outcomes=progress.unknown_outcomes,
         left_out=progress.left_out,
-        extra={"best": asdict(progress.best)} if progress.best else {},
+        extra={
+            **({"best": asdict(progress.best)} if progress.best else {}),
+            **({"changes": list(progress.changes)} if progress.changes else {}),
+        },
     )
 
 

@@ -17,14 +17,16 @@ from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.choices import Correction
-from uniopd_mm.distill.diagnostics import describe
+from uniopd_mm.distill.diagnostics import check_names, describe
 from uniopd_mm.distill.evidence import merge_values
+from uniopd_mm.distill.idle import idle_too_long, score_ranges, score_spreads
 from uniopd_mm.distill.supervision import Recipe, SupervisedBatch, supervise
 from uniopd_mm.distill.teacher_failures import check_teacher_failures
 from uniopd_mm.distill.watch import warnings
 from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Task
 from uniopd_mm.learner.checkpoint import keep_best, link_student, save_checkpoint, write_student
 from uniopd_mm.learner.learner import Learner, Update
+from uniopd_mm.run.changes import Fingerprints
 from uniopd_mm.run.progress import Progress, RunState, Stopwatch
 from uniopd_mm.run.validation import Validation
 from uniopd_mm.runtime.reasons import failure_reasons, merged
@@ -33,7 +35,7 @@ from uniopd_mm.teachers.early import EarlyScores
 from uniopd_mm.teachers.router import TeacherRouter
 from uniopd_mm.tracking.base import Tracker
 from uniopd_mm.tracking.console import warning
-from uniopd_mm.tracking.records import StepMetrics
+from uniopd_mm.tracking.records import RESERVED, StepMetrics
 from uniopd_mm.types import Prompt, Rollout, Sampling, Trajectory
 
 Benchmarks = Callable[[RolloutEngine, int], Mapping[str, float]]
@@ -46,7 +48,8 @@ class Parts:
     """The parts of a run.
 
     `response_engine` writes the responses to learn from; on-policy, it is `engine`. `router` and `base` are None if the
-    recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none.
+    recipe uses no teacher or no base model, `benchmarks` if the run evaluates on none. `grading` is that of the corpus.
+    Checkpoints keep `fingerprints`.
     """
 
     task: Task
@@ -62,32 +65,40 @@ class Parts:
     benchmarks: Benchmarks | None
     tracker: Tracker
     world: World
+    fingerprints: Fingerprints
+    grading: Mapping[str, str] = field(default_factory=dict)
 
 
 @final
 @dataclass(kw_only=True)
 class Trainer:
-    """Trains the student of `parts` for `config.trainer.steps` steps, in the run folder `run`."""
+    """Trains the student of `parts` for `config.trainer.steps` steps, in the run folder `run`. `stopped` says why it
+    ended earlier, because the student learned nothing for too long (see `idle_too_long`)."""
 
     parts: Parts
     config: TrainConfig
     run: Path
     progress: Progress
     clock: Stopwatch = field(default_factory=Stopwatch)
+    stopped: str | None = None
 
     def train(self) -> Progress:
-        """Run all remaining steps, with validations and checkpoints; return the progress at the end."""
+        """Run the remaining steps, with validations and checkpoints; return the progress at the end."""
         tracker = self.parts.tracker
         for number in range(self.progress.step + 1, self.config.trainer.steps + 1):
             self.clock = Stopwatch()
             self.parts.prompts.mixture.set_quotas(self.quotas())
-            values = {**self.step(number), **self._validate(number), **self._benchmarked(number)}
+            values = self.step(number)
+            self.stopped = idle_too_long((*self.progress.history, values), self.config.trainer.max_idle_steps)
+            values = {**values, **self._validate(number), **self._benchmarked(number)}
             tracker.log_step(StepMetrics(step=number, values=values, timing=self.clock.timing(values)))
             self.progress = self.progress.after_step(number, values, self.clock.seconds(), self._measure)
             for text in warnings(self.progress.history):
                 warning(f"step {number}: {text}")
             self._save(number)
             self._check_teachers()
+            if self.stopped:
+                break
         return self.progress
 
     def step(self, number: int) -> Mapping[str, float]:
@@ -121,7 +132,8 @@ class Trainer:
         with clock.lap("measure"):
             measured = self._measured(supervised, learned)
         parts.tracker.log_rollouts(number, supervised.trajectories, parts.processor.pieces)
-        return {**measured, "skipped": len(parts.prompts.skipped)}
+        spreads = score_spreads(parts.world.gather(score_ranges(supervised.trajectories)))
+        return {**measured, **spreads, "skipped": len(parts.prompts.skipped)}
 
     @property
     def _corrects(self) -> bool:
@@ -186,6 +198,7 @@ class Trainer:
 
     def _measured(self, supervised: SupervisedBatch, learned: Update) -> Mapping[str, float]:
         """The step's metrics of student and teachers, over all processes."""
+        check_names(learned.sums, {*learned.values, *RESERVED, "skipped"})
         sums = merge_values(self.parts.world.gather((supervised.local_indices, learned.sums)))
         margin = self.parts.recipe.calibration
         named = describe(
@@ -215,7 +228,7 @@ class Trainer:
 
     def _due(self, number: int, every: int) -> bool:
         """Whether this is the last step, or a multiple of `every` (0: no multiples)."""
-        return number == self.config.trainer.steps or (every > 0 and number % every == 0)
+        return number == self.config.trainer.steps or self.stopped is not None or (every > 0 and number % every == 0)
 
     @property
     def _measure(self) -> str:
@@ -231,6 +244,6 @@ class Trainer:
             if plan.keep_best and best and best.step == number:
                 write = partial(link_student, keep_best(self.run, best, write))
             if self._due(number, plan.save_every):
-                state = RunState.of(self.progress, parts.prompts, parts.learner)
-                save_checkpoint(self.run, number, write, state, plan.keep_checkpoints)
+                state = RunState.of(self.progress, parts.prompts, parts.learner, parts.fingerprints)
+                save_checkpoint(self.run, number, write, state.saved(), plan.keep_checkpoints)
         parts.world.wait()

@@ -14,7 +14,6 @@ Every per-token tensor is token-aligned: entry t belongs to token t. For a promp
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -44,9 +43,8 @@ class FinishReason(StrEnum):
 class Media:
     """A reference to one medium, not yet decoded.
 
-    `kind` is a modality that the processor supports ("image", "video"). `source` is a path, encoded bytes or an
-    in-memory object of the processor's library. `options` go to the decoder (for a video e.g. fps, video_start).
-    `caption` is the text that replaces the medium for a text-only model; None for no text.
+    `kind` is a modality of the processor ("image", "video"). `source` is a path, encoded bytes or an object of the
+    processor's library. `options` go to the decoder (fps, video_start). `caption` replaces it for a text-only model.
     """
 
     kind: str
@@ -94,11 +92,12 @@ class Skip:
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
     """The usable samples of one split, the rows skipped while reading, and the number of rows (`left_out`) that the
-    user's own settings excluded."""
+    user's settings excluded. `grading` says by domain what grades depend on, such as how programs are isolated."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
     left_out: int = 0
+    grading: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -131,9 +130,9 @@ class Vocabulary:
 class Settings:
     """A processor's settings as strings, to compare and to display.
 
-    `binding` settings determine how media become the tensors that a model's weights were trained on
-    ("image.patch_size": "16"). Each name starts with the kind of media and a dot; a kind without any binding setting
-    is not supported. `informative` settings are the others that affect a prompt: the chat template, limits on media.
+    `binding` settings determine how media become tensors ("image.patch_size": "16"). Each name starts with the kind of
+    media and a dot; a kind without any binding setting is not supported. `informative` settings are the others that
+    affect a prompt: the chat template, limits on media.
     """
 
     binding: Mapping[str, str]
@@ -147,7 +146,7 @@ class Prompt:
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
     entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
-    input of an inference engine: ids with one placeholder per medium, and decoded media by kind.
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place`: its index in the step.
     """
 
     sample: Sample
@@ -156,27 +155,19 @@ class Prompt:
     token_features: Mapping[str, Tensor] = field(default_factory=dict)
     engine_token_ids: Tensor
     engine_media: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    place: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How to draw responses. Temperature 0 is greedy decoding.
-
-    A response's random numbers depend only on (`seed`, `policy_step`, sample id, index among the prompt's rollouts),
-    so the rest of the batch cannot change it. A response ends with the token that completes one of `stop_strings`;
-    that token stays part of the response.
-    """
+    """How to draw responses (see `data.seeds`). Temperature 0 is greedy decoding. A response ends with the token that
+    completes one of `stop_strings`; that token stays part of it."""
 
     temperature: float
     max_new_tokens: int
     seed: int
     policy_step: int
     stop_strings: tuple[str, ...] = ()
-
-    def prompt_seed(self, sample_id: str) -> int:
-        """The seed of the prompt's first response, for engines that then use seed + 1, ...: a multiple of 2**16."""
-        key = f"{self.seed}/{self.policy_step}/{sample_id}".encode()
-        return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 17 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +197,17 @@ class Outcome:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Head:
+    """How a model makes logits [..., V] of hidden states [..., H]: its output embedding `weight` [V, H] and `bias` [V],
+    then a factor, then a soft cap (see `distill.logprobs.logits_of`)."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherScores:
     """A teacher's log-probs f32[R] of a response's tokens. `token_ids` i64[R] are the tokens it scored; the caller
@@ -213,8 +215,8 @@ class TeacherScores:
 
     The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
     i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
-    [R, G], the states that give each token's full distribution when multiplied by `head` [W, G], its output embedding.
-    `span_ends` bool[R] marks ends of spans of text (`distill/spans.py`). `normalized`: one distribution of tokens.
+    [R, G], the states from which `head` makes each token's full distribution. `span_ends` bool[R]: ends of spans of text
+    (see `distill.spans`). `normalized`: whether the log-probs are of one distribution of the student's tokens.
     """
 
     teacher: str
@@ -225,7 +227,7 @@ class TeacherScores:
     topk_ids: Tensor | None = None
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
-    head: Tensor | None = None
+    head: Head | None = None
     span_ends: Tensor | None = None
     normalized: bool = True
 
@@ -263,8 +265,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenBatch:
-    """Sequences padded on the right: `input_ids` i64, `attention_mask` and `loss_mask` bool, all [N, T]; `media`
-    concatenated along dim 0; `token_features` [N, T]."""
+    """Sequences padded on the right: `input_ids` i64, two masks bool, `token_features`, all [N, T]; `media` along dim 0."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -275,14 +276,14 @@ class TokenBatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherTokens:
-    """The teachers' outputs at the M tokens of a loss mask, row by row. Each field is None unless all teachers provide
-    it: `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head` [W, G]."""
+    """The teachers' outputs at the M tokens of a loss mask. Each field is None unless all teachers provide it:
+    `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head`."""
 
     top_ids: Tensor | None = None
     topk_ids: Tensor | None = None
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
-    head: Tensor | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,11 @@
 
 `grading/code_problems.py` reads the rows, `code_gen.py` writes the prompt, and `grading/code_answers.py` grades. A row
 whose tests cannot be read still becomes a question, but outcomes of responses to it are unknown. Programs run in the
-strictest sandbox that this machine allows.
+strictest sandbox that this machine allows, which is never the level `weak`, and time counts as in training.
 """
+
+import sys
+from functools import cache
 
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row
 from uniopd_mm.tasks.code_gen import FIELDS, INSTRUCTION, asked
@@ -33,11 +36,16 @@ def question(row: Row) -> str:
 
 def prompt(row: Row) -> str:
     """Raises UserError if programs cannot be isolated on this machine, before the model answers anything."""
-    _ = _SANDBOX.level
+    _announce(_SANDBOX.level)
     read = _read(row)
     shown = _shown(read)
-    text = asked(read, shown)
+    text = asked(read, shown).question
     return "\n".join([text, STDIN, INSTRUCTION] if shown.mode is Mode.STDIN and shown.tests else [text, INSTRUCTION])
+
+
+@cache
+def _announce(level: str) -> None:
+    print(f"programs run at isolation level {level}", file=sys.stderr, flush=True)
 
 
 def target(row: Row) -> str:

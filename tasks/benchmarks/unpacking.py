@@ -1,7 +1,8 @@
 """Unpacks zip and tar archives into the cache folder: members of a zip one by one, a tar whole, as it has no index.
 
 A file appears under its name only when it is complete, even if other processes unpack the same file or this process is
-killed. No member's name can lead outside the cache folder. Left out: links and devices.
+killed. No member's name can lead outside the cache folder. Sizes that an archive claims are checked before and while it
+is unpacked. Left out: links, devices and sparse files.
 """
 
 import errno
@@ -28,15 +29,17 @@ _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error)
 _UNSUPPORTED = (NotImplementedError, RuntimeError, UnicodeError)  # such as an unknown compression or a password
 _PART = re.compile(r"(?P<whole>.+\.(?:tar\.(?:gz|xz|bz2)|tgz|tar))(?:\.(?:part[._-]?)?(?P<part>[a-z]{2}|[0-9]+))?")
 _CHUNK = 1 << 20  # bytes copied at a time
+_FREE_BYTES, _MAX_RATIO = 1 << 26, 200  # an archive may become 64 MB, or 200 times as long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """A file in a zip. `size` is its unpacked length in bytes."""
+    """A file in a zip. `size` is its unpacked length in bytes as the zip claims it, `packed` what it takes there."""
 
     archive: Path
     name: str
     size: int
+    packed: int
 
 
 def zip_members(archive: Path) -> tuple[Member, ...]:
@@ -47,7 +50,7 @@ def zip_members(archive: Path) -> tuple[Member, ...]:
     """
     with _explained(archive):
         return tuple(
-            Member(archive=archive, name=info.filename, size=info.file_size)
+            Member(archive=archive, name=info.filename, size=info.file_size, packed=info.compress_size)
             for info in _opened_zip(archive).infolist()
             if not info.is_dir() and is_safe(info.filename)
         )
@@ -68,10 +71,11 @@ def unpacked_member(member: Member) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{digest}.{os.getpid()}.{os.urandom(4).hex()}.partial")
     with _explained(what):
+        _check_claim(member.size, member.packed, what)
         _check_room(target.parent, member.size, what)
         try:
             with _opened_zip(member.archive).open(member.name) as content:
-                _copy(content, partial)
+                _copy(content, partial, member.size, what)
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
@@ -131,16 +135,22 @@ def _unpack_tar(parts: Sequence[Path], folder: Path, what: str) -> None:
     """Unpack a tar, under the lock. First removes what a killed process left half unpacked."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    _check_room(folder.parent, sum(part.stat().st_size for part in parts), what)
+    packed = sum(part.stat().st_size for part in parts)
+    _check_room(folder.parent, packed, what)
     partial.mkdir()
+    claimed = 0
     try:
         with BufferedReader(_Joined(parts), _CHUNK) as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
             for member in opened:
-                content = opened.extractfile(member) if member.isreg() and is_safe(member.name) else None
+                plain = member.isreg() and not member.issparse() and is_safe(member.name)
+                content = opened.extractfile(member) if plain else None
                 if content is not None:
+                    claimed += member.size
+                    _check_claim(claimed, packed, what)
+                    _check_room(partial, member.size, what)
                     target = partial / member.name
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    _copy(content, target)
+                    _copy(content, target, member.size, what)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -198,9 +208,24 @@ def _place_of(files: Sequence[Path]) -> Path:
     return made_cache_folder("benchmarks") / digest
 
 
-def _copy(content: IO[bytes], target: Path) -> None:
+def _copy(content: IO[bytes], target: Path, size: int, what: str) -> None:
+    """Copy a file whose archive claims this many bytes. Raises BadSample if it has more."""
+    left = size
     with target.open("wb") as written:
-        shutil.copyfileobj(content, written, _CHUNK)
+        while part := content.read(min(_CHUNK, left + 1)):
+            left -= len(part)
+            if left < 0:
+                raise BadSample(f"{what}: has more than the {size} bytes that its archive claims; download it again")
+            written.write(part)
+
+
+def _check_claim(size: int, packed: int, what: str) -> None:
+    """Refuse a bomb before anything is unpacked: a few bytes that claim to become very many. Media are compressed
+    already, and text becomes about ten times as long."""
+    if size > _FREE_BYTES + _MAX_RATIO * packed:
+        raise BadSample(
+            f"{what}: {packed} bytes claim to become {size}; if you trust it, unpack it next to the archive yourself"
+        )
 
 
 def _check_room(folder: Path, needed: int, what: str) -> None:

@@ -11,7 +11,8 @@ A box or tag that is not closed gives no answer. Two texts are the same answer i
 case, articles, punctuation, number words up to 99 and the notation of a number do not count ("Twenty-one." is "21.0"),
 but signs, units and further words do. An unmarked answer is not looked for inside a sentence, because that would also
 accept "it is not red". English only. Left out: synonyms, plurals, ordinals, symbolic mathematics. Every function takes
-time linear in the length of the text.
+time linear in the length of the text. The answer is looked for in the last LONGEST_TEXT characters, and graders compare
+at most LONGEST_READING: of a longer answer they see both ends, with words between them that no reference has.
 """
 
 import re
@@ -23,6 +24,9 @@ from fractions import Fraction
 
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
+
+LONGEST_TEXT = 100_000
+LONGEST_READING = 20_000
 
 
 class Form(StrEnum):
@@ -70,15 +74,24 @@ def grade_open(response: str, reference: str | None) -> Outcome:
 
 def final_answer(response: str) -> FinalAnswer | None:
     """The final answer of a response; None if it has no text after its thinking."""
-    text = response[_end_of_thinking(response) :].strip()
+    text = response[_end_of_thinking(response) :].strip()[-LONGEST_TEXT:]
     if not text:
         return None
     for form, marked in ((Form.BOXED, last_boxed(text)), (Form.TAGGED, last_tagged(text))):
         if marked:
+            marked = _bounded(marked)
             return FinalAnswer(form=form, readings=_distinct([marked, *last_stated(marked)]))
     if stated := last_stated(text):
         return FinalAnswer(form=Form.STATED, readings=stated)
+    text = _bounded(text)
     return FinalAnswer(form=Form.PLAIN, readings=_distinct([text, text.splitlines()[-1]]))
+
+
+def _bounded(text: str) -> str:
+    left_out = len(text) - LONGEST_READING
+    if left_out <= 0:
+        return text
+    return f"{text[: LONGEST_READING // 2]} [{left_out} characters left out] {text[-LONGEST_READING // 2 :]}"
 
 
 def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
@@ -152,7 +165,7 @@ def last_stated(text: str) -> tuple[str, ...]:
     starts = [match.end() for match in _STATED.finditer(text) if match.end() < len(text)]
     if not starts:
         return ()
-    line = " ".join(text[starts[-1] :].splitlines()[0].split())
+    line = " ".join(_bounded(text[starts[-1] :].splitlines()[0]).split())
     return _distinct([line, _SENTENCE_END.split(line, maxsplit=1)[0]])
 
 

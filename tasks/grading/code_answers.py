@@ -11,15 +11,17 @@ The program is the code block that `code_blocks` finds. Without one, the respons
              returned for the test code's arguments (see `code_driver`). Plain data and exceptions are passed on;
              functions, iterators, objects of the program's own classes and changes to the arguments are not.
 
-The process that runs the program never contains expected values.
+The process that runs the program never contains expected values, and what it reports is read in another process of
+the sandbox, with the program's limits: colliding hashes or a million lists do not hold up this one. Only outputs of
+`stdin` are compared here, in time linear in their length.
 
-All inputs of a response together have TOTAL_SECONDS of CPU time and twice as much wall time, not counting the wait for
-a free core of this machine. A program that exceeds the CPU time is wrong. One that exceeds the wall time is unknown,
-because it may have slept or the sandbox may have been busy. Calls share one process, and its limits bound them.
+CPU time decides, and so does time asleep. All inputs of a response together have TOTAL_SECONDS of CPU time, and twice
+that for computing and sleeping; what exceeds them is wrong. Wall time alone decides nothing, because a program may have
+waited for a processor: what does not end in PATIENCE times its time is unknown. The wait for a free core of this
+machine does not count. Calls share one process, and its limits bound them.
 """
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -29,20 +31,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from uniopd_mm.tasks.grading import code_driver
+from uniopd_mm.tasks.grading import code_driver, code_values
 from uniopd_mm.tasks.grading.answers import right, unknown, wrong
 from uniopd_mm.tasks.grading.code_blocks import extract_code
-from uniopd_mm.tasks.grading.code_driver import decode
 from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode
+from uniopd_mm.tasks.grading.code_values import close_to, encode
 from uniopd_mm.tasks.grading.remembered import Remembered
 from uniopd_mm.tasks.grading.values import quote
-from uniopd_mm.tasks.sandbox.limits import Limits, Run, Sandbox, SandboxFault, Status
+from uniopd_mm.tasks.sandbox.limits import PATIENCE, Limits, Run, Sandbox, SandboxFault, Status
 from uniopd_mm.types import Outcome
 
-TOLERANCE = 1e-6
 TOTAL_SECONDS = 60.0
 _MAX_SHARES = 5  # calls of one program share a process; together they have the time of this many inputs at most
 _CALLS_OUTPUT_BYTES = 16 << 20
+_REPORT_CHARACTERS = 10_000
 
 
 class _Untestable(Exception):
@@ -81,7 +83,7 @@ def grade_code(
 def _grade_stdin(
     source: str, tests: Sequence[tuple[str, str]], sandbox: Sandbox, limits: Limits, total_seconds: float
 ) -> Outcome:
-    began = cpu_seconds = wall_seconds = 0.0
+    began = cpu_seconds = asleep = wall_seconds = 0.0
 
     def inputs() -> Iterator[str]:
         nonlocal began
@@ -92,13 +94,14 @@ def _grade_stdin(
     with closing(sandbox.runs(source, inputs(), limits)) as runs:
         for number, (run, (_, expected)) in enumerate(zip(runs, tests, strict=True), start=1):
             if run.status is not Status.OK:
-                return wrong(f"{_place(number, len(tests))}: {_failure(run)}")
+                return _failed(_place(number, len(tests)), run)
             if not same_output(run.stdout, expected):
                 return wrong(f"{_place(number, len(tests))}: wrong output {quote(run.stdout)}")
-            cpu_seconds, wall_seconds = cpu_seconds + run.seconds, wall_seconds + time.monotonic() - began
-            if number < len(tests) and cpu_seconds > total_seconds:
+            cpu_seconds, asleep = cpu_seconds + run.seconds, asleep + run.asleep
+            wall_seconds += time.monotonic() - began
+            if number < len(tests) and (cpu_seconds > total_seconds or cpu_seconds + asleep > 2 * total_seconds):
                 return wrong(f"time limit over all tests, after {number} of {len(tests)}")
-            if number < len(tests) and wall_seconds > 2 * total_seconds:
+            if number < len(tests) and wall_seconds > PATIENCE * total_seconds:
                 return unknown(f"no time left for all tests, after {number} of {len(tests)}")
     return right(f"all {len(tests)} tests")
 
@@ -135,71 +138,51 @@ def _same_word(word: str, wanted: str) -> bool:
         return False
     if _WHOLE.fullmatch(word) and _WHOLE.fullmatch(wanted):
         return False
-    return _close(float(word), float(wanted))
-
-
-def _close(one: float, other: float) -> bool:
-    try:
-        return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    except OverflowError:  # an int that no float can hold
-        return False
+    return close_to(float(word), float(wanted))
 
 
 def _grade_calls(source: str, problem: CodeProblem, sandbox: Sandbox, limits: Limits) -> Outcome:
     num_tests = len(problem.tests)
-    calls = [given for given, _ in problem.tests]
-    answers, run = _answers(source, problem.function, calls, sandbox, limits, go_on=False)
-    for number, (answer, (_, expected)) in enumerate(zip(answers, problem.tests, strict=False), start=1):
-        if "odd" in answer:
-            return wrong(f"{_place(number, num_tests)}: returned a {quote(answer['odd'])}, which is no plain data")
-        value = decode(answer["value"])
-        if not _expected_value(value, expected, problem.wrapped):
-            return wrong(f"{_place(number, num_tests)}: wrong value {quote(value)}")
+    calls = [encode(arguments) for arguments, _ in problem.tests]
+    expected = {"mode": "compare", "expected": [value for _, value in problem.tests], "wrapped": problem.wrapped}
+    run, verdict = _driven(_call(source, problem, calls, go_on=False), expected, sandbox, _shared(limits, len(calls)))
+    if verdict.status in (Status.TIME, Status.MEMORY):
+        return wrong("its values take too long to compare, or too much memory")
+    found = _reports(verdict)
+    if verdict.status is not Status.OK or not found:
+        raise SandboxFault(f"the values could not be compared: {_failure(verdict)}")
+    if "wrong" in found[0]:
+        place, shown = _place(found[0]["wrong"] + 1, num_tests), quote(found[0]["shown"])
+        odd = found[0]["kind"] == "odd"
+        return wrong(f"{place}: returned a {shown}, which is no plain data" if odd else f"{place}: wrong value {shown}")
+    count = found[0]["count"]
     if run.status is not Status.OK:
-        return wrong(f"{_place(min(len(answers) + 1, num_tests), num_tests)}: {_failure(run)}")
-    if len(answers) != num_tests:
-        return wrong(f"ended with {len(answers)} of {num_tests} values")
+        return _failed(_place(min(count + 1, num_tests), num_tests), run)
+    if count != num_tests:
+        return wrong(f"ended with {count} of {num_tests} values")
     return right(f"all {num_tests} tests")
-
-
-def _expected_value(value: Any, expected: Any, wrapped: bool) -> bool:
-    if same_value(value, expected):
-        return True
-    return wrapped and isinstance(expected, list) and len(expected) == 1 and same_value(value, expected[0])
-
-
-def same_value(value: Any, expected: Any) -> bool:
-    """Whether plain data is the expected JSON value, as this file's docstring says."""
-    if isinstance(expected, list | tuple):
-        same_length = isinstance(value, list | tuple) and len(value) == len(expected)
-        return same_length and all(map(same_value, value, expected))
-    if isinstance(expected, dict):
-        if not isinstance(value, dict):
-            return False
-        named, wanted = ({str(key): item for key, item in pairs.items()} for pairs in (value, expected))
-        return named.keys() == wanted.keys() and all(same_value(named[key], wanted[key]) for key in wanted)
-    if isinstance(expected, float) or isinstance(value, float):
-        numbers = isinstance(value, int | float) and isinstance(expected, int | float)
-        return numbers and (_close(value, expected) or (value != value and expected != expected))
-    return type(value) in (type(expected), bool, int) and value == expected
 
 
 def _grade_asserts(source: str, problem: CodeProblem, sandbox: Sandbox, limits: Limits) -> Outcome:
     calls = json.loads(_CALLS.get(problem, lambda: _collected(problem, sandbox)))
-    answers, run = _answers(source, problem.function, calls, sandbox, limits, go_on=True)
+    run = _drive(json.dumps(_call(source, problem, calls, go_on=True)), sandbox, _shared(limits, len(calls)))
     if run.status is not Status.OK:
-        return wrong(f"{_place(min(len(answers) + 1, len(calls)), len(calls))}: {_failure(run)}")
-    if len(answers) != len(calls):
-        return wrong(f"ended with {len(answers)} of {len(calls)} values")
-    verdict = _drive(_test_request("replay", problem) | {"calls": calls, "answers": answers}, sandbox, Limits())
-    if verdict.status is Status.OK and "passed" in verdict.stdout:
+        return _failed(_place(min(run.stdout.count("\n") + 1, len(calls)), len(calls)), run)
+    request = json.dumps(_test_request("replay", problem) | {"calls": calls})
+    verdict = _drive(f"{request}\n{run.stdout}", sandbox, Limits())
+    found = _reports(verdict)
+    if found and found[0]["count"] != len(calls):
+        return wrong(f"ended with {found[0]['count']} of {len(calls)} values")
+    if verdict.status is Status.OK and found and "passed" in found[-1]:
         return right(f"all tests ({len(calls)} calls)")
     if verdict.exit_code == code_driver.UNFORESEEN:
         raise _Untestable("the calls they make depend on the answers")
+    if not found and verdict.status in (Status.TIME, Status.MEMORY):
+        return wrong("its values take too long to read, or too much memory")
     if verdict.status is Status.OK:
         return wrong("tests: they ended early")
     if verdict.status in (Status.ERROR, Status.MEMORY):  # also a MemoryError that the program raised, or spelled
-        raised = next((answer["raised"] for answer in answers if "raised" in answer), None)
+        raised = found[0]["raised"] if found else None
         return wrong(f"tests: {_failure(verdict)}{f' after {raised}' if raised else ''}")
     raise SandboxFault(f"the tests took too much: {_failure(verdict)}")
 
@@ -209,7 +192,7 @@ _CALLS: Remembered[CodeProblem, str] = Remembered(256)
 
 def _collected(problem: CodeProblem, sandbox: Sandbox) -> str:
     """The calls that test code makes, as JSON. They do not depend on the program."""
-    run = _drive(_test_request("collect", problem), sandbox, Limits())
+    run = _drive(json.dumps(_test_request("collect", problem)), sandbox, Limits())
     if run.exit_code == code_driver.UNFORESEEN:
         raise _Untestable("they use arguments that are no plain data, or arguments by name")
     if run.status is not Status.OK:
@@ -224,47 +207,68 @@ def _test_request(mode: str, problem: CodeProblem) -> dict[str, Any]:
     return {"mode": mode, "test": problem.test, "helpers": problem.helpers, "function": problem.function}
 
 
-def _answers(
-    source: str, function: str, calls: list[Any], sandbox: Sandbox, limits: Limits, *, go_on: bool
-) -> tuple[list[dict[str, Any]], Run]:
-    """What the program's function returned for each call that it reached, and how the program ended."""
-    shares = max(1, min(len(calls), _MAX_SHARES))
-    limits = replace(limits, cpu_seconds=limits.cpu_seconds * shares, wall_seconds=limits.wall_seconds * shares)
-    encoded = calls if go_on else [code_driver.encode(arguments) for arguments in calls]
-    request = {"mode": "call", "source": source, "function": function, "calls": encoded, "go_on": go_on}
-    run = _drive(request, sandbox, limits)
-    return [answer for line in run.stdout.splitlines() if (answer := _answer(line)) is not None], run
+def _call(source: str, problem: CodeProblem, calls: list[Any], *, go_on: bool) -> dict[str, Any]:
+    return {"mode": "call", "source": source, "function": problem.function, "calls": calls, "go_on": go_on}
 
 
-def _answer(line: str) -> dict[str, Any] | None:
-    """A line that the driver wrote; None if it was cut off or written by the program."""
-    try:
-        answer = json.loads(line)
-        if isinstance(answer, dict) and len(answer) == 1 and set(answer) <= {"value", "odd", "raised"}:
-            decode(answer.get("value"))
-            return {name: value if name == "value" else str(value) for name, value in answer.items()}
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    return None
+def _shared(limits: Limits, num_calls: int) -> Limits:
+    """The limits of a process that makes all calls."""
+    shares = max(1, min(num_calls, _MAX_SHARES))
+    return replace(limits, cpu_seconds=limits.cpu_seconds * shares, wall_seconds=limits.wall_seconds * shares)
 
 
-def _drive(request: dict[str, Any], sandbox: Sandbox, limits: Limits) -> Run:
-    text = json.dumps(request)
-    limits = replace(limits, output_bytes=max(limits.output_bytes, _CALLS_OUTPUT_BYTES))
-    with closing(sandbox.runs(_driver_source(), [text], limits)) as runs:
+def _driven(call: dict[str, Any], then: dict[str, Any], sandbox: Sandbox, limits: Limits) -> tuple[Run, Run]:
+    """The runs of two requests. The second is sent what the first run wrote."""
+    done: list[Run] = []
+
+    def inputs() -> Iterator[str]:
+        yield json.dumps(call)
+        yield f"{json.dumps(then)}\n{done[0].stdout}"
+
+    with closing(sandbox.runs(_driver_source(), inputs(), _roomy(limits))) as runs:
+        done.append(next(runs))
+        return done[0], next(runs)
+
+
+def _drive(request: str, sandbox: Sandbox, limits: Limits) -> Run:
+    with closing(sandbox.runs(_driver_source(), [request], _roomy(limits))) as runs:
         return next(runs)
+
+
+def _roomy(limits: Limits) -> Limits:
+    return replace(limits, output_bytes=max(limits.output_bytes, _CALLS_OUTPUT_BYTES))
+
+
+def _reports(run: Run) -> list[dict[str, Any]]:
+    """What `compare` or `replay` reported."""
+    return [json.loads(line) for line in run.stdout[:_REPORT_CHARACTERS].splitlines()]
 
 
 @lru_cache(maxsize=1)
 def _driver_source() -> str:
-    return Path(code_driver.__file__).read_text(encoding="utf-8")
+    values, driver = (Path(str(part.__file__)).read_text(encoding="utf-8") for part in (code_values, code_driver))
+    kept = [line for line in driver.splitlines() if not line.startswith("from uniopd_mm.")]
+    return "\n".join([values, *kept])
 
 
 def _place(number: int, num_tests: int) -> str:
     return f"test {number} of {num_tests}"
 
 
-_FAILURES = {Status.TIME: "time limit", Status.MEMORY: "memory limit", Status.OUTPUT: "output limit"}
+def _failed(place: str, run: Run) -> Outcome:
+    """The outcome of a run that is not OK."""
+    if run.status is Status.STALLED:
+        return unknown(f"{place}: did not end in time, but may have waited for a processor")
+    return wrong(f"{place}: {_failure(run)}")
+
+
+_FAILURES = {
+    Status.TIME: "time limit",
+    Status.SLEPT: "slept beyond the time limit",
+    Status.STALLED: "no processor time",
+    Status.MEMORY: "memory limit",
+    Status.OUTPUT: "output limit",
+}
 
 
 def _failure(run: Run) -> str:

@@ -2,12 +2,13 @@
 
 It is the last ```python block of the response, or its last block, after any `</think>`; where a function is tested, the
 last that defines it, as blocks that only use it may follow. A block that is not closed reaches to the end. Without a
-block there is no program.
+block there is no program. Only the last LONGEST_TEXT characters count.
 """
 
 import re
 from textwrap import dedent
 
+LONGEST_TEXT = 400_000
 _FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^\n`]*+)$", re.MULTILINE)  # possessive: in linear time, whatever comes
 _PYTHON = re.compile(r"\{?\.?(?:python3?|py)\b", re.IGNORECASE)
 
@@ -25,6 +26,7 @@ def extract_code(response: str, function: str = "") -> str | None:
 def _blocks(response: str) -> list[tuple[str, str]]:
     """(label, code) of each block; the code of a block that is indented, as in a list, is moved to the left."""
     text = response[response.rfind("</think>") + len("</think>") :] if "</think>" in response else response
+    text = text[-LONGEST_TEXT:]
     blocks: list[tuple[re.Match[str], str]] = []
     opening: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):

@@ -1,16 +1,18 @@
 """The program that a sandbox is given in place of a model's: it calls functions and reports what they return.
 
-Graders send this file's text, and on its standard input what to do:
+Graders send this file's text, and on its standard input one line of JSON that says what to do:
 
     call     {"source", "function", "calls", "go_on"}      runs a model's program and calls its function; writes one
              JSON line for each call, {"value": ...}, {"odd": type} for what is no plain data, {"raised": name}
+    compare  {"expected", "wrapped"}                       compares such lines with expected values
     collect  {"test", "helpers", "function"}               runs test code with a function that only notes its arguments
-    replay   {..., "calls", "answers"}                     runs test code with a function that gives these answers
+    replay   {..., "calls"}                                runs test code with a function that gives such answers
 
-So a model's program and what is expected of it are never in one process, be the tests data or code. What the program
-writes itself can stand where answers are expected, but it has nothing to write there that it could not return.
-Values travel as JSON, with {"t": type, "v": content} for what JSON lacks. The standard library only, and of that no
-more than is needed: each program waits for it.
+After their line, `compare` and `replay` are sent what a run of `call` wrote, as it is. So a model's program and what is
+expected of it are never in one process, be the tests data or code, and what the program wrote is read in a process with
+limits. It can write something itself where answers are expected, but nothing that it could not return.
+Values travel as `code_values` writes them, whose text is sent before this one. The standard library only, and of that
+no more than is needed: each program waits for it.
 """
 
 import builtins
@@ -21,6 +23,8 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from uniopd_mm.tasks.grading.code_values import answers_of, decode, encode, expected_value
 
 # What programs use without importing it, because the sites they were written for did. Imported where named.
 _USUAL = {
@@ -37,44 +41,7 @@ _USUAL = {
 _MODULES = frozenset((*_USUAL, "operator", "random", "re", "string", "sys"))
 UNFORESEEN = 77  # exit code where test code makes calls that cannot be noted, or others than were noted
 _RECURSION = 10_000  # those sites allow more than Python's 1,000
-
-
-def encode(value: Any) -> Any:
-    """The value as JSON can hold it. Raises TypeError where it is no plain data."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, list):
-        return [encode(item) for item in value]
-    if isinstance(value, tuple):
-        return {"t": "tuple", "v": [encode(item) for item in value]}
-    if isinstance(value, set | frozenset):
-        return {"t": "set", "v": [encode(item) for item in value]}
-    if isinstance(value, dict):
-        return {"t": "dict", "v": [[encode(key), encode(item)] for key, item in value.items()]}
-    if isinstance(value, bytes | bytearray):
-        return {"t": "bytes", "v": value.hex()}
-    if isinstance(value, complex):
-        return {"t": "complex", "v": [value.real, value.imag]}
-    if type(value).__module__ == "numpy":
-        return encode(value.tolist())
-    raise TypeError(type(value).__name__)
-
-
-def decode(value: Any) -> Any:
-    """What `encode` was given, subclasses as their base. Raises ValueError or TypeError for anything else."""
-    if isinstance(value, list):
-        return [decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kind, content = value.get("t"), value.get("v")
-    if kind == "bytes":
-        return bytes.fromhex(str(content))
-    if not isinstance(content, list):
-        raise ValueError(f"no value: {kind}")
-    items = decode(content)
-    if kind == "complex":
-        return complex(*items)
-    return {"tuple": tuple, "set": set, "dict": dict}[str(kind)](items)
+_SHOWN = 100  # characters of a wrong value
 
 
 def call(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
@@ -99,6 +66,21 @@ def call(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         except TypeError as error:
             answer = {"odd": str(error)}
         report(answer)
+
+
+def compare(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
+    """Report the number of answers, and the first that is not the expected one: its place, "value" or "odd", and the
+    beginning of its text."""
+    answers = answers_of(request["answers"])
+    for place, (answer, expected) in enumerate(zip(answers, request["expected"], strict=False)):
+        shown = answer.get("odd")
+        if shown is None and expected_value(answer.get("value"), expected, request["wrapped"]):
+            continue
+        kind = "value" if shown is None else "odd"
+        text = str(answer.get("value")) if shown is None else shown
+        report({"count": len(answers), "wrong": place, "kind": kind, "shown": text[:_SHOWN]})
+        return
+    report({"count": len(answers)})
 
 
 def _function(namespace: Mapping[str, Any], name: str) -> Callable[..., Any]:
@@ -161,8 +143,14 @@ def _lenient(test: str) -> types.CodeType:
 
 
 def replay(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Run test code on answers that were given before; a test that fails raises."""
-    foreseen = iter(zip(request["calls"], request["answers"], strict=True))
+    """Run test code on answers that were given before; a test that fails raises. Reports first how many answers there
+    are and the first exception among them, at the end "passed"."""
+    answers = answers_of(request["answers"])
+    raised = next((answer["raised"] for answer in answers if "raised" in answer), None)
+    report({"count": len(answers), "raised": raised and raised[:_SHOWN]})
+    if len(answers) != len(request["calls"]):
+        return
+    foreseen = iter(zip(request["calls"], answers, strict=True))
 
     def given(*arguments: Any) -> Any:
         call, answer = next(foreseen, (None, None))
@@ -172,10 +160,10 @@ def replay(request: Mapping[str, Any], report: Callable[[Mapping[str, Any]], Non
             raise _exception(answer["raised"])
         if "odd" in answer:
             raise AssertionError(f"returned a {answer['odd']}")
-        return decode(answer["value"])
+        return answer["value"]
 
     _run_tests(compile(request["test"], "tests.py", "exec"), request, given)
-    report({"value": "passed"})
+    report({"passed": True})
 
 
 def _exception(name: str) -> Exception:
@@ -253,7 +241,8 @@ class Anything:
 
 def main(modes: Mapping[str, Callable[..., None]], arguments: Sequence[str] = ()) -> None:
     """Do what standard input says. Whatever a program prints goes nowhere."""
-    request = json.load(sys.stdin)
+    first, _, rest = sys.stdin.read().partition("\n")
+    request = json.loads(first) | {"answers": rest}
     answers = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -268,4 +257,4 @@ def main(modes: Mapping[str, Callable[..., None]], arguments: Sequence[str] = ()
 
 
 if __name__ == "__main__":
-    main({"call": call, "collect": collect, "replay": replay})
+    main({"call": call, "compare": compare, "collect": collect, "replay": replay})

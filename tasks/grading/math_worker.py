@@ -120,15 +120,15 @@ def _expand_alike(expected: Any, given: Any) -> bool:
 
 
 def verdict_on(line: str) -> Verdict:
-    """The verdict on one request {"reference", "answer", "seconds"}. If it takes longer, the process ends itself by an
-    alarm, even if its parent is gone."""
+    """The verdict on one request {"reference", "answer", "seconds"}. If it computes for longer, the process ends itself
+    by an alarm, even if its parent is gone."""
     request = json.loads(line)
-    signal.alarm(int(request["seconds"]) + 2)
+    signal.setitimer(signal.ITIMER_PROF, request["seconds"] + 2)
     try:
         verdict = compare(request["reference"], request["answer"])
     except Exception:  # noqa: BLE001 - parsers and a simplifier on a model's text may raise anything
         verdict = Verdict.FAILED
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return verdict
 
 

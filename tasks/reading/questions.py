@@ -1,6 +1,6 @@
 r"""How the rows of any question-answering task become samples: the prompt and the answer.
 
-    question   a text, or a chat of {"role", "content"}, of which the last user turn is asked
+    question   a text, or a chat of several turns (see `chats`), of which the last user turn is asked
     choices    a list, or an object {label: text}; `answer` is then a label, a text or a 0-based index
     video, images, caption    see `media`; the media are placed at <video> and <image> in the question, or before it
     answer     a text, a number or a truth value; if part of a text is marked by <answer>, \boxed{} or ####, that part
@@ -9,19 +9,20 @@ r"""How the rows of any question-answering task become samples: the prompt and t
 All other columns go to the sample's metadata, except encoded media.
 """
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
 from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_choices, read_label
 from uniopd_mm.tasks.grading.values import quote
+from uniopd_mm.tasks.reading.chats import SYSTEM, Chat, read_chat, with_media
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS
 from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
 from uniopd_mm.tasks.reading.rows import Row
 from uniopd_mm.tasks.reading.splits import read_split
-from uniopd_mm.types import BadSample, Media, Message, Sample
+from uniopd_mm.types import BadSample, Sample
 
 FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # rows without ids are the same if these are the same
@@ -42,34 +43,24 @@ def read_sample(
     Raises:
         BadSample: the row cannot be used.
     """
-    media = read_media(row)
-    text = _prompt_text(read_question(row), choices, instruction)
+    chat = read_chat(row)
+    media = read_media(replace(row, fields={**row.fields, **chat.cells}))
+    asked = chat.asking(_prompt_text(chat, choices, instruction))
     extras = _plain_cells(row.others)
     sample_id = row.identity((*CONTENT, *(name for name in fields if name not in FIELDS)))
     written = _plain_cells({name: cell for name, cell in row.standard(fields).items() if name not in MEDIA_FIELDS})
     sample = Sample(
         sample_id=sample_id,
         domain=domain,
-        messages=(Message(role="user", content=tuple(_in_place(text, media))),),
+        messages=with_media(asked.turns, media),
         answer=answer,
         source=row.where,
         pass_rate=row.share("pass_rate"),
-        demonstration=row.text("response") if "response" in row.fields else None,
+        demonstration=row.text("response") if "response" in row.fields else chat.answer,
         metadata={**extras, **({CHOICES: dict(choices)} if choices else {}), **metadata},
-        row=extras | written | {"id": sample_id} | written_media(media),
+        row=extras | written | {"id": sample_id, "question": chat.written()} | written_media(media),
     )
     return sample, read_split(row.fields.get("split"))
-
-
-def read_question(row: Row) -> str:
-    """The question as text, with <image> and <video> for media. Raises BadSample if there is no question."""
-    question = row.need("question")
-    if isinstance(question, list) and all(isinstance(turn, Mapping) and "role" in turn for turn in question):
-        asked = [turn.get("content") for turn in question if turn["role"] == "user"]
-        if not asked:
-            raise BadSample(f"{row.label('question')}: the chat has no user turn")
-        return _turn_text(row, asked[-1])
-    return row.text("question")
 
 
 def read_choices_of(row: Row) -> dict[str, str] | None:
@@ -105,48 +96,11 @@ def marked(text: str) -> str:
     return last_tagged(text) or last_boxed(text) or text.rpartition("####")[2].strip() or text
 
 
-def _turn_text(row: Row, content: Any) -> str:
-    """A turn's content: a text, or a list of {"type": "text", "text": ...}, {"type": "image"} and {"type": "video"}."""
-    parts = content if isinstance(content, list) else [content]
-    texts = [_part_text(part) for part in parts]
-    if not any(texts) or None in texts:
-        raise BadSample(f"{row.label('question')}: a turn must consist of text and media, got {quote(content)}")
-    return "".join(str(text) for text in texts).strip()
-
-
-def _part_text(part: Any) -> str | None:
-    if isinstance(part, Mapping):
-        kind, text = part.get("type"), part.get("text")
-        part = f"<{kind}>" if kind in ("image", "video") else text
-    return part if isinstance(part, str) else None
-
-
-def _prompt_text(question: str, choices: Mapping[str, str] | None, instruction: str) -> str:
-    """Question, choices and instruction. The instruction is left out if the question already contains it."""
-    last = "" if instruction.strip() in question else instruction
-    return "\n".join(line for line in (question, format_choices(choices) if choices else "", last) if line)
-
-
-_PLACE = re.compile(r"<(image|video)>")
-
-
-def _in_place(text: str, media: tuple[Media, ...]) -> Iterator[str | Media]:
-    """Text and media in reading order. Raises BadSample if the text has places for a kind of medium, but more or fewer
-    than there are media."""
-    places = _PLACE.findall(text)
-    for kind in ("image", "video"):
-        wanted, given = places.count(kind), sum(medium.kind == kind for medium in media)
-        if wanted and wanted != given:
-            raise BadSample(f"the question needs {wanted} media for <{kind}>, but the row has {given}")
-    waiting = {kind: iter([medium for medium in media if medium.kind == kind]) for kind in ("image", "video")}
-    yield from (medium for medium in media if medium.kind not in places)
-    follows_medium = True
-    for number, piece in enumerate(_PLACE.split(text)):
-        if number % 2:
-            yield next(waiting[piece])
-        elif kept := piece.removeprefix("\n") if follows_medium and number else piece:
-            yield kept
-        follows_medium = True
+def _prompt_text(chat: Chat, choices: Mapping[str, str] | None, instruction: str) -> str:
+    """Question, choices and instruction. The instruction is left out if the question or a system turn contains it."""
+    told = [chat.question, *(turn.text for turn in chat.turns if turn.role == SYSTEM)]
+    last = "" if any(instruction.strip() in text for text in told) else instruction
+    return "\n".join(line for line in (chat.question, format_choices(choices) if choices else "", last) if line)
 
 
 class _EncodedMedia(Exception):

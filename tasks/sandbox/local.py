@@ -8,13 +8,15 @@
     rlimits     No namespaces. Under root, the program runs as a separate user. Landlock (Linux 5.13) refuses access to
                 every file except the library and the folder, which is on the machine's disk and is removed afterwards.
                 A program that knows a file's path can still see its size. Left-over processes are found and ended.
-                Without Landlock, this level works only under root, and programs can use files that everybody can.
+    weak        As rlimits, without Landlock, so only under root. A program can use every file that all users of the
+                machine can. It may find the expected answers there: a wrong program can be graded right. Never used
+                without `allow_weak`.
 
-At every level, CPU and wall time, memory, output and files are limited. The program gets neither the grader's
-environment nor its file descriptors, and has no capabilities. A seccomp filter (x86-64 and AArch64) refuses sockets,
-signals to others, tracing and, with `Limits.processes=1`, other processes. A level is used only if a test program fails
-to write, signal and connect on this machine. No level hides the clock and the processor, or protects against a bug in
-the kernel.
+At every level, CPU time, sleep, memory, output and files are limited. The program gets neither the grader's environment
+nor its file descriptors, and has no capabilities. A seccomp filter (x86-64 and AArch64) allows the system calls that
+Python and numpy need, so no sockets, signals to others, priorities, tracing and, with `Limits.processes=1`, no other
+processes. A level is used only if a test program fails to write, read, signal and connect on this machine. No level
+hides the clock and the processor, or protects against a bug in the kernel.
 """
 
 import contextlib
@@ -35,7 +37,7 @@ from typing import Any, final
 import uniopd_mm
 from uniopd_mm.tasks.sandbox.channel import Channel
 from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
-from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
+from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault
 from uniopd_mm.tasks.sandbox.probe import check_apart
 from uniopd_mm.types import UserError
 
@@ -46,8 +48,10 @@ class Level(StrEnum):
     NAMESPACES = "namespaces"
     BUBBLEWRAP = "bubblewrap"
     RLIMITS = "rlimits"
+    WEAK = "weak"
 
 
+_WEAKNESS = "programs can then read every file that all users of this machine can, such as the expected answers"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from uniopd_mm.tasks.sandbox.inside.warden import main; main()"
 _CODE = "/code"  # where bubblewrap mounts the warden's source
 
@@ -58,18 +62,27 @@ class LocalSandbox:
 
     Args:
         level: the level to use; None for the strictest that works.
+        allow_weak: whether the level `weak` may be used.
         max_running: how many programs run at the same time; by default one for each of this rank's cores.
         packages: installed packages that programs can import besides the standard library.
     """
 
     def __init__(
-        self, *, level: str | None = None, max_running: int | None = None, packages: Sequence[str] = ("numpy",)
+        self,
+        *,
+        level: str | None = None,
+        allow_weak: bool = False,
+        max_running: int | None = None,
+        packages: Sequence[str] = ("numpy",),
     ) -> None:
         if level is not None and level not in list(Level):
             raise UserError(f"task.sandbox.level={level}: no such level; choose from {', '.join(Level)}")
         if max_running is not None and max_running < 1:
             raise UserError(f"task.sandbox.max_running={max_running}: must be 1 or more")
-        self._wanted = tuple(Level) if level is None else (Level(level),)
+        if level == Level.WEAK and not allow_weak:
+            raise UserError(f"task.sandbox.level=weak: {_WEAKNESS}; to accept that, set task.sandbox.allow_weak=true")
+        usable = (one for one in Level if allow_weak or one is not Level.WEAK)
+        self._wanted = tuple(usable) if level is None else (Level(level),)
         self._free = threading.BoundedSemaphore(max_running or cores_of_this_rank())
         self._packages = tuple(_package_folder(name) for name in packages)
         self._level: Level | None = None
@@ -99,14 +112,14 @@ class LocalSandbox:
         reasons = []
         for level in self._wanted:
             try:
-                check_apart(functools.partial(self._first_run, level))
+                check_apart(functools.partial(self._first_run, level), reading=level is Level.WEAK)
             except SandboxFault as fault:
                 reasons.append(f"{level} ({fault})")
             else:
                 return level
         raise UserError(
             f"task.sandbox: programs cannot be isolated on this machine: {'; '.join(reasons)}; install bubblewrap, "
-            "run under Linux 5.13 or later, or use a remote sandbox"
+            f"run under Linux 5.13 or later, use a remote sandbox, or set task.sandbox.allow_weak=true: {_WEAKNESS}"
         )
 
     def _first_run(self, level: Level, source: str) -> Run:
@@ -116,10 +129,11 @@ class LocalSandbox:
     def _runs(self, level: Level, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
         folder = _made_folder()
         try:
-            job = self._job(level, folder) | {"source": source, "limits": asdict(limits)}
-            with Channel(self._command(level, folder), job) as channel:
+            limited = asdict(limits) | {"longest_seconds": limits.longest_seconds}
+            job = self._job(level, folder) | {"source": source, "limits": limited}
+            with Channel(self._command(level, folder, limits), job) as channel:
                 for text in inputs:
-                    yield _run_of(channel.ask(text, limits.wall_seconds))
+                    yield channel.ask(text, limits)
         except OSError as error:
             raise SandboxFault(f"the sandbox cannot start: {error}") from error
         finally:
@@ -141,7 +155,7 @@ class LocalSandbox:
         wanted = [*shared, os.path.join(sys.base_prefix, "lib"), *_standard_library(), *packages]
         return list(dict.fromkeys(path for path in wanted if os.path.exists(path)))
 
-    def _command(self, level: Level, folder: str) -> list[str]:
+    def _command(self, level: Level, folder: str, limits: Limits) -> list[str]:
         python = os.path.realpath(sys.executable)
         code = Path(uniopd_mm.__file__).parent
         start = [python, "-I", "-S", "-X", "utf8", "-c", _START]
@@ -152,7 +166,15 @@ class LocalSandbox:
         for name in ("__init__.py", "tasks/__init__.py", "tasks/sandbox"):
             binds += ["--ro-bind", str((code / name).resolve()), f"{_CODE}/uniopd_mm/{name}"]
         options = ["--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
-        return [shutil.which("bwrap") or "bwrap", *options, "--tmpfs", "/box", *binds, "--", *start, _CODE]
+        bwrap = shutil.which("bwrap") or "bwrap"
+        box = [*(["--size", str(limits.file_bytes)] if _sizes_folders(bwrap) else []), "--tmpfs", "/box"]
+        return [bwrap, *options, *box, *binds, "--remount-ro", "/dev", "--remount-ro", "/", "--", *start, _CODE]
+
+
+@functools.cache
+def _sizes_folders(bwrap: str) -> bool:
+    """Whether this bubblewrap can limit the size of a folder in memory; where it cannot, the warden watches it."""
+    return "--size" in subprocess.run([bwrap, "--help"], capture_output=True, text=True, check=False).stdout
 
 
 def _made_folder() -> str:
@@ -178,16 +200,6 @@ def _package_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"task.sandbox.packages: there is no installed package {name}; install it or leave it out")
     return Path(next(iter(spec.submodule_search_locations))).resolve()
-
-
-def _run_of(answer: dict[str, Any]) -> Run:
-    return Run(
-        status=Status(answer["status"]),
-        exit_code=answer["exit_code"],
-        stdout=answer["stdout"],
-        stderr=answer["stderr"],
-        seconds=answer["seconds"],
-    )
 
 
 def _remove(folder: str) -> None:

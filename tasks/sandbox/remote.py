@@ -3,8 +3,9 @@
     POST URL   {"source": "print(input())", "stdin": "7", "limits": {"cpu_seconds": 10, ...}}
     200        {"status": "ok", "exit_code": 0, "stdout": "7\\n", "stderr": ""}
 
-`limits` has the fields of `Limits`, and `status` is one of `Status`. The answer may also have `seconds`. That machine
-is responsible for isolating the programs. Left out: the server.
+`limits` has the fields of `Limits`, and `status` is one of `Status`. The answer may also have `seconds` and `asleep`.
+That machine is responsible for isolating the programs. A server that cannot tell CPU time from waiting must answer
+"stalled", never "time". Left out: the server.
 """
 
 import json
@@ -21,7 +22,8 @@ from urllib.parse import urlsplit
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault, Status
 from uniopd_mm.types import UserError
 
-_PATIENCE = 30.0  # seconds on top of the program's wall time
+_PATIENCE = 30.0  # seconds on top of the program's time
+_OTHER_BYTES = 1 << 16  # of an answer, without the outputs
 _PAUSE = 0.5  # seconds before the next attempt, doubled each time
 
 
@@ -56,25 +58,31 @@ class RemoteSandbox:
         for text in inputs:
             body = json.dumps({"source": source, "stdin": text, "limits": asdict(limits)}).encode()
             with self._free:
-                answer = self._answer(body, limits.wall_seconds + _PATIENCE)
+                answer = self._answer(body, limits)
             yield _run_of(answer, limits)
 
-    def _answer(self, body: bytes, timeout: float) -> Any:
+    def _answer(self, body: bytes, limits: Limits) -> Any:
         for attempt in range(self._attempts):
             if attempt:
                 time.sleep(_PAUSE * 2 ** (attempt - 1))
             try:
-                return self._post(body, timeout)
+                return self._post(body, limits)
             except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
                 problem = error
                 if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                     break
         raise SandboxFault(f"{self._url} does not answer: {problem}")
 
-    def _post(self, body: bytes, timeout: float) -> Any:
+    def _post(self, body: bytes, limits: Limits) -> Any:
+        """Raises ValueError also for an answer that is longer than two outputs can be as JSON."""
+        most = 12 * limits.output_bytes + _OTHER_BYTES
+        timeout = limits.longest_seconds + _PATIENCE
         request = urllib.request.Request(self._url, data=body, headers={"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            return json.loads(response.read())
+            content = response.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"an answer of more than {most:,} bytes")
+        return json.loads(content)
 
 
 def _run_of(answer: Any, limits: Limits) -> Run:
@@ -86,6 +94,7 @@ def _run_of(answer: Any, limits: Limits) -> Run:
             stdout=str(answer["stdout"])[: limits.output_bytes],
             stderr=str(answer["stderr"])[: limits.output_bytes],
             seconds=float(answer.get("seconds", 0.0)),
+            asleep=float(answer.get("asleep", 0.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SandboxFault(f"the answer does not describe a run: {type(error).__name__} {error}") from error

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uniopd_mm.distill.divergence import full_divergence, topk_divergence
-from uniopd_mm.distill.likeliest import likeliest_tokens
+from uniopd_mm.distill import divergence, likeliest
+from uniopd_mm.types import Head
 
 V, H, G, M = 13, 5, 4, 6
 BETAS = [0.0, 0.3, 0.5, 1.0]
@@ -25,6 +25,22 @@ def student(seed: int = 0, rows: int = M, scale: float = 1.0) -> tuple[Tensor, T
 
 def teacher(seed: int = 2, rows: int = M, words: int = V, scale: float = 1.0) -> dict[str, Tensor]:
     return {"teacher_states": randn(rows, G, seed=seed, scale=scale), "teacher_head": randn(words, G, seed=3)}
+
+
+def full_divergence(
+    states: Tensor, head: Tensor, targets: Tensor, *, teacher_head: Tensor, **named: Any
+) -> tuple[Tensor, ...]:
+    """With output embeddings alone, as all below: what else a model does to its logits is tested in test_core_head."""
+    whole = {"teacher_head": Head(weight=teacher_head), **named}
+    return divergence.full_divergence(states, Head(weight=head), targets, **whole)
+
+
+def topk_divergence(states: Tensor, head: Tensor, targets: Tensor, **named: Any) -> tuple[Tensor, ...]:
+    return divergence.topk_divergence(states, Head(weight=head), targets, **named)
+
+
+def likeliest_tokens(states: Tensor, head: Tensor, targets: Tensor, **named: Any) -> tuple[Tensor, ...]:
+    return likeliest.likeliest_tokens(states, Head(weight=head), targets, **named)
 
 
 def probabilities(states: Tensor, head: Tensor, ids: list[int], temperature: float = 1.0) -> Tensor:

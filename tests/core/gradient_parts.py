@@ -14,7 +14,7 @@ from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.types import Batch, TeacherTokens, TokenBatch
+from uniopd_mm.types import Batch, Head, TeacherTokens, TokenBatch
 
 V, H, TEMPERATURE = 50, 6, 0.8
 PROMPT = 7  # the one token of the prompt
@@ -48,7 +48,7 @@ class Model:
     def __call__(self, tokens: TokenBatch, temperature: float, read: Any = predicted_logprobs) -> tuple[Tensor, ...]:
         """As `Backbone.forward`."""
         states, targets = shifted(self.table[tokens.input_ids], tokens.input_ids, tokens.loss_mask)
-        return read(states, self.head, targets, chunk_size=997, temperature=temperature, banned_ids=())
+        return read(states, Head(weight=self.head), targets, chunk_size=997, temperature=temperature, banned_ids=())
 
 
 def model(seed: int, temperature: float = 1.0, scale: float = 1.0) -> Model:

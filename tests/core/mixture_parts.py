@@ -55,6 +55,9 @@ class Picky:
     def decode(self, ids: Tensor) -> str:
         return ""
 
+    def check_media(self, prompt: Prompt) -> None:
+        pass
+
     def encode_response(self, text: str) -> Tensor:
         return torch.zeros(1, dtype=torch.int64)
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from uniopd_mm.data.collate import left_padded
 from uniopd_mm.learner.checkpoint import (
+    FORMAT,
     Best,
     WriteStudent,
     better,
@@ -25,15 +26,18 @@ from uniopd_mm.learner.checkpoint import (
     link_student,
     load_state,
     newest_checkpoint,
+    newest_whole_checkpoint,
     save_checkpoint,
     write_student,
 )
+from uniopd_mm.learner.manifest import seal
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
+from uniopd_mm.run.progress import RunState
 from uniopd_mm.runtime.rng import restore_rng_state, rng_state
-from uniopd_mm.types import Prompt, Skip, UserError
+from uniopd_mm.types import Prompt, UserError
 
-STATE = {"step": 3, "moments": torch.arange(100_000.0), "skipped": (Skip(where="a.jsonl:1", reason="empty"),)}
+STATE = {"step": 3, "moments": {0: torch.arange(100_000.0), 1: torch.tensor(2.5)}, "rates": (0.5, None, True, "a")}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -70,8 +74,9 @@ def test_state_goes_round(tmp_path: Path, write: WriteStudent) -> None:
     folder = save_checkpoint(tmp_path, 3, write, STATE, keep=2)
     assert folder == newest_checkpoint(tmp_path) == tmp_path / "checkpoints" / "step_3"
     state = load_state(folder)
-    assert (state["step"], state["skipped"]) == (3, STATE["skipped"])
-    assert torch.equal(state["moments"], STATE["moments"])
+    assert (state["step"], state["rates"]) == (3, [0.5, None, True, "a"])
+    assert state["moments"].keys() == {0, 1} and state["moments"][1].shape == ()
+    assert torch.equal(state["moments"][0], torch.arange(100_000.0))
 
 
 def test_transformers_loads_the_student_and_it_answers_alike(
@@ -105,39 +110,43 @@ def test_a_step_saved_again_is_replaced(tmp_path: Path, write: WriteStudent) -> 
     assert load_state(newest_checkpoint(tmp_path)) == {"value": "second"}
 
 
-def test_a_checkpoint_of_the_first_format_is_refused_unread(tmp_path: Path, write: WriteStudent) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_checkpoint_of_an_earlier_format_is_refused_unread(tmp_path: Path, write: WriteStudent, number: int) -> None:
     """Its state is never unpickled, so it does not matter that its classes have moved."""
     folder = save_checkpoint(tmp_path, 3, write, {}, keep=1)
-    (folder / "trainer_state" / "format").unlink()
+    (folder / "manifest.json").unlink()
     (folder / "trainer_state" / "state.pt").write_bytes(b"cuniopd_mm.progress\nRunState\n.")
+    if number == 2:
+        (folder / "trainer_state" / "format").write_text("2\n")
     with pytest.raises(UserError) as caught:
-        load_state(folder)
+        newest_whole_checkpoint(tmp_path)
     message = str(caught.value)
     assert "\n" not in message
-    for text in (f"resume={tmp_path}: an earlier version", str(folder), f"model.path={folder / 'student'}"):
+    said = f"resume={tmp_path}: an earlier version"
+    for text in (said, str(folder), f"format {number},", f"model.path={folder / 'student'}"):
         assert text in message
 
 
 def test_a_checkpoint_of_a_later_format_is_refused(tmp_path: Path, write: WriteStudent) -> None:
     folder = save_checkpoint(tmp_path, 3, write, {}, keep=1)
-    (folder / "trainer_state" / "format").write_text("99\n")
+    seal(folder, 99)
     with pytest.raises(UserError, match=r"a later version of uniopd_mm wrote .*checkpoint format 99"):
-        load_state(folder)
+        newest_whole_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["cut off", "empty", "no pickle", "missing"])
-def test_a_damaged_state_is_one_line(tmp_path: Path, write: WriteStudent, damage: str) -> None:
+@pytest.mark.parametrize("content", ["", "[1", "[]", "7", '{"tensor": "9"}', '{"a": 1, "b": 2}', '{"mapping": [1]}'])
+def test_a_state_of_another_form_is_one_line(tmp_path: Path, write: WriteStudent, content: str) -> None:
+    """As a manifest made by hand allows it."""
     folder = save_checkpoint(tmp_path, 3, write, STATE, keep=1)
-    path = folder / "trainer_state" / "state.pt"
-    whole = path.read_bytes()
-    path.write_bytes({"cut off": whole[: len(whole) // 2], "no pickle": b"hello"}.get(damage, b""))
-    if damage == "missing":
-        path.unlink()
+    (folder / "trainer_state" / "state.json").write_text(content)
+    seal(folder, FORMAT)
+    assert newest_whole_checkpoint(tmp_path) == (folder, [])
     with pytest.raises(UserError) as caught:
-        load_state(folder)
+        RunState.loaded(folder)
     message = str(caught.value)
     assert "\n" not in message
-    for text in (f"resume={tmp_path}: {path} cannot be read", f"remove {folder}", f"model.path={folder / 'student'}"):
+    wanted = f"resume={tmp_path}: {folder / 'trainer_state'} cannot be read"
+    for text in (wanted, f"remove {folder}", f"model.path={folder / 'student'}"):
         assert text in message
 
 

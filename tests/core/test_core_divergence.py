@@ -10,6 +10,7 @@ from divergence_parts import (
     M,
     V,
     all_readers,
+    full_divergence,
     grouped,
     naive_divergence,
     probabilities,
@@ -17,11 +18,12 @@ from divergence_parts import (
     student,
     teacher,
     top_of,
+    topk_divergence,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniopd_mm.distill.divergence import full_divergence, generalized_jsd, topk_divergence
+from uniopd_mm.distill.divergence import generalized_jsd
 
 
 @settings(max_examples=60, deadline=None)

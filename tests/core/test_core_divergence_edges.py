@@ -13,11 +13,10 @@ from divergence_parts import (
     student,
     teacher,
     top_of,
+    topk_divergence,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from uniopd_mm.distill.divergence import topk_divergence
 
 
 @pytest.mark.parametrize("beta", BETAS)

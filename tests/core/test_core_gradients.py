@@ -48,7 +48,7 @@ from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.opd_grpo import DistillationAndOutcome
 from uniopd_mm.distill.sft import SupervisedFineTuning
-from uniopd_mm.types import TeacherTokens
+from uniopd_mm.types import Head, TeacherTokens
 
 
 def test_the_model_is_a_distribution_over_all_responses() -> None:
@@ -126,7 +126,7 @@ def test_opd_grpo_is_the_weighted_sum(reduction: str) -> None:
 def whole_distribution(teacher: Model) -> TeacherTokens:
     """The teacher's hidden states before every token of every response."""
     before = torch.stack([torch.full_like(FIRST, PROMPT), FIRST], 1).flatten()
-    return TeacherTokens(hidden=teacher.table[before], head=teacher.head)
+    return TeacherTokens(hidden=teacher.table[before], head=Head(weight=teacher.head))
 
 
 def likeliest(teacher: Model, k: int) -> TeacherTokens:
@@ -134,7 +134,7 @@ def likeliest(teacher: Model, k: int) -> TeacherTokens:
     assert states is not None
     targets = RESPONSES.flatten()
     _, _, ids, logprobs = likeliest_tokens(
-        states, teacher.head, targets, top_k=k, chunk_size=1000, temperature=teacher.temperature
+        states, Head(weight=teacher.head), targets, top_k=k, chunk_size=1000, temperature=teacher.temperature
     )
     return TeacherTokens(top_ids=ids[:, 0], topk_ids=ids, topk_logprobs=logprobs)
 

@@ -6,13 +6,12 @@ import pytest
 from divergence_parts import (
     M,
     V,
+    likeliest_tokens,
     probabilities,
     student,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from uniopd_mm.distill.likeliest import likeliest_tokens
 
 
 @settings(max_examples=40, deadline=None)

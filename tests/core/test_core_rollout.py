@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from core_parts import sampling
+from core_parts import prompt, sampling
 from transformers import GenerationConfig
 
 from uniopd_mm.data.collate import collate_rollouts, left_padded
+from uniopd_mm.data.seeds import draw
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
-from uniopd_mm.rollout.hf import HFRollout, Sampler, draw
+from uniopd_mm.rollout.hf import HFRollout, Sampler
 from uniopd_mm.types import FinishReason, Prompt, Rollout
 
 LARGEST_DRAW = 1 - 2**-53
@@ -116,8 +117,8 @@ def test_step_seed_and_index_change_a_sample(engine: HFRollout, prompts: list[Pr
 def test_groups_follow_the_prompts(engine: HFRollout, mixed: list[Prompt]) -> None:
     groups = engine.generate(mixed, 4, sampling(max_new_tokens=1, policy_step=7))
     assert [[rollout.group_id for rollout in group] for group in groups] == [[i] * 4 for i in range(len(mixed))]
-    for prompt, group in zip(mixed, groups, strict=True):
-        assert all(rollout.prompt is prompt and rollout.policy_step == 7 for rollout in group)
+    for own, group in zip(mixed, groups, strict=True):
+        assert all(rollout.prompt is own and rollout.policy_step == 7 for rollout in group)
     assert engine.generate([], 4, sampling()) == []
 
 
@@ -196,7 +197,7 @@ def test_frequencies_are_those_of_the_softmax() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(12, generator=generator) * 1.5
     num, temperature, banned = 20_000, 0.7, (3,)
-    uniforms = torch.cat([draw("s", index, sampling(max_new_tokens=1000)) for index in range(20)]).unsqueeze(1)
+    uniforms = torch.cat([draw(prompt([3]), index, sampling(max_new_tokens=1000)) for index in range(20)]).unsqueeze(1)
     sampler = Sampler(uniforms, temperature, banned)
     chosen = sampler(torch.empty(num, 0), logits.expand(num, -1)).argmax(-1)
     expected = torch.softmax((logits / temperature).index_fill(0, torch.tensor(banned), -torch.inf).double(), 0)
@@ -230,15 +231,6 @@ def test_the_largest_draw_stays_within_a_real_vocabulary() -> None:
     torch.manual_seed(0)
     sampler = Sampler(torch.full((8, 1), LARGEST_DRAW, dtype=torch.float64), 1.0, (151_935,))
     assert (sampler(torch.empty(8, 0), torch.randn(8, 151_936)).argmax(-1) == 151_934).all()
-
-
-def test_draws_are_fine_grained_and_of_one_response_alone() -> None:
-    values = draw("s", 0, sampling(max_new_tokens=1000))
-    assert values.dtype == torch.float64 and values.min() >= 0 and values.max() < 1
-    assert (values * 2**24 % 1 != 0).any()
-    torch.testing.assert_close(values[:10], draw("s", 0, sampling(max_new_tokens=10)), rtol=0, atol=0)
-    others = [draw("t", 0, sampling()), draw("s", 1, sampling()), draw("s", 0, sampling(seed=1))]
-    assert all(not torch.equal(other, values[:8]) for other in others)
 
 
 def test_weights_of_another_module_are_copied(backbone: Backbone, engine: HFRollout, prompts: list[Prompt]) -> None:

@@ -1,6 +1,8 @@
 """Names of run folders: what they say, and that no two runs ever get the same."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
 
@@ -26,6 +28,13 @@ def config(
     )
 
 
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    """Folders stay locked until the test ends."""
+    with ExitStack() as stack:
+        yield stack
+
+
 @pytest.mark.parametrize(
     ("task", "model", "name"),
     [
@@ -37,18 +46,20 @@ def config(
         ("chart", "x" * 300, f"chart-{'x' * 60}-uni_opd-seed3"),
     ],
 )
-def test_a_name_says_task_model_recipe_and_seed(tmp_path: Path, task: str, model: str, name: str) -> None:
+def test_a_name_says_task_model_recipe_and_seed(
+    held: ExitStack, tmp_path: Path, task: str, model: str, name: str
+) -> None:
     assert default_name(config(tmp_path, task=task, model=model, seed=3)) == name
-    assert open_run(config(tmp_path, task=task, model=model, seed=3), []).folder == tmp_path / name
+    assert open_run(config(tmp_path, task=task, model=model, seed=3), [], held).folder == tmp_path / name
 
 
-def test_runs_that_start_at_once_get_folders_of_their_own(tmp_path: Path) -> None:
+def test_runs_that_start_at_once_get_folders_of_their_own(held: ExitStack, tmp_path: Path) -> None:
     count, name = 16, "video_qa-tiny-uni_opd-seed0"
     barrier = Barrier(count)
 
     def start(number: int) -> Path:
         barrier.wait()
-        return open_run(config(tmp_path / "new" / "root"), []).folder
+        return open_run(config(tmp_path / "new" / "root"), [], held).folder
 
     with ThreadPoolExecutor(count) as pool:
         folders = set(pool.map(start, range(count)))
@@ -56,26 +67,26 @@ def test_runs_that_start_at_once_get_folders_of_their_own(tmp_path: Path) -> Non
     assert all((folder / "config.yaml").stat().st_size for folder in folders)
 
 
-def test_a_default_name_is_no_folder_that_exists(tmp_path: Path) -> None:
+def test_a_default_name_is_no_folder_that_exists(held: ExitStack, tmp_path: Path) -> None:
     """Not one without a config.yaml either, and not a file."""
     (tmp_path / "video_qa-tiny-uni_opd-seed0").mkdir()
     (tmp_path / "video_qa-tiny-uni_opd-seed0-2").touch()
-    run = open_run(config(tmp_path), [])
+    run = open_run(config(tmp_path), [], held)
     assert run.folder.name == "video_qa-tiny-uni_opd-seed0-3"
     give_back(run)
-    assert open_run(config(tmp_path), []).folder == run.folder
+    assert open_run(config(tmp_path), [], held).folder == run.folder
 
 
-def test_a_name_that_was_given_is_not_numbered(tmp_path: Path) -> None:
-    assert open_run(config(tmp_path, "a/b"), []).folder == tmp_path / "a" / "b"
+def test_a_name_that_was_given_is_not_numbered(held: ExitStack, tmp_path: Path) -> None:
+    assert open_run(config(tmp_path, "a/b"), [], held).folder == tmp_path / "a" / "b"
     with pytest.raises(UserError, match=f"run.name=a/b: {tmp_path}/a/b exists; .*resume={tmp_path}/a/b"):
-        open_run(config(tmp_path, "a/b"), [])
+        open_run(config(tmp_path, "a/b"), [], held)
 
 
 @pytest.mark.parametrize("name", [None, "mine"])
-def test_a_root_that_cannot_be_made_is_refused(tmp_path: Path, name: str | None) -> None:
+def test_a_root_that_cannot_be_made_is_refused(held: ExitStack, tmp_path: Path, name: str | None) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere/at/all")
     for root in ("file", "link", "file/below"):
         with pytest.raises(UserError, match=f"run.root={tmp_path / root}: .*choose a folder you can write to"):
-            open_run(config(tmp_path / root, name), [])
+            open_run(config(tmp_path / root, name), [], held)

@@ -143,6 +143,25 @@ def test_scores_that_differ_from_one_to_the_next_are_found(
         checked(alone, samples, student)
 
 
+def test_improbable_tokens_that_are_scored_otherwise_are_found(
+    alone: Roster, samples: tuple[Sample, ...], student: StudentModel
+) -> None:
+    """Its greedy answer is scored as it was generated, and the drawn ones by sharper distributions."""
+    calls: list[None] = []
+
+    def sharper(
+        module: torch.nn.Module, arguments: tuple[TokenBatch, ...], outputs: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        calls.append(None)
+        return outputs[0] * (1.5 if len(calls) > 1 else 1.0), *outputs[1:]
+
+    alone.entries["expert"].model.scorer.backbone.register_forward_hook(sharper)
+    with pytest.raises(
+        UserError, match=r"teacher=expert: an improbable token .* -[\d.]+ in generation and -[\d.]+ in scoring"
+    ):
+        checked(alone, samples, student)
+
+
 def test_a_teacher_that_would_write_a_place_for_media_is_found(
     alone: Roster, samples: tuple[Sample, ...], processor: QwenVLProcessor, student: StudentModel
 ) -> None:
@@ -153,7 +172,7 @@ def test_a_teacher_that_would_write_a_place_for_media_is_found(
         state = backbone.model.base_model(
             input_ids=tokens.input_ids, **tokens.media, **tokens.token_features
         ).last_hidden_state[0, -1]
-        backbone.head[processor.vocabulary.tokens["<|video_pad|>"]] = 40 * state / state.square().sum()
+        backbone.head.weight[processor.vocabulary.tokens["<|video_pad|>"]] = 40 * state / state.square().sum()
     with pytest.raises(
         UserError, match=r"teacher=expert: log-probs of its greedy answer .* differ by [\d.]+ nats between"
     ):

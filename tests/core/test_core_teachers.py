@@ -124,8 +124,8 @@ def test_scores_of_other_tokens_become_failures() -> None:
         ({"token_ids": torch.tensor([5, 9, 7])}, "token 1 scored as id 9, sampled as 6"),
         ({"token_ids": torch.tensor([5, 6])}, "scored 2 tokens of 3"),
         ({"token_ids": torch.tensor([5, 6, 7, 8]), "logprobs": torch.zeros(4)}, "scored 4 tokens of 3"),
-        ({"logprobs": torch.zeros(2)}, "missing or NaN"),
-        ({"logprobs": torch.tensor([-1.0, math.nan, -1.0])}, "missing or NaN"),
+        ({"logprobs": torch.zeros(2)}, "missing"),
+        ({"logprobs": torch.tensor([-1.0, math.nan, -1.0])}, "NaN log-probs"),
     ):
         failure = only(good, **changes)
         assert isinstance(failure, Failure) and reason in failure.reason

@@ -65,6 +65,20 @@ def test_a_module_is_not_wrapped(world: World) -> None:
     world.wait()
 
 
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+@pytest.mark.parametrize("value", ["true", "1"])
+def test_a_launcher_that_shards_weights_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=rf"^{variable}={value}: .*`accelerate launch --multi_gpu`"):
+        World()
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit, match="2"):
+        World()
+    monkeypatch.setenv(variable, "false")
+    monkeypatch.delenv("RANK")
+    assert World().size == 1
+
+
 def test_sizes_of_several_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     world = of_size(monkeypatch, 1, 3)
     assert not world.is_main

@@ -43,4 +43,5 @@ def _loaded(lineup: Lineup, how: str) -> Loaded:
         top_k=4,
         settings=lineup.processor.settings,
     )
-    return Loaded(scorer=tested.scorer, engine=tested.engine, info=info)
+    check = lineup.processor.check_media
+    return Loaded(scorer=tested.scorer, engine=tested.engine, check=check, info=info)

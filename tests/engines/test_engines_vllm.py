@@ -73,6 +73,18 @@ def test_the_trainers_random_numbers_and_threads_are_untouched(
     assert torch.get_num_threads() == 1  # still a function that does something
 
 
+def test_a_prompt_that_is_drawn_twice_in_a_step_is_answered_twice(
+    engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
+) -> None:
+    """By its place in the step alone, not by its place among the prompts of this process."""
+    writer = VLLMRollout(engine, processor.vocabulary)
+    drawn = [replace(prompts[0], place=place) for place in (4, 7, 4)]
+    first, second, again = (
+        [one.response_ids.tolist() for one in group] for group in writer.generate(drawn, 2, SAMPLING)
+    )
+    assert first != second and first == again
+
+
 def test_every_group_is_told_as_soon_as_it_is_finished(
     engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt]
 ) -> None:

@@ -269,3 +269,30 @@ def test_where_a_data_set_is_looked_for(repo: Path, tmp_path: Path, monkeypatch:
     remedy = r"no/where: a\.mp4: the data set is not here \(.+\); download it with `hf download no/where"
     with pytest.raises(BadSample, match=remedy):
         media_file("no/where", "a.mp4")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(repo: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(repo / "v.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zip.mp4", bytes(80 << 20))
+    (repo / "w.tar.gz").write_bytes(tar_bytes({"tar.mp4": bytes(80 << 20)}, "w:gz"))
+    for name in ("zip.mp4", "tar.mp4"):
+        with pytest.raises(BadSample, match=r"bytes claim to become 83886080; if you trust it, unpack it"):
+            media_file(REPO, name)
+    assert sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*") if file.is_file()) == 0
+
+
+def test_a_member_longer_than_its_claim_is_refused(repo: Path, tmp_path: Path) -> None:
+    write_zip(repo / "v.zip", {"a.mp4": b"x" * 1000})
+    content = (repo / "v.zip").read_bytes()
+    (repo / "v.zip").write_bytes(content.replace((1000).to_bytes(4, "little") * 2, b"\xe8\x03\0\0" + b"\x0a\0\0\0"))
+    with pytest.raises(BadSample, match=r"more than the 10 bytes|damaged"):
+        media_file(REPO, "a.mp4")
+    assert not list((tmp_path / "cache").rglob("*a.mp4"))
+
+
+def test_a_sparse_member_is_left_out_and_a_huge_claim_refused(repo: Path) -> None:
+    info = tarfile.TarInfo("huge.mp4")
+    info.size = 1 << 50
+    (repo / "w.tar").write_bytes(info.tobuf() + bytes(1024))
+    with pytest.raises(BadSample, match="claim to become 1125899906842624"):
+        media_file(REPO, "huge.mp4")

@@ -187,7 +187,7 @@ def test_private_tests_are_not_unpacked_for_a_prompt() -> None:
 def test_a_machine_that_cannot_keep_programs_apart_is_named_before_a_model_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fault(check: Any) -> None:
+    def fault(check: Any, *, reading: bool) -> None:
         raise SandboxFault("not here")
 
     monkeypatch.setattr(programs, "_SANDBOX", LocalSandbox())

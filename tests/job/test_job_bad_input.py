@@ -139,6 +139,8 @@ def test_a_users_own_adapter_lives_outside_the_repository(
     assert (finished.status, finished.err) == (0, "")
     said = summary(tmp_path / "runs" / "ocr")
     assert (said["task"], said["num_questions"]) == ("ocr", {"ocr": 3})
+    assert said["grading"] == {"ocr": "programs run at isolation level rlimits"}
+    assert "grading of ocr: programs run at isolation level rlimits" in finished.out
 
 
 ADAPTER = """
@@ -157,7 +159,7 @@ class OcrTask:
             Sample(sample_id=f"{split}-{n}", domain="ocr", messages=(Message(role="user", content=content),),
                    answer="", source=f"{split}:{n}")
             for n in range(self.words)
-        ))
+        ), grading={"ocr": "programs run at isolation level rlimits"})
 
     def grade(self, sample: Sample, response: str) -> Outcome:
         return Outcome(correct=response == sample.answer, reward=0.0, reason="")

@@ -1,8 +1,11 @@
 """The command that balances a corpus by difficulty, on real clips with an untrained student."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,23 @@ def test_the_middle_is_raised_and_repeats_stay_in_train(tmp_path: Path, student:
     assert "out.jsonl: 13, of which train 7, validation 2, repeats of train 4" in finished.out
     shown = {words[0]: words[1:] for line in finished.out.splitlines() if (words := re.findall(r"[\d.]+|all", line))}
     assert (shown["all"], shown["1"]) == (["7", "11"], ["1", "1"])
+
+
+def test_two_commands_do_not_write_one_file(tmp_path: Path, student: list[str]) -> None:
+    rows = [row(number, split="train") for number in range(12)]
+    arguments = [*student, *write(tmp_path, *rows), "prompts_per_chunk=1"]
+    environment = {"UNIOPD_MM_CACHE": str(tmp_path / "cache")}
+    first = start(arguments, tmp_path, environment, command="balance")
+    while num_lines(tmp_path / "cache") < 1:
+        time.sleep(0.01)
+    os.kill(first.process.pid, signal.SIGSTOP)
+    refused = run(arguments, tmp_path, environment, command="balance")
+    assert refused.status == 2
+    assert refused.err.splitlines()[-1].startswith(f"error: out=balanced/out.jsonl: process {first.process.pid} on ")
+    first.process.kill()
+    first.process.join()
+    assert run(arguments, tmp_path, environment, command="balance").status == 0
+    assert {path.name for path in (tmp_path / "balanced").iterdir()} == {"out.jsonl", "out.png"}
 
 
 def test_a_killed_command_repeats_nothing_that_was_finished(tmp_path: Path, student: list[str]) -> None:

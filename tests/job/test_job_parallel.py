@@ -6,22 +6,26 @@ environment that a launcher gives its own.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from job_parts import measured, run, summary
+from job_parts import measured, run, start, summary
 from parallel_parts import (
     STEPS,
     HashedTask,
     assert_same_run,
     assert_same_weights,
+    environment,
+    free_port,
     in_folder,
     launch,
     lines,
     nearly,
     run_two,
 )
+from safetensors.torch import load_file, save_file
 
 from uniopd_mm.learner.checkpoint import complete_steps
 from uniopd_mm.types import Media, Sample
@@ -179,3 +183,53 @@ def test_what_two_processes_cannot_do_is_refused_in_one_line(argument: str, job:
     assert first.err.startswith(f"error: {REFUSED[argument]}") and first.err.count("\n") == 1
     assert second.err == "" and second.out == ""
     assert not (tmp_path / "runs" / "own").exists(), "its name is free again"
+
+
+def test_weights_that_differ_between_processes_are_refused(job: list[str], teacher: str, tmp_path: Path) -> None:
+    """A relative path is another folder for each of them."""
+    for place, changed in ((tmp_path, 0.0), (tmp_path / "second", 1e-3)):
+        shutil.copytree(teacher, place / "expert")
+        weights = load_file(place / "expert" / "model.safetensors")
+        name = max(weights)
+        weights[name].view(-1)[0] += changed
+        save_file(weights, place / "expert" / "model.safetensors", metadata={"format": "pt"})
+    first, second = run_two([*job, *in_folder(tmp_path), "teacher.path=expert"], tmp_path)
+    assert (first.status, second.status) == (2, 2), (first, second)
+    assert re.match(r"error: teacher=\w+: rank 1 has loaded other weights than rank 0; [^\n]*\n$", first.err)
+    assert second.err == ""
+
+
+def test_weights_that_one_process_lacks_are_named_with_its_rank(job: list[str], teacher: str, tmp_path: Path) -> None:
+    """As with a launcher that has transformers load the weights on rank 0 alone."""
+    for place in (tmp_path, tmp_path / "second"):
+        shutil.copytree(teacher, place / "expert")
+    path = tmp_path / "second" / "expert" / "model.safetensors"
+    weights = load_file(path)
+    weights[max(weights)].fill_(float("nan"))
+    save_file(weights, path, metadata={"format": "pt"})
+    port = free_port()
+    arguments = [*job, *in_folder(tmp_path), "teacher.path=expert"]
+    commands = [start(arguments, place, environment(rank, 2, port)) for rank, place in enumerate(both(tmp_path))]
+    second = commands[1].wait()
+    commands[0].process.kill()  # as a launcher does
+    assert second.status == 2
+    assert re.match(r"error: rank 1: teacher.path=expert: its weight \S+ contains NaN [^\n]*\n$", second.err)
+
+
+def test_a_launcher_that_shards_is_refused_before_anything_loads(job: list[str], tmp_path: Path) -> None:
+    """Rank 1 would train with an empty teacher."""
+    sharding = {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
+    port = free_port()
+    commands = [
+        start([*job, *in_folder(tmp_path)], place, {**environment(rank, 2, port), **sharding})
+        for rank, place in enumerate(both(tmp_path))
+    ]
+    first, second = (command.wait() for command in commands)
+    assert (first.status, second.status, second.err) == (2, 2, "")
+    assert first.err.startswith("error: ACCELERATE_USE_FSDP=true: ") and first.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def both(folder: Path) -> list[Path]:
+    """Where each of two processes works."""
+    return [folder, folder / "second"]

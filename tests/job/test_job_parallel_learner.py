@@ -26,6 +26,7 @@ from uniopd_mm.runtime.world import World
 from uniopd_mm.types import (
     Failure,
     FinishReason,
+    Head,
     Message,
     Outcome,
     Prompt,
@@ -74,7 +75,7 @@ def trajectories(processor: QwenVLProcessor, prompts: list[Prompt]) -> list[Traj
     return made
 
 
-HEAD = torch.randn(400, 8, generator=torch.Generator().manual_seed(1))
+HEAD = Head(weight=torch.randn(400, 8, generator=torch.Generator().manual_seed(1)))
 
 
 def _text(processor: QwenVLProcessor, text: str) -> Prompt:
@@ -93,7 +94,7 @@ def _trajectory(prompt: Prompt, length: int, generator: torch.Generator) -> Traj
         teacher="t",
         token_ids=ids,
         logprobs=old + advantages,
-        hidden=torch.randn(length, HEAD.shape[1], generator=generator),
+        hidden=torch.randn(length, HEAD.weight.shape[1], generator=generator),
         head=HEAD,
     )
     outcome = Outcome(correct=None, reward=0.0, reason="")

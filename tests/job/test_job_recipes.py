@@ -56,10 +56,65 @@ def test_the_published_recipe_is_the_default() -> None:
     assert (balancing.ratio, balancing.scope) == (1.0, "group")
 
 
+IGNORED = {  # beside the key and the value, which every line names
+    "recipe=gkd recipe.clip_low=0.1": "recipe=gkd does not use it; leave it out",
+    "recipe=gkd recipe.gate=5": "recipe=gkd does not use it",
+    "recipe=gkd recipe.advantage_clip=2": "recipe=gkd does not use it",
+    "recipe=gkd recipe.correction_cap=3": "recipe=gkd does not use it",
+    "recipe=sft recipe.gate=5": "recipe=sft does not use it",
+    "recipe=sft recipe.clip_high=0.5": "recipe=sft does not use it",
+    "recipe=grpo recipe.gate=5": "recipe=grpo does not use it",
+    "recipe=grpo recipe.advantage_clip=2": "recipe=grpo does not use it",
+    "recipe=opd recipe.correction_cap=3": "recipe.correction=NONE does not use it; set recipe.correction=TRUNCATE",
+    "recipe=opd recipe.correction=TRUNCATE recipe.clip_low=0.1": "recipe.correction=TRUNCATE does not use it",
+    "recipe=opd recipe.correction=MASK recipe.clip_high=0.1": "recipe.correction=MASK does not use it",
+    "recipe=opd recipe.calibration.delta=1": "calibration.method=NONE does not use it; set recipe.calibration.method",
+    "recipe=opd recipe.calibration.scope=BATCH": "recipe.calibration.method=NONE does not use it",
+    "recipe=uni_opd recipe.calibration.min_retain_ratio=0.5": "recipe.calibration.method=SHIFT does not use it",
+    "recipe=uni_opd recipe.calibration.method=MASK recipe.calibration.direction=CORRECT_UP": "method=MASK does not",
+    "recipe=opd recipe.balancing.scope=BATCH": "recipe.balancing.ratio=null does not use it",
+    "recipe=opd_grpo recipe.objective.distillation=0 recipe.advantage_clip=2": "recipe=opd_grpo does not use it",
+    "teacher.vllm.enforce_eager=true": "teacher.engine=hf does not use it; set teacher.engine=vllm",
+    "teacher.remote.attempts=2": "teacher.engine=hf does not use it; set teacher.engine=remote",
+    "teacher.engine=remote teacher.urls=[http://a:1] teacher.remote.fps=4": "teacher.remote.api=UNIOPD does not use it",
+    "mixture.temperature=3": "mixture.shares=UNIFORM does not use it; set mixture.shares=TEMPERATURE",
+    "mixture.shares=TEMPERATURE mixture.recent=3": "mixture.shares=TEMPERATURE does not use it",
+    "data.max_rows=9": "data.path=null does not use it; give data.path=FILE",
+}
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_a_setting_that_nothing_reads_is_refused(case: str) -> None:
+    with pytest.raises(UserError) as refused:
+        build_recipe(composed(*case.split()))
+    key, _, _ = case.split()[-1].partition("=")
+    assert str(refused.value).startswith(f"{key}=") and IGNORED[case] in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "recipe=gkd recipe.gate=10",  # the default
+        "recipe=gkd model=tiny",  # what suits its size, and no words of the user's
+        "recipe=opd_grpo recipe.objective.outcome=0 rollout.num_samples=1",
+        "recipe=grpo routing.default=tiny_expert routing.max_lost_steps=9",  # shared with recipes that have a teacher
+        "recipe=opd data.path=rows.jsonl data.max_rows=9",
+        "recipe=opd recipe.correction=MASK recipe.correction_cap=3",
+        "teacher.engine=remote teacher.urls=[http://a:1] teacher.remote.attempts=2",
+    ],
+)
+def test_a_setting_that_is_read_or_harmless_is_accepted(case: str) -> None:
+    build_recipe(composed(*case.split()))
+
+
 VOID = {
     "recipe=gkd recipe.gradient=ADVANTAGE": ["recipe.gradient=ADVANTAGE", "expected gradient is zero", "BACKPROP"],
     "recipe=opd recipe.gradient=BACKPROP": ["recipe.gradient=BACKPROP", "the teacher drops out", "ADVANTAGE"],
     "recipe=gkd recipe.objective.top_k=1 recipe.objective.tail=false": ["top_k=1", "always zero", "tail=true"],
+    "recipe=gkd recipe.objective.tail=false": ["recipe.objective.tail=false", "top_k=64"],
+    "recipe=opd_grpo recipe.objective.distillation=0 recipe.calibration.method=SHIFT": ["method=SHIFT", "weight 0"],
+    "recipe=opd_grpo recipe.objective.outcome=0 recipe.objective.normalize=false": ["normalize=false", "leave it out"],
     "recipe=gkd recipe.calibration.method=SHIFT": ["calibration.method=SHIFT", "no distillation rewards", "NONE"],
     "recipe=grpo recipe.calibration.method=MASK": ["calibration.method=MASK", "no distillation rewards"],
     "recipe=grpo recipe.gradient=BACKPROP": ["recipe.gradient=BACKPROP", "does not depend on the weights"],

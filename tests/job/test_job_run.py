@@ -1,7 +1,10 @@
 """A whole small job: what it leaves behind, that it goes on exactly, and that a kill costs one step at most."""
 
 import json
+import os
 import random
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.learner.checkpoint import complete_steps
+from uniopd_mm.learner.manifest import check_files
 from uniopd_mm.types import Media, Sample
 
 STEPS = 4
@@ -37,7 +41,9 @@ def test_a_run_leaves_what_the_design_lists(whole: Path) -> None:
     assert (whole / "report.html").read_text(encoding="utf-8").count("<svg") > 20
     assert set(rollouts(whole)) == {f"step_{step}.jsonl" for step in range(1, STEPS + 1)}
     assert complete_steps(whole) == list(range(1, STEPS + 1))
-    assert {path.name for path in (whole / "checkpoints" / "step_1").iterdir()} == {"student", "trainer_state"}
+    assert {path.name for path in (whole / "checkpoints" / "step_1").iterdir()} == {
+        *("student", "trainer_state", "manifest.json")
+    }
     assert {path.name for path in whole.parent.parent.iterdir()} == {"runs", ".out", ".err"}, "nothing is littered"
 
 
@@ -128,7 +134,7 @@ def test_a_killed_run_loses_a_step_at_most_and_goes_on_exactly(
     assert (done[-1] if done else 0) >= begun - 1
     for number in done:
         AutoModelForImageTextToText.from_pretrained(folder / "checkpoints" / f"step_{number}" / "student")
-        torch.load(folder / "checkpoints" / f"step_{number}" / "trainer_state" / "state.pt", weights_only=False)
+        check_files(folder / "checkpoints" / f"step_{number}")
     finished = run(["resume=runs/small"], tmp_path)
     assert (finished.status, finished.err) == (0, "")
     _assert_same(folder, whole)
@@ -138,6 +144,55 @@ def test_a_killed_run_loses_a_step_at_most_and_goes_on_exactly(
     names = {path.name for path in (folder / "checkpoints").iterdir()}
     kept = {name for name in names if name.startswith("best_step_")}
     assert len(kept) == 1 and names - kept == {f"step_{STEPS - 1}", f"step_{STEPS}", "best"}
+
+
+def test_a_run_goes_on_from_the_whole_checkpoint_and_names_the_damaged(
+    tmp_path: Path, small: list[str], whole: Path
+) -> None:
+    assert run([*small, "trainer.steps=3"], tmp_path).status == 0
+    folder = tmp_path / "runs" / "small"
+    path = folder / "checkpoints" / "step_3" / "student" / "model.safetensors"
+    os.truncate(path, 1000)
+    resumed = run(["resume=runs/small", f"trainer.steps={STEPS}"], tmp_path)
+    assert (resumed.status, resumed.err) == (0, "")
+    (said,) = [line for line in resumed.out.splitlines() if "damaged" in line]
+    shown = "runs/small/checkpoints/step_3/student/model.safetensors: 1000 bytes, "
+    assert shown in said and said.endswith("goes on from runs/small/checkpoints/step_2")
+    _assert_same(folder, whole)
+    for step in complete_steps(folder):
+        (folder / "checkpoints" / f"step_{step}" / "manifest.json").unlink()
+    refused = run(["resume=runs/small"], tmp_path)
+    assert refused.status == 2 and refused.err.count("\n") == 1
+    assert refused.err.startswith("error: resume=runs/small: no checkpoint is whole: ")
+
+
+def test_a_second_process_is_refused_and_readers_are_not(tmp_path: Path, small: list[str], whole: Path) -> None:
+    """A kill frees the folder at once, and of two that resume then, one does."""
+    folder = tmp_path / "runs" / "small"
+    first = start([*small, f"trainer.steps={STEPS}", "trainer.keep_checkpoints=9"], tmp_path)
+    wait_for(folder / "checkpoints" / "step_1")
+    os.kill(first.process.pid, signal.SIGSTOP)
+    second = run(["resume=runs/small"], tmp_path)
+    assert second.status == 2 and second.err.count("\n") == 1
+    assert f"error: resume=runs/small: process {first.process.pid} on " in second.err
+    assert run(["runs/small"], tmp_path, command="report").status == 0
+    first.process.kill()
+    first.process.join()
+    both = [start(["resume=runs/small"], tmp_path / name, target=execute_in_parent) for name in ("a", "b")]
+    finished = [each.wait() for each in both]
+    assert sorted(each.status for each in finished) == [0, 2]
+    _assert_same(folder, whole)
+    assert not (folder / ".lock").exists()
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def execute_in_parent(command: str, arguments: list[str], folder: str, *rest: Any) -> None:
+    """With streams in a folder of its own, and the runs in the one above."""
+    execute(command, [argument.replace("runs/", "../runs/") for argument in arguments], folder, *rest)
 
 
 def test_resuming_keeps_the_runs_own_threads(tmp_path: Path, small: list[str]) -> None:

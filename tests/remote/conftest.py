@@ -47,8 +47,7 @@ def serve(local: LocalTeacher, engine: HFRollout, processor: QwenVLProcessor, mo
     """Starts a server around the tiny model."""
 
     def start(**options: Any) -> Served:
-        vocabulary = options.pop("vocabulary", processor.vocabulary)
         watched = Watched(inner=local, engine=engine)
-        return serving_parts.serve(watched, vocabulary, vocab_size=model.vocab_size, **options)
+        return serving_parts.serve(watched, processor, vocab_size=model.vocab_size, **options)
 
     return start

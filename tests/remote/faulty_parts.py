@@ -3,9 +3,11 @@
 import random
 import socket
 import time
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Lock, Thread
 from typing import Any
@@ -28,10 +30,14 @@ class Fault(StrEnum):
     SHUFFLE = "shuffle"
     SILENCE = "silence"
     DRIP = "drip"
+    BOMB = "bomb"  # few bytes of gzip that become BOMB_BYTES
+    FLOOD = "flood"  # a reply without an end
 
 
 HELD = 600.0  # seconds for which a silent or dripping server holds up those that wait
-SOME = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.SILENCE, Fault.DRIP))
+BOMB_BYTES = 1 << 28
+LASTING = (Fault.SILENCE, Fault.DRIP, Fault.BOMB, Fault.FLOOD)
+SOME = tuple(fault for fault in Fault if fault not in (Fault.NONE, *LASTING))
 
 
 @dataclass
@@ -83,6 +89,10 @@ def _exchange(handler: StreamRequestHandler, target: str, faults: Faults) -> Non
         time.sleep(HELD)
     if fault is Fault.DRIP:
         return _drip(handler.connection)
+    if fault is Fault.BOMB:
+        return _write(handler, 200, _bomb(), encoding="gzip")
+    if fault is Fault.FLOOD:
+        return _flood(handler.connection)
     if fault is Fault.ERROR:
         return _write(handler, 500, b'{"error": "something broke"}')
     if fault is Fault.UNAVAILABLE:
@@ -130,6 +140,7 @@ def _write(
     content: bytes,
     answer: httpx.Response | None = None,
     length: int | None = None,
+    encoding: str | None = None,
 ) -> None:
     kept = {} if answer is None else {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
     lines = [
@@ -137,8 +148,22 @@ def _write(
         f"content-length: {len(content) if length is None else length}",
         "connection: close",
     ]
+    lines += [] if encoding is None else [f"content-encoding: {encoding}"]
     lines += [f"{name}: {value}" for name, value in kept.items()]
     handler.wfile.write("\r\n".join([*lines, "", ""]).encode() + content)
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(1, wbits=31)
+    parts = [packer.compress(bytes(1 << 20)) for _ in range(BOMB_BYTES >> 20)]
+    return b"".join([*parts, packer.flush()])
+
+
+def _flood(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(bytes(1 << 20))
 
 
 def _drip(connection: socket.socket) -> None:

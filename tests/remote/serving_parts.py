@@ -19,7 +19,7 @@ import httpx
 import torch
 
 from uniopd_mm.config.parts import Engine, RemoteOptions, TeacherConfig
-from uniopd_mm.interfaces import Finished, RolloutEngine, Teacher
+from uniopd_mm.interfaces import Finished, Processor, RolloutEngine, Teacher
 from uniopd_mm.serving.server import ServerOptions, run_server
 from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.remote import RemoteTeacher
@@ -101,9 +101,17 @@ def metric(url: str, name: str, labels: str = "") -> float:
 
 
 def serve(
-    engine: Watched, vocabulary: Vocabulary, *, vocab_size: int, top_k: int = 0, name: str = "t", **options: Any
+    engine: Watched,
+    processor: Processor,
+    *,
+    vocab_size: int,
+    vocabulary: Vocabulary | None = None,
+    top_k: int = 0,
+    name: str = "t",
+    **options: Any,
 ) -> Served:
     """It lives as long as this process."""
+    vocabulary = vocabulary or processor.vocabulary
     info = server_info(
         name,
         vocabulary,
@@ -112,7 +120,7 @@ def serve(
         top_k=top_k,
         settings=Settings(binding={"image.mean": "0.5"}, informative={}),
     )
-    loaded = Loaded(scorer=engine, engine=engine, info=info, vocabulary=vocabulary)
+    loaded = Loaded(scorer=engine, engine=engine, check=processor.check_media, info=info, vocabulary=vocabulary)
     announced: Queue[str] = Queue()
     arguments = (ServerOptions(**options), lambda: loaded, announced.put)
     Thread(target=run_server, args=arguments, daemon=True).start()

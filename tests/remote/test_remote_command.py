@@ -58,6 +58,8 @@ def test_real_teachers_compose(model: str, teacher: str) -> None:
         (["server.port=70000"], r"^server\.port=70000 must lie between 0 and 65535"),
         (["server.max_queue=0"], r"^server\.max_queue=0 must be at least 1"),
         (["server.top_k=-1"], r"^server\.top_k=-1 must be at least 0"),
+        (["server.max_samples=0"], r"^server\.max_samples=0 must be at least 1"),
+        (["server.receive_seconds=0"], r"^server\.receive_seconds=0\.0 must be at least 1"),
         (["threads=0"], r"^threads=0 must be at least 1"),
         (["only=x"], r"^only=x: there is one teacher alone"),
         (["trainer.steps=3"], r"^trainer\.steps=3: serving trains nothing"),
@@ -76,12 +78,24 @@ def test_help_is_written_from_the_schema(tmp_path: Path) -> None:
     assert "server.port=8100" in command.text and "teacher    " in command.text
 
 
+def test_others_may_not_come_in_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNIOPD_MM_TOKEN", raising=False)
+    for host in ("0.0.0.0", "::", "192.168.0.7", "some.host"):
+        with pytest.raises(UserError, match=rf"^server\.host={host}: .*UNIOPD_MM_TOKEN.*or set server\.insecure=true$"):
+            validate(composed(f"server.host='{host}'"))
+        validate(composed(f"server.host='{host}'", "server.insecure=true"))
+    for host in ("127.0.0.1", "127.3.2.1", "::1", "localhost"):
+        validate(composed(f"server.host='{host}'"))
+    monkeypatch.setenv("UNIOPD_MM_TOKEN", "secret")
+    validate(composed("server.host=0.0.0.0"))
+
+
 def test_others_may_come_in_with_a_warning_or_a_token(
     tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["teacher=tiny_expert", f"teacher.path={checkpoint}", "threads=1", "server.port=0"]
     monkeypatch.setenv("OWN_TOKEN", "secret")
-    open_to_all = start_process(tmp_path, *arguments, "server.host=0.0.0.0")
+    open_to_all = start_process(tmp_path, *arguments, "server.host=0.0.0.0", "server.insecure=true")
     guarded = start_process(tmp_path, *arguments, "server.host=0.0.0.0", "server.token_env=OWN_TOKEN")
     urls = [server.url().replace("0.0.0.0", "127.0.0.1") for server in (open_to_all, guarded)]
     assert open_to_all.text.startswith(

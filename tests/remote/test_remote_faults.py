@@ -1,5 +1,6 @@
 """Whatever happens on the way: nothing is lost that a retry can save, nothing wrong is believed, nothing hangs."""
 
+import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 import torch
-from faulty_parts import SOME, Fault, Faults, proxy
+from faulty_parts import BOMB_BYTES, SOME, Fault, Faults, proxy
 from serving_parts import SAMPLING, Served, assert_same, connected, free_port
 
 from uniopd_mm.rollout.hf import HFRollout
@@ -54,6 +55,24 @@ def test_a_wrong_answer_is_never_believed(
     assert all(isinstance(answer, Failure) and "the last of 2 attempts" in answer.reason for answer in answers)
     with connected(proxy(served.url, wrong), proxy(served.url, right)) as teacher:
         assert_same(teacher.score(rollouts[::3]), local.score(rollouts[::3]))
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(Fault.BOMB, "content-encoding is gzip"), (Fault.FLOOD, "above ")])
+def test_a_reply_longer_than_its_answer_is_a_failure_and_takes_no_memory(
+    serve: Serve, rollouts: list[Rollout], prompts: list[Prompt], fault: Fault, reason: str
+) -> None:
+    url = proxy(serve().url, Faults((fault,), 1.0))
+    with connected(url, attempts=2) as teacher:
+        before = peak_bytes()
+        answers = teacher.score(rollouts)
+        ((response,),) = teacher.generate(prompts[:1], 1, SAMPLING)
+    assert all(isinstance(answer, Failure) and reason in answer.reason for answer in answers), answers
+    assert response.finish_reason is FinishReason.ABORT
+    assert peak_bytes() - before < BOMB_BYTES // 4
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def test_responses_come_through_faults_too(serve: Serve, engine: HFRollout, prompts: list[Prompt]) -> None:

@@ -108,6 +108,7 @@ def test_responses_are_those_of_the_same_engine_token_by_token(
 ) -> None:
     sampling = replace(SAMPLING, temperature=temperature)
     told: list[list[Rollout]] = []
+    prompts = [replace(prompt, place=5 - place) for place, prompt in enumerate([*prompts, prompts[0]])]
     with connected(serve().url) as teacher:
         groups = teacher.generate(prompts, 2, sampling, lambda group: told.append(list(group)))
     expected = engine.generate(prompts, 2, sampling)

@@ -12,9 +12,10 @@ import pytest
 import torch
 from serving_parts import SAMPLING, TIMEOUT, Served, assert_same, connected, free_port, plan_for
 
+from uniopd_mm.config.serve import is_loopback
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.hf import HFRollout
-from uniopd_mm.serving.server import ServerOptions, is_loopback, listen, run_server
+from uniopd_mm.serving.server import ServerOptions, listen, run_server
 from uniopd_mm.serving.service import Loaded
 from uniopd_mm.teachers.local import LocalTeacher
 from uniopd_mm.teachers.remote import RemoteTeacher
@@ -38,6 +39,14 @@ def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> byte
         "payloads": {},
     }
     return pack(ScoreRequest(prompts=[sent_prompt(rollout.prompt, payload)], **(given | fields)))
+
+
+def fields_of(rollout: Rollout) -> dict[str, Any]:
+    return unpack(request(rollout))
+
+
+def sent_fields(rollout: Rollout) -> dict[str, Any]:
+    return fields_of(rollout)["prompts"][0]
 
 
 def post(served: Served, content: bytes, path: str = "/score", **headers: str) -> httpx.Response:
@@ -68,6 +77,10 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         "top_k=9": request(good, top_k=9),
         "temperature=0.0 must be above 0": request(good, temperature=0.0),
         "temperature=nan": request(good, temperature=float("nan")),
+        "OverflowError": request(good, prompt_of=[float("inf")]),
+        "ValueError": request(good, top_k=torch.zeros(2)),
+        "token features": pack({**fields_of(good), "prompts": [{**sent_fields(good), "token_features": {"a": 3}}]}),
+        "what no medium has": request(good, "name", payloads={"name": pack({"a": {1: 1, "b": 2}})}),
     }
     for reason, content in bad.items():
         answer = post(served, content)
@@ -231,7 +244,7 @@ def test_a_teacher_that_is_being_loaded_is_waited_for(
 
     def load() -> Loaded:
         assert proceed.wait(TIMEOUT)
-        return Loaded(scorer=local, engine=engine, info=info, vocabulary=vocabulary)
+        return Loaded(scorer=local, engine=engine, check=processor.check_media, info=info, vocabulary=vocabulary)
 
     def run() -> None:
         run_server(ServerOptions(port=port), load, lambda line: None)
@@ -255,7 +268,7 @@ def test_an_address_that_cannot_be_had_is_one_line() -> None:
             listen("127.0.0.1", port)
     with pytest.raises(UserError, match=r"^server\.host=no\.such\.host\.invalid: .*use an address"):
         listen("no.such.host.invalid", 0)
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "::")] == [
+    assert [is_loopback(host) for host in ("127.8.9.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "::")] == [
         True,
         True,
         True,

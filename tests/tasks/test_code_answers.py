@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniopd_mm.tasks.grading.code_answers import grade_code, same_output, same_value
+from uniopd_mm.tasks.grading.code_answers import grade_code, same_output
 from uniopd_mm.tasks.grading.code_blocks import extract_code
-from uniopd_mm.tasks.grading.code_driver import decode, encode
 from uniopd_mm.tasks.grading.code_problems import CodeProblem, Mode, read_problem
+from uniopd_mm.tasks.grading.code_values import decode, encode, same_value
 from uniopd_mm.tasks.sandbox.limits import Limits, Run, SandboxFault
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 

@@ -1,5 +1,6 @@
 """The time that all tests of one response have together."""
 
+import time
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
@@ -27,6 +28,18 @@ class Sevens:
             yield Run(status=Status.OK, exit_code=0, stdout="7\n", stderr="", seconds=0.4)
 
 
+@final
+class Slow:
+    """A sandbox in which a program takes 0.1 seconds, but no time of its own."""
+
+    level = "none"
+
+    def runs(self, source: str, inputs: Iterable[str], limits: Limits) -> Generator[Run, None, None]:
+        for _ in inputs:
+            time.sleep(0.1)
+            yield Run(status=Status.OK, exit_code=0, stdout="7\n", stderr="")
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> LocalSandbox:
     return LocalSandbox(packages=())
@@ -42,8 +55,14 @@ def test_the_time_of_all_tests_counts() -> None:
     assert grade_code(BUSY, FIVE, Sevens(), total_seconds=2.1).reason == "all 5 tests"
 
 
-def test_a_program_that_sleeps_beyond_it_is_unknown_and_stopped(sandbox: LocalSandbox) -> None:
-    outcome = grade_code(ASLEEP.replace("0.5", "2"), FIVE, sandbox, total_seconds=0.9)
+def test_a_program_that_sleeps_beyond_it_is_wrong(sandbox: LocalSandbox) -> None:
+    outcome = grade_code(ASLEEP.replace("0.5", "1.5"), FIVE, sandbox, total_seconds=0.4)
+    assert (outcome.correct, outcome.reason) == (False, "time limit over all tests, after 1 of 5")
+
+
+def test_wall_time_alone_is_unknown() -> None:
+    """What neither computed nor slept waited for a processor."""
+    outcome = grade_code(BUSY, FIVE, Slow(), total_seconds=0.005)
     assert (outcome.correct, outcome.reason) == (None, "no time left for all tests, after 1 of 5")
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from uniopd_mm.tasks.code_gen import INSTRUCTION, CodeTask
+from uniopd_mm.tasks.mixture import TaskMixture
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.sandbox.local import LocalSandbox
 from uniopd_mm.tasks.synthetic.code_problems import SyntheticCodeProblems
@@ -88,7 +89,7 @@ def task_of(rows: list[dict[str, Any]], path: Path, **settings: Any) -> CodeTask
 
 
 def prompt_of(sample: Sample) -> str:
-    (text,) = sample.messages[0].content
+    (text,) = sample.messages[-1].content
     assert isinstance(text, str)
     return text
 
@@ -154,6 +155,13 @@ def test_the_synthetic_source_grades_its_own_programs() -> None:
     task = CodeTask(rows=RowSource(), synthetic=source, sandbox=SANDBOX)
     for sample in task.samples("train"):
         assert task.grade(sample, str(sample.demonstration)).correct is (sample.metadata["level"] != "impossible")
+
+
+def test_the_corpus_names_the_level_of_isolation() -> None:
+    task = CodeTask(rows=RowSource(), synthetic=SyntheticCodeProblems(num_train=3), sandbox=SANDBOX)
+    expected = {"code": f"programs run at isolation level {SANDBOX.level}"}
+    assert task.samples("train").grading == expected
+    assert TaskMixture(tasks={"any": task}).samples("train").grading == expected
 
 
 def test_no_tests_at_all_are_refused() -> None:

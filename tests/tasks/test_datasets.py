@@ -9,7 +9,7 @@ import pytest
 from dataset_parts import CASES, VERL, Case, verl
 from omegaconf import OmegaConf
 
-from uniopd_mm.tasks.reading.questions import read_question
+from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.rows import Row, read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, Sample
@@ -71,7 +71,7 @@ def test_a_training_set_is_read(folder: Path, name: str, case: Case) -> None:
     task = case.task(source)
     corpus = task.samples("train")
     sample = corpus[0]
-    content = sample.messages[0].content
+    content = sample.messages[-1].content
     assert "".join(part for part in content if isinstance(part, str)) == case.question
     assert [part.kind for part in content if isinstance(part, Media)] == [case.media] * bool(case.media)
     assert sample.answer == case.answer
@@ -93,7 +93,7 @@ def test_a_set_of_programs_is_read(folder: Path, name: str) -> None:
 
     def parse(row: Row) -> tuple[Sample, str | None]:
         assert json.loads(row.need("tests")) == {"inputs": ["1 2\n"], "outputs": ["3\n"]}
-        text = read_question(row)
+        text = read_chat(row).question
         return Sample(sample_id=text, domain="code", messages=(), answer=None, source=row.where), None
 
     reading = read_samples(RowSource(**{**chosen, "path": path}), parse=parse, fields=("question", "tests"))

@@ -32,7 +32,7 @@ VALUES = st.recursive(
 PARTS = st.fixed_dictionaries({"type": st.sampled_from(["text", "image", "video", "x"])}, optional={"text": VALUES})
 CHATS = st.lists(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "system"])}, optional={"content": VALUES | st.lists(PARTS)}
+        {"role": st.sampled_from(["user", "system", "assistant"])}, optional={"content": VALUES | st.lists(PARTS)}
     ),
     max_size=3,
 )

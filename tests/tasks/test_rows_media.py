@@ -118,7 +118,7 @@ def shown(sample: Sample) -> list[str]:
     """The prompt in reading order, a medium as its kind and first letter."""
     return [
         f"{part.kind} {'red' if part.source == RED else 'blue'}" if isinstance(part, Media) else part
-        for part in sample.messages[0].content
+        for part in sample.messages[-1].content
     ]
 
 
@@ -142,7 +142,7 @@ def test_media_stand_where_the_question_says(folder: Path, question: Any, prompt
 
 def test_a_chat_of_parts(folder: Path) -> None:
     parts = [{"type": "image", "text": None}, {"type": "text", "text": "Find x."}]
-    question = [{"role": "user", "content": [{"type": "text", "text": "old"}]}, {"role": "user", "content": parts}]
+    question = [{"role": "system", "content": [{"type": "text", "text": "old"}]}, {"role": "user", "content": parts}]
     assert shown(read(folder, question=question, images=[RED])) == ["image red", "Find x.\nThink."]
 
 
@@ -151,7 +151,7 @@ FAULTS = [
     ({"question": "<image>"}, "the question needs 1 media for <image>, but the row has 0"),
     ({"question": "<video>?", "images": [RED]}, "the question needs 1 media for <video>, but the row has 0"),
     ({"question": [{"role": "assistant", "content": "x"}]}, "question: the chat has no user turn"),
-    ({"question": [{"role": "user", "content": None}]}, "question: a turn must consist of text and media"),
+    ({"question": [{"role": "user", "content": None}]}, "question: turn 1 must consist of text and media"),
     ({"question": [{"role": "user", "content": [{"type": "audio", "text": None}]}]}, "must consist of text and media"),
 ]
 

@@ -90,7 +90,15 @@ def test_after_a_failure_nothing_more_is_asked(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"{}", 200), (b"[]", 200), (b"no JSON", 200), (b'{"status": "fine"}', 200), (b"", 404), (b"", 503)],
+    [
+        (b"{}", 200),
+        (b"[]", 200),
+        (b'"' + b"x" * (13 << 20) + b'"', 200),
+        (b"no JSON", 200),
+        (b'{"status": "fine"}', 200),
+        (b"", 404),
+        (b"", 503),
+    ],
 )
 def test_what_is_no_run_is_unknown_never_wrong(server: Server, body: bytes, code: int) -> None:
     server.answer = lambda request: (code, body)

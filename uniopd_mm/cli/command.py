@@ -1,7 +1,8 @@
 """From a command line to a typed configuration, and from errors to one clear line and an exit status.
 
-0 done, 2 for what the user can mend (no traceback), 1 for a fault of ours (with its traceback). Hydra composes the
-configuration and runs `--multirun`; options, overrides, help and errors are ours.
+0 done, 2 for what the user can mend (no traceback), 1 for a run that ended without learning and for a fault of ours
+(with its traceback), 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP. Hydra composes the configuration and runs
+`--multirun`; options, overrides, help and errors are ours.
 """
 
 import errno
@@ -10,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -24,20 +26,30 @@ from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm import __version__
 from uniopd_mm.cli.arguments import Arguments, read_arguments
-from uniopd_mm.cli.errors import explained
+from uniopd_mm.cli.errors import explained, visible
 from uniopd_mm.cli.groups import CONFIGS, composed_groups, documented_keys
 from uniopd_mm.cli.help import help_text
 from uniopd_mm.cli.overrides import Vocabulary, hydra_overrides, vocabulary
+from uniopd_mm.cli.signals import ending_signals, last_word
 from uniopd_mm.config import resolvers
 from uniopd_mm.types import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSED, INTERRUPTED = 2, 130  # exit statuses
+FRUITLESS, REFUSED = 1, 2  # exit statuses
+
+
+class Fruitless(Exception):
+    """A job came to its end and wrote `folder`, but not to its aim; the message is one line (exit status 1)."""
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One job of a command that ended. `folder` is what it wrote, None where it was refused; `error` says why."""
+    """One job of a command that ended. `folder` is what it wrote, None where it was refused; `error` says why it was,
+    or why it was `Fruitless`."""
 
     config: Any
     overrides: tuple[str, ...]
@@ -58,7 +70,7 @@ class Command:
         refused: keys that the schema has for other commands' sake, with the reason (see `Vocabulary`).
         flags: switches of its own, with the override that each stands for.
         bare: the key that an argument without a = stands for.
-        resume_hint: what to type after Ctrl-C.
+        resume_hint: what to type after Ctrl-C, SIGTERM or SIGHUP.
         finish: called after the last job of `--multirun`.
     """
 
@@ -85,12 +97,15 @@ def run_command(command: Command) -> None:
         elif "--version" in arguments:
             print(f"uniopd_mm {__version__}")
         else:
-            _run(command, arguments)
+            with ending_signals():
+                _run(command, arguments)
     except UserError as error:
         _stop(str(error))
-    except KeyboardInterrupt:
-        print(f"interrupted{f'; {command.resume_hint}' if command.resume_hint else ''}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as error:
+        word, status = last_word(error)
+        with suppress(OSError):  # after SIGHUP the terminal may be gone
+            print(f"{word}{f'; {command.resume_hint}' if command.resume_hint else ''}", file=sys.stderr)
+        sys.exit(status)
     except BrokenPipeError:  # `--help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -150,18 +165,20 @@ def _run(command: Command, arguments: Arguments) -> None:
         if multirun and command.finish and jobs and _is_main():
             command.finish(jobs)
     if errors := [f"{' '.join(job.overrides)}: {job.error}" if multirun else job.error for job in jobs if job.error]:
-        _stop("\n".join(errors))
+        _stop("\n".join(errors), REFUSED if any(job.error and job.folder is None for job in jobs) else FRUITLESS)
 
 
 def _job(
     command: Command, config: DictConfig, overrides: Sequence[str], words: Vocabulary, arguments: Arguments
 ) -> tuple[Path | None, str]:
-    """Run one job; returns its folder, and why it was refused. Raised through Hydra, what the user can mend would be
-    announced with a line of Hydra's own."""
+    """Run one job; returns its folder, and why it was refused or fruitless. Raised through Hydra, what the user can
+    mend would be announced with a line of Hydra's own."""
     try:
         return command.run(OmegaConf.to_object(config), overrides), ""
     except UserError as error:
         return None, str(error)
+    except Fruitless as error:
+        return error.folder, str(error)
     except OmegaConfBaseException as error:
         return None, explained(error, words, arguments.overrides)
     except OSError as error:
@@ -181,7 +198,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
-def _stop(message: str) -> None:
+def _stop(message: str, status: int = REFUSED) -> None:
     if _is_main():
-        print(f"error: {message}", file=sys.stderr)
-    sys.exit(REFUSED)
+        print(f"error: {visible(message)}", file=sys.stderr)
+    sys.exit(status)

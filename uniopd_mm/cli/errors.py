@@ -28,6 +28,11 @@ def explained(error: HydraException | OmegaConfBaseException, words: Vocabulary,
     return f"{given}: {reason}; {remedy}"
 
 
+def visible(text: str) -> str:
+    """The text with escapes for control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+
+
 def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 

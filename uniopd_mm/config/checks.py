@@ -45,6 +45,7 @@ NOT_NEGATIVE = (
     "trainer.warmup_steps",
     "trainer.weight_decay",
     "trainer.eval_every",
+    "trainer.max_idle_steps",
     "tracking.rollouts_every",
     "benchmarks.every",
 )

@@ -1,5 +1,7 @@
 """The typed schema of `configs/serve.yaml`: every key of `python -m uniopd_mm.serve`, and what cannot work."""
 
+import ipaddress
+import os
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -23,6 +25,7 @@ class ServerConfig:
     token_env: str = documented(
         "environment variable with the bearer token that clients must send; unset or empty: no token", "UNIOPD_MM_TOKEN"
     )
+    insecure: bool = documented("listen beyond loopback without a token; anyone can then use the teacher", False)
     top_k: int = documented(
         "largest number of top tokens that a request may ask for; recipe.objective.top_k needs it", 0
     )
@@ -30,6 +33,11 @@ class ServerConfig:
     batch_tokens: int = documented("prompt and response tokens in one engine batch", 16384)
     max_request_mb: int = documented("largest request", 1024)
     media_cache_mb: int = documented("memory for media, so that a client sends each once", 2048)
+    max_samples: int = documented("largest number of responses to one prompt that a request may ask for", 128)
+    max_new_tokens: int = documented("largest number of tokens in a response that a request may ask for", 32768)
+    receive_seconds: float = documented(
+        "time to receive the head of a request, and as long for its body, plus 1 s per 64 kB", 30.0
+    )
 
 
 @dataclass
@@ -50,7 +58,7 @@ class ServeConfig:
     trainer: dict[str, Any] = documented("not used: a model's YAML sets it for training", {})
 
 
-AT_LEAST_ONE = ("max_queue", "batch_tokens", "max_request_mb")
+AT_LEAST_ONE = ("max_queue", "batch_tokens", "max_request_mb", "max_samples", "max_new_tokens", "receive_seconds")
 NOT_NEGATIVE = ("top_k", "media_cache_mb")
 NOT_USED = {
     "trainer": "serving trains nothing; leave it out (threads is a key of its own)",
@@ -83,6 +91,7 @@ def validate(config: ServeConfig) -> None:
         UserError: names the key, its value and the remedy.
     """
     _check_numbers(config)
+    _check_access(config.server)
     plan, key = chosen_teacher(config)
     if plan.engine is Engine.remote:
         raise UserError(f"{key}.engine=remote: a server runs its teacher itself; set {key}.engine=hf or vllm")
@@ -92,6 +101,27 @@ def validate(config: ServeConfig) -> None:
     for name, node in {f"{key}.builder": plan.builder, f"{key}.processor": plan.processor}.items():
         if node is not None:
             check_component(node, name)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def token_of(config: ServerConfig) -> str | None:
+    """The token that clients must send; None if there is none."""
+    return os.environ.get(config.token_env, "").strip() or None
+
+
+def _check_access(config: ServerConfig) -> None:
+    if not (is_loopback(config.host) or config.insecure or token_of(config)):
+        raise UserError(
+            f"server.host={config.host}: anyone who can reach this address could use the teacher; set the environment "
+            f"variable {config.token_env} to a token, on the server and on its clients, or set server.insecure=true"
+        )
 
 
 def _check_numbers(config: ServeConfig) -> None:

@@ -63,6 +63,9 @@ class ModelConfig:
     builder: Any = documented("component that makes a checkpoint on first use", None)
     processor: dict[str, Any] = documented("component: tokenizer, chat template and media preprocessing")
     dtype: str = documented("float32 or bfloat16 computation; the weights are float32", "float32")
+    suggested: dict[str, Any] = documented(
+        "settings of `recipe` that suit a model of this size; a recipe that does not use one ignores it", {}
+    )
     gradient_checkpointing: bool = documented("recompute activations in the backward pass to save memory", False)
 
 
@@ -161,6 +164,10 @@ class TrainerConfig:
     max_grad_norm: float = documented("clip the gradient to this norm", 1.0)
     tokens_per_microbatch: int = documented("padded tokens in one forward and backward pass", 16384)
     eval_every: int = documented("steps between validations; 0: only before and after", 10)
+    max_idle_steps: int = documented(
+        "the run ends with exit status 1 after this many steps in a row that teach the student nothing; 0: never",
+        10,
+    )
     save_every: int = documented("steps between checkpoints; a kill loses at most this many steps", 1)
     keep_checkpoints: int = documented("number of newest checkpoints to keep", 2)
     keep_best: bool = documented(
@@ -230,6 +237,12 @@ class TrainConfig:
     zoo: dict[str, Any] = documented("components that make the built-in models", {})
     seed: int = documented("seed of the prompt order and of sampling", 0)
     resume: str | None = documented("folder of a run to continue", None)
+    trust: list[str] = documented(
+        "with resume: packages of yours that the run's config.yaml may name as components, as [my_package]", []
+    )
+    resume_with_changes: bool = documented(
+        "with resume: go on although rows, teachers, processor or code are not those that the run began with", False
+    )
 
     @property
     def teacher_temperature(self) -> float:

@@ -44,6 +44,9 @@ class CachedProcessor:
             self._prompts.move_to_end(key)
         return prompt
 
+    def check_media(self, prompt: Prompt) -> None:
+        self.processor.check_media(prompt)
+
     def decode(self, ids: Tensor) -> str:
         return self.processor.decode(ids)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from uniopd_mm.types import Batch, Prompt, Rollout, TeacherScores, TeacherTokens, TokenBatch, Trajectory
+from uniopd_mm.types import Batch, Head, Prompt, Rollout, TeacherScores, TeacherTokens, TokenBatch, Trajectory
 
-Record = TypeVar("Record", TokenBatch, TeacherTokens, Batch)
+Record = TypeVar("Record", TokenBatch, TeacherTokens, Batch, Head)
 
 
 def collate_rollouts(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
@@ -117,7 +117,9 @@ def _moved(value: Any, device: torch.device) -> Any:
         return {name: tensor.to(device) for name, tensor in value.items()}
     if isinstance(value, TokenBatch):
         return to_device(value, device)
-    return to_device(value, device) if isinstance(value, TeacherTokens) else value
+    if isinstance(value, TeacherTokens):
+        return to_device(value, device)
+    return to_device(value, device) if isinstance(value, Head) else value
 
 
 def _token_features(rollouts: Sequence[Rollout]) -> Mapping[str, Tensor]:

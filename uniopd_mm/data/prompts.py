@@ -1,7 +1,7 @@
 """Encodes samples as prompts, once each. Samples that cannot be used are skipped, counted and named."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from uniopd_mm.data.mixture import Mixture
@@ -36,7 +36,7 @@ class PromptStream:
         self._failures = dict.fromkeys(mixture.sizes, 0)  # consecutive unusable samples by domain
 
     def next(self, num_prompts: int) -> Mapping[int, Prompt]:
-        """This process's part of the next usable prompts, by their index in the step, 0 .. num_prompts - 1.
+        """This process's part of the next usable prompts, by their place in the step, 0 .. num_prompts - 1.
 
         A sample that cannot be used is replaced by the next one of its domain, so that domains keep their shares.
 
@@ -52,7 +52,7 @@ class PromptStream:
             for slot, entry in entries:
                 self._record(slot.domain, entry)
             slots = [slot for slot, entry in entries if isinstance(entry, Skip)]
-        return {index: prompts[index] for index in sorted(prompts)}
+        return {index: replace(prompts[index], place=index) for index in sorted(prompts)}
 
     def _encoded(self, slots: Sequence["_Slot"]) -> list[Prompt | Skip | None]:
         """One entry per slot: a Skip, or the prompt of the next sample. It is None if another process encodes it,

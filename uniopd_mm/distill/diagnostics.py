@@ -7,7 +7,7 @@ Samples whose teacher failed are excluded from teacher metrics; the student's ow
 warnings about these values (`watch`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import compress
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from uniopd_mm.distill.calibration import margin_shift
 from uniopd_mm.distill.choices import Direction, Scope
 from uniopd_mm.distill.evidence import StepSamples, Supervision
 from uniopd_mm.distill.segments import ranks, units_of
+from uniopd_mm.types import UserError
 
 Values = dict[str, float | None]  # None where a value is undefined
 Record = TypeVar("Record", StepSamples, Supervision)
@@ -26,15 +27,8 @@ Record = TypeVar("Record", StepSamples, Supervision)
 # After a shift a margin equals delta up to rounding; a smaller gap is no violation [nats].
 _ROUNDING = 1e-9
 
-# Sums over a sample's tokens, and the names of their means per token.
-_PER_TOKEN = {
-    "entropy": "entropy",
-    "clipped": "clipped",
-    "gated": "gated",
-    "ratio": "ratio",
-    "divergence": "divergence",
-    "mismatch": "mismatch_kl",
-}
+_COUNTS = ("tokens", "agreement_tokens")  # sums that others are divided by
+_RENAMED = {"mismatch": "mismatch_kl", "agreement": "top1_agreement"}  # of sums, in metrics
 
 
 def describe(
@@ -49,12 +43,14 @@ def describe(
         samples, supervision: of all processes, N samples.
         sums: f64[N] over each sample's tokens in the loss: `tokens` (their number), `entropy`, `clipped`, `gated`,
             `ratio`, `divergence`, `mismatch` (k3 between rollout engine and trainer), and `agreement` (student and
-            teacher prefer the same token) out of `agreement_tokens`. Metrics of missing sums are left out.
+            teacher prefer the same token) out of `agreement_tokens`. Metrics of missing sums are left out. An objective
+            may add others: each becomes a metric of its name, a mean per token.
         statistic, delta: how a margin is computed, and the value it must reach. Margins here are per group, whatever
             the scope of calibration.
 
     Raises:
         ValueError: unknown statistic, delta negative or not finite.
+        UserError: a sum has the name of another metric.
     """
     step = _Part(samples=samples, supervision=supervision, sums=sums)
     num_tokens = int(samples.lengths.sum())
@@ -102,15 +98,24 @@ def _rows(record: Record, chosen: Tensor) -> Record:
 
 
 def _values(part: _Part, statistic: str, delta: float) -> Values:
-    return {
+    measured = {
         **_prompts(part.samples),
         **_outcomes(part.samples),
         **_divergence(part.samples),
         **_order(part.samples),
         **_violations(part.samples, part.supervision, statistic, delta),
         **_selection(part.samples, part.supervision),
-        **_per_token(part.sums),
     }
+    check_names(part.sums, {*measured, "token_share", *_RENAMED.values()})
+    return {**measured, **_per_token(part.sums)}
+
+
+def check_names(names: Iterable[str], taken: Collection[str]) -> None:
+    """Raises UserError for a sum of an objective whose name is taken, or reads like that of a domain or teacher."""
+    for name in names:
+        if name in taken or "/" in name:
+            why = "is a metric of every run" if name in taken else "contains a /"
+            raise UserError(f"recipe.objective: its loss returns sums named {name!r}, which {why}; rename them")
 
 
 def _prompts(samples: StepSamples) -> Values:
@@ -232,10 +237,12 @@ def _selection(samples: StepSamples, supervision: Supervision) -> Values:
 
 
 def _per_token(sums: Mapping[str, Tensor]) -> Values:
-    means = {name: _quotient(sums[key], sums["tokens"]) for key, name in _PER_TOKEN.items() if key in sums}
-    if "agreement" not in sums:
-        return {**means}
-    return {**means, "top1_agreement": _quotient(sums["agreement"], sums["agreement_tokens"])}
+    """The mean of each sum over the tokens in the loss, or over those compared."""
+    return {
+        _RENAMED.get(name, name): _quotient(values, sums["agreement_tokens" if name == "agreement" else "tokens"])
+        for name, values in sums.items()
+        if name not in _COUNTS
+    }
 
 
 def _compared(samples: StepSamples) -> Tensor:

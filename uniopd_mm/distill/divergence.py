@@ -18,21 +18,22 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from uniopd_mm.distill.logprobs import IMPOSSIBLE, in_chunks, log_softmax
+from uniopd_mm.distill.logprobs import IMPOSSIBLE, in_chunks, log_softmax, logits_of
+from uniopd_mm.types import Head
 
 LOWEST = torch.finfo(torch.float32).min  # a logit for probability 0; its sums and differences are never NaN
 
 
 def full_divergence(
     states: Tensor,
-    head_weight: Tensor,
+    head: Head,
     targets: Tensor,
     *,
     chunk_size: int,
     temperature: float,
     banned_ids: tuple[int, ...] = (),
     teacher_states: Tensor,
-    teacher_head: Tensor,
+    teacher_head: Head,
     teacher_temperature: float = 1.0,
     beta: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -44,9 +45,9 @@ def full_divergence(
 
     Args:
         states: [M, H] student's hidden states, before the `targets` i64[M].
-        head_weight: [V, H] student's output embedding. Only it and `states` get a gradient.
+        head: of the student, for V ids. Only its tensors and `states` get a gradient.
         teacher_states: [M, G] teacher's hidden states before the same tokens.
-        teacher_head: [W, G] teacher's output embedding.
+        teacher_head: of the teacher, for W ids.
 
     Returns:
         logprobs, entropies f32[M] and most likely ids i64[M] as in `predicted_logprobs`, but detached, so that their
@@ -56,24 +57,25 @@ def full_divergence(
         ValueError: beta outside [0, 1].
     """
     _check_beta(beta)
-    common = min(len(head_weight), len(teacher_head))
+    common = min(len(head.weight), len(teacher_head.weight))
     banned_there = tuple(banned for banned in banned_ids if banned < common)
 
-    def read(head_weight: Tensor, states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
-        logits = states @ head_weight.T
+    def read(head: Head, states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
+        logits = logits_of(states, head)
         with torch.no_grad():
-            teacher = log_softmax(teacher_states @ teacher_head[:common].T, teacher_temperature, banned_there)
+            teacher_logits = logits_of(teacher_states, teacher_head)[:, :common]
+            teacher = log_softmax(teacher_logits, teacher_temperature, banned_there)
         divergence = _Divergence.apply(logits[:, :common], teacher, temperature, banned_there, beta)
         return *_statistics(logits, targets, temperature, banned_ids), divergence
 
     arrays = (states, targets, teacher_states)
-    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head_weight, *arrays)
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head, *arrays)
     return logprobs, entropy, top_ids, divergence
 
 
 def topk_divergence(
     states: Tensor,
-    head_weight: Tensor,
+    head: Head,
     targets: Tensor,
     *,
     chunk_size: int,
@@ -103,9 +105,9 @@ def topk_divergence(
             "set tail=True or give more ids"
         )
 
-    def read(head_weight: Tensor, states: Tensor, targets: Tensor, ids: Tensor, teacher: Tensor) -> tuple[Tensor, ...]:
-        logits = states @ head_weight.T
-        kept = _comparable(ids, teacher, len(head_weight), banned_ids)
+    def read(head: Head, states: Tensor, targets: Tensor, ids: Tensor, teacher: Tensor) -> tuple[Tensor, ...]:
+        logits = logits_of(states, head)
+        kept = _comparable(ids, teacher, len(head.weight), banned_ids)
         student = _student_entries(log_softmax(logits, temperature, banned_ids), ids, kept, tail)
         entries = _teacher_entries(teacher, kept)
         if tail:
@@ -114,7 +116,7 @@ def topk_divergence(
         return *_statistics(logits, targets, temperature, banned_ids), divergence
 
     arrays = (states, targets, topk_ids, topk_logprobs.detach())
-    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head_weight, *arrays)
+    logprobs, entropy, top_ids, divergence = in_chunks(read, chunk_size, head, *arrays)
     return logprobs, entropy, top_ids, divergence
 
 

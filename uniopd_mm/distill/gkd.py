@@ -17,10 +17,10 @@ from torch import Tensor
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.divergence import full_divergence, topk_divergence
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.logprobs import unshifted
+from uniopd_mm.distill.logprobs import logits_of, unshifted
 from uniopd_mm.distill.objective import Needs, StudentForward, reduce, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss, agreement, token_sums
-from uniopd_mm.types import Batch, TeacherTokens, UserError
+from uniopd_mm.types import Batch, Head, TeacherTokens, UserError
 
 
 @final
@@ -42,6 +42,11 @@ class GeneralizedDistillation:
             raise UserError(f"recipe.objective.beta={self.beta} must lie between 0 (forward KL) and 1 (reverse KL)")
         if self.top_k is not None and self.top_k < 1:
             raise UserError(f"recipe.objective.top_k={self.top_k} must be at least 1, or null for the whole vocabulary")
+        if self.top_k is None and not self.tail:
+            raise UserError(
+                "recipe.objective.tail=false: the whole vocabulary has no tail to leave out; set "
+                "recipe.objective.top_k=64, or leave it out"
+            )
         if self.top_k == 1 and not self.tail:
             raise UserError(
                 "recipe.objective.top_k=1: a single token, renormalised, has probability 1 on both sides, so the "
@@ -50,7 +55,7 @@ class GeneralizedDistillation:
 
     @property
     def needs(self) -> Needs:
-        return Needs(hidden=self.top_k is None, top_k=self.top_k or 0, gradient=Gradient.BACKPROP)
+        return Needs(hidden=self.top_k is None, top_k=self.top_k or 0, settings=frozenset(), gradient=Gradient.BACKPROP)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """log pi_T - log pi_old f32[N, R], only for the diagnostics."""
@@ -91,7 +96,7 @@ class GeneralizedDistillation:
         )
 
 
-def _zero_loss(states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+def _zero_loss(states: Tensor, head: Head, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
     """The reader for a batch without tokens, which has no teacher scores. Its gradient is zero."""
-    empty = (states @ head.T).sum(-1)
+    empty = logits_of(states, head).sum(-1)
     return empty, empty, targets, empty

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.advantages import outcome_advantages
 from uniopd_mm.distill.evidence import Evidence
-from uniopd_mm.distill.objective import Needs, StudentForward
+from uniopd_mm.distill.objective import RATIO_SETTINGS, Needs, StudentForward
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Batch
 
@@ -29,7 +29,7 @@ class GroupRelativePolicy:
 
     @property
     def needs(self) -> Needs:
-        return Needs(teacher=False, outcome=True)
+        return Needs(teacher=False, outcome=True, settings=RATIO_SETTINGS)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """No distillation: zeros f32[N, R]."""

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-from uniopd_mm.distill.logprobs import IMPOSSIBLE, log_softmax
+from uniopd_mm.distill.logprobs import IMPOSSIBLE, log_softmax, logits_of
+from uniopd_mm.types import Head
 
 
 def likeliest_tokens(
     states: Tensor,
-    head_weight: Tensor,
+    head: Head,
     targets: Tensor,
     *,
     top_k: int,
@@ -22,7 +23,7 @@ def likeliest_tokens(
     f32[M, K], in descending order. Keeps all chunks; for teachers, which need no backward pass.
     """
     chunks = [
-        _chunk(log_softmax(part @ head_weight.T, temperature, banned_ids), target, top_k)
+        _chunk(log_softmax(logits_of(part, head), temperature, banned_ids), target, top_k)
         for part, target in zip(states.split(chunk_size), targets.split(chunk_size), strict=True)
     ]
     logprobs, entropy, ids, values = (torch.cat(column) for column in zip(*chunks, strict=True))

@@ -12,14 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
+
+from uniopd_mm.types import Head
 
 IMPOSSIBLE = -1e4  # exp(-1e4) is 0 even in float64: such an id adds nothing to sums, and p log p is 0, not 0 * -inf
 
 
 def token_logprobs(
     hidden: Tensor,
-    head_weight: Tensor,
+    head: Head,
     ids: Tensor,
     *,
     chunk_size: int,
@@ -30,7 +33,7 @@ def token_logprobs(
 
     Args:
         hidden: [B, T, H] hidden states; entry t has read tokens 0..t.
-        head_weight: [V, H] output embedding.
+        head: of the model; V is its number of ids.
         ids: i64[B, T] tokens.
         chunk_size: number of predictions whose logits ([chunk_size, V]) exist at a time.
         temperature: divides the logits. Use the sampling temperature, so that both sides mean the same distribution.
@@ -43,7 +46,7 @@ def token_logprobs(
     mask[:, 0] = False
     states, targets = shifted(hidden, ids, mask)
     logprobs, entropy, _ = predicted_logprobs(
-        states, head_weight, targets, chunk_size=chunk_size, temperature=temperature, banned_ids=banned_ids
+        states, head, targets, chunk_size=chunk_size, temperature=temperature, banned_ids=banned_ids
     )
     return unshifted(logprobs, mask), unshifted(entropy, mask)
 
@@ -67,7 +70,7 @@ def unshifted(values: Tensor, mask: Tensor) -> Tensor:
 
 def predicted_logprobs(
     states: Tensor,
-    head_weight: Tensor,
+    head: Head,
     targets: Tensor,
     *,
     chunk_size: int,
@@ -79,28 +82,28 @@ def predicted_logprobs(
     Already shifted: `states` [M, H] predict the targets.
     """
     read = partial(_chunk, temperature=temperature, banned_ids=banned_ids)
-    logprobs, entropy, top_ids = in_chunks(read, chunk_size, head_weight, states, targets)
+    logprobs, entropy, top_ids = in_chunks(read, chunk_size, head, states, targets)
     return logprobs, entropy, top_ids
 
 
 def in_chunks(
-    read: Callable[..., tuple[Tensor, ...]], chunk_size: int, head_weight: Tensor, *rows: Tensor
+    read: Callable[..., tuple[Tensor, ...]], chunk_size: int, head: Head, *rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """Apply `read(head_weight, *rows)` to `chunk_size` of the M rows at a time, activation-checkpointed, and
+    """Apply `read(head, *rows)` to `chunk_size` of the M rows at a time, activation-checkpointed, and
     concatenate the results."""
     if chunk_size < 1:
         raise ValueError(f"chunk_size={chunk_size} must be at least 1")
     chunks = [
-        checkpoint(read, head_weight, *part, use_reentrant=False)
+        checkpoint(read, head, *part, use_reentrant=False)
         for part in zip(*(row.split(chunk_size) for row in rows), strict=True)
     ]
     return tuple(torch.cat(column) for column in zip(*chunks, strict=True))
 
 
 def _chunk(
-    head_weight: Tensor, states: Tensor, targets: Tensor, *, temperature: float, banned_ids: tuple[int, ...]
+    head: Head, states: Tensor, targets: Tensor, *, temperature: float, banned_ids: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _ChosenAndEntropy.apply(states @ head_weight.T, targets, temperature, banned_ids)
+    return _ChosenAndEntropy.apply(logits_of(states, head), targets, temperature, banned_ids)
 
 
 class _ChosenAndEntropy(torch.autograd.Function):
@@ -136,6 +139,15 @@ class _ChosenAndEntropy(torch.autograd.Function):
         if ctx.banned_ids:
             gradient[:, list(ctx.banned_ids)] = 0
         return gradient.div_(ctx.temperature), None, None, None
+
+
+def logits_of(states: Tensor, head: Head) -> Tensor:
+    """cap * tanh(scale * (W h + b) / cap), [..., V] of `states` [..., H]: the operations of the model itself, in their
+    order and dtype. Without a cap, scale * (W h + b)."""
+    logits = linear(states, head.weight, head.bias)
+    if head.scale != 1:
+        logits = logits * head.scale
+    return logits if head.cap is None else torch.tanh(logits / head.cap) * head.cap
 
 
 def log_softmax(logits: Tensor, temperature: float, banned_ids: tuple[int, ...] = ()) -> Tensor:

@@ -22,13 +22,22 @@ from uniopd_mm.types import Batch
 StudentForward = Callable[..., tuple[Tensor, ...]]
 
 
+RATIO_SETTINGS = frozenset({"clip_low", "clip_high", "correction", "correction_cap"})
+"""The settings of a recipe that the importance ratio of the policy loss reads."""
+
+REWARD_SETTINGS = frozenset({"gate", "advantage_clip"})
+"""The settings of a recipe that token rewards read."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
     """The inputs that an objective learns from.
 
     These are a teacher's scores (with its `top_k` most likely tokens, or the hidden states of its whole distribution),
-    a base model's scores, and outcomes. `calibrates`: it has distillation rewards that margin calibration can shift.
-    `gradient`: how its loss reaches the student; the other way has no effect.
+    a base model's scores, and outcomes. `calibrates`: it has distillation rewards, whose margins can leave out
+    rollouts; `shifts`: a shift of these rewards reaches its advantages. `gradient`: how its loss reaches the student;
+    the other way has no effect. `settings`: which of `RATIO_SETTINGS` and `REWARD_SETTINGS` it reads; where one of the
+    others is set, the run is refused.
     """
 
     teacher: bool = True
@@ -37,6 +46,8 @@ class Needs:
     top_k: int = 0
     hidden: bool = False
     calibrates: bool = False
+    shifts: bool = True
+    settings: frozenset[str] = RATIO_SETTINGS | REWARD_SETTINGS
     gradient: Gradient = Gradient.ADVANTAGE
 
 
@@ -55,7 +66,8 @@ class Objective(Protocol):
         ...
 
     def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""
+        """The batch's reduced loss, and sums f64[N] over each sample's tokens: their number as `tokens`, and what else
+        is to be measured. Each of the others becomes a metric, a mean per token (see `diagnostics.describe`)."""
         ...
 
     def denominator(self, batch: Batch) -> Tensor:

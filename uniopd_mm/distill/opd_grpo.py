@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.grpo import group_relative
-from uniopd_mm.distill.objective import Needs, StudentForward, token_rewards
+from uniopd_mm.distill.objective import RATIO_SETTINGS, REWARD_SETTINGS, Needs, StudentForward, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Batch, UserError
 
@@ -34,10 +34,16 @@ class DistillationAndOutcome:
             raise UserError(
                 "recipe.objective.outcome=0: with distillation=0 as well, nothing is learned; give one of them a weight"
             )
+        if self.outcome == 0 and not self.normalize:
+            raise UserError(
+                "recipe.objective.normalize=false: with recipe.objective.outcome=0 there is no outcome to normalize; "
+                "leave it out"
+            )
 
     @property
     def needs(self) -> Needs:
-        return Needs(outcome=True, calibrates=True)
+        settings = RATIO_SETTINGS | REWARD_SETTINGS if self.distillation else RATIO_SETTINGS | {"gate"}
+        return Needs(outcome=self.outcome > 0, calibrates=True, shifts=self.distillation > 0, settings=settings)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """r = log pi_T - log pi_old, f32[N, R]."""

@@ -28,7 +28,7 @@ class SupervisedFineTuning:
 
     @property
     def needs(self) -> Needs:
-        return Needs(teacher=False, gradient=Gradient.BACKPROP)
+        return Needs(teacher=False, settings=frozenset(), gradient=Gradient.BACKPROP)
 
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """No rewards: zeros f32[N, R]."""

@@ -6,6 +6,8 @@ Not here: what to do about a warning, which is for the user to decide.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from uniopd_mm.distill.idle import idle_reason
+
 History = Sequence[Mapping[str, float]]
 
 WINDOW = 5  # steps; a single one may be chance
@@ -20,14 +22,44 @@ def warnings(history: History, *, window: int = WINDOW) -> list[str]:
 
     A warning appears only when its condition starts to hold, so a lasting state is reported once, and again if it comes
     back. `history` holds the metrics of all steps so far, as named by `diagnostics.describe`. A window is that many of
-    a metric's newest values; steps that did not measure it are skipped. There are two warnings:
+    a metric's newest values; steps that did not measure it are skipped. There are four warnings:
 
+    - An idle step: the student learns nothing from it, and did not for the same reason in the window before.
+    - Scores that say nothing: a teacher gives every token of a step the same log-prob.
     - Unreliable supervision: the mean `auc` over a window is below 0.5, overall, for a domain or for a teacher.
     - Collapse: the mean `entropy` or `response_length` over a window is below a fifth of its mean in the first window,
       without an improvement that explains it. Improvements are an accuracy that has risen or is high, and, for the
       entropy, a student that is as certain as its teacher.
     """
-    return [*_unreliable(history, window), *_collapses(history, window)] if history else []
+    if not history:
+        return []
+    found = (_idle, _same_scores, _unreliable, _collapses)
+    return [text for find in found for text in find(history, window)]
+
+
+def _idle(history: History, window: int) -> list[str]:
+    reason = idle_reason(history[-1])
+    known = {idle_reason(values) for values in history[-1 - window : -1]}
+    return [f"the student learns nothing: {reason}"] if reason and reason not in known else []
+
+
+def _same_scores(history: History, window: int) -> list[str]:
+    """One line for each teacher whose scores are all alike, unless they were when last measured."""
+    keys = [key for key, value in history[-1].items() if key.endswith("/score_spread") and value == 0]
+    return [
+        _same_scores_text(key.removesuffix("/score_spread"), history[-1])
+        for key in keys
+        if 0 not in _newest(history[:-1], key, 1)
+    ]
+
+
+def _same_scores_text(prefix: str, values: Mapping[str, float]) -> str:
+    ruled_out = values.get(f"{prefix}/ruled_out_tokens", 0)
+    score = "probability 0" if ruled_out else "the same log-prob"
+    return (
+        f"{' '.join(prefix.split('/', 1))} gives {score} to every token that it scores, whatever the response: it does "
+        "not tell good tokens from bad ones. Check its weights and its server"
+    )
 
 
 def _unreliable(history: History, window: int) -> list[str]:

@@ -92,7 +92,7 @@ def _merge(folder: Path, base: str, out: Path, key: str) -> None:
 
 def _dtype(base: str) -> torch.dtype:
     """The dtype in which the base's weights are stored."""
-    config = AutoConfig.from_pretrained(base)
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     return config.dtype or config.get_text_config().dtype or torch.float32
 
 

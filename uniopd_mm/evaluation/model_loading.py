@@ -15,7 +15,7 @@ from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.inference.engine import VLLMEngine
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.interfaces import Processor, RolloutEngine
-from uniopd_mm.models.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import load_backbone
 from uniopd_mm.rollout.hf import HFRollout
 from uniopd_mm.rollout.vllm import VLLMRollout
 from uniopd_mm.types import UserError
@@ -101,8 +101,8 @@ def load_engine(
     plain = plain_checkpoint(path, key)
     built = _processor(processor or processor_node(), plain, key)
     if engine == "hf":
-        model = load_model(plain, key, DTYPES[dtype])
-        backbone = Backbone(model, banned_ids=built.vocabulary.banned_ids, dtype=dtype)
+        banned = built.vocabulary.banned_ids
+        backbone = load_backbone(plain, key, dtype=dtype, banned_ids=banned, stored=DTYPES[dtype])
         hf = HFRollout(backbone, built, max_batch_size=max_batch_size)
         return LoadedEngine(engine=hf, processor=built, max_prompt_tokens=None, prompts_per_chunk=max_batch_size)
     vllm = VLLMEngine(plain, with_dtype(options or VLLMOptions(), dtype), key=key)

@@ -19,6 +19,7 @@ from uniopd_mm.evaluation.records import Score, Status
 from uniopd_mm.evaluation.table import Kind, cell_of, sweep_table
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.records import standard
+from uniopd_mm.tracking.shown import shown
 
 FILE_NAME = "report.html"
 _MAX_TEXT = 6000  # characters of a prompt or a response
@@ -72,6 +73,7 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["shown"] = shown
     table = sweep_table(scores)
     text = environment.get_template("page.html.jinja").render(
         title=title,

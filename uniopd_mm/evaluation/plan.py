@@ -23,6 +23,7 @@ from uniopd_mm.evaluation.jobs import Job, Limits, Stored, job_folder, stored
 from uniopd_mm.evaluation.library import HUB, our_tasks, scores_several_responses, task_hash, task_metadata, task_yaml
 from uniopd_mm.evaluation.records import SuiteTask
 from uniopd_mm.models.loading import revision
+from uniopd_mm.tracking.console import printable, terminal
 
 LOCAL, CACHED, HUB_ONLY, UNKNOWN = "local", "cache", "hub", "unknown"
 
@@ -143,7 +144,8 @@ def plan_table(plan: Plan) -> Table:
         jobs = [job for job in plan.jobs if job.task.task == task]
         waiting = sum(not plan.found[job.label].done for job in jobs)
         questions, responses = _size(task, jobs[0].limits)
-        table.add_row(task, questions, responses, place.where, _gigabytes(place), f"{waiting} of {len(jobs)}")
+        cells = (task, questions, responses, place.where, _gigabytes(place), f"{waiting} of {len(jobs)}")
+        table.add_row(*(printable(cell, terminal()) for cell in cells))
     return table
 
 

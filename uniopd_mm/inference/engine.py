@@ -240,7 +240,7 @@ def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
 def _cpu_length(path: str, key: str) -> int:
     """The default `max_model_len` on a CPU, where a prompt is computed in one step."""
     try:
-        known = AutoConfig.from_pretrained(path).get_text_config().max_position_embeddings
+        known = AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config().max_position_embeddings
     except (OSError, ValueError) as error:
         raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
     except AttributeError as error:

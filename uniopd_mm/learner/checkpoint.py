@@ -1,7 +1,8 @@
 """Checkpoints: each is complete or absent, and a run that resumes from one continues bit by bit.
 
     checkpoints/step_<n>/student/             weights and processor, as transformers and vLLM load them
-    checkpoints/step_<n>/trainer_state/       optimizer, schedule, RNG, position in the data, counters; format number
+    checkpoints/step_<n>/trainer_state/       optimizer, schedule, RNG, position in the data, counters
+    checkpoints/step_<n>/manifest.json        format number, and SHA-256 of every file
     checkpoints/best -> best_step_<n>         a link: student/ of the step that measured best, and best.json
 
 A checkpoint is written to a folder named `.partial`, which is renamed at the end: a kill leaves no half checkpoint, and
@@ -10,26 +11,26 @@ the next save removes the `.partial` folder. `best` is switched to a new folder 
 
 import json
 import os
-import pickle
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from transformers import PreTrainedModel
 
 from uniopd_mm.interfaces import Processor
+from uniopd_mm.learner.manifest import MANIFEST, Damaged, check_files, digests_by_inode, seal, sealed_format, sync
+from uniopd_mm.learner.state_files import BadState, read_state, write_state
 from uniopd_mm.types import UserError
 
-STATE_FILE = "trainer_state/state.pt"
-FORMAT_FILE = "trainer_state/format"
-FORMAT = 2
-"""Raise it whenever the saved state changes, even if only a class in it moves. Format 1 had no file."""
+STATE = "trainer_state"
+EARLIER_FORMATS = {f"{STATE}/format": "2", f"{STATE}/state.pt": "1"}  # by a file that only they have
+FORMAT = 3
+"""Raise it whenever the saved state changes, even if only the name of a field does."""
 
 BEST_FILE = "best.json"
 
@@ -65,8 +66,12 @@ def link_student(source: Path, folder: Path) -> None:
     shutil.copytree(source, folder, copy_function=_linked)
 
 
-def save_checkpoint(run: Path, step: int, write: WriteStudent, state: object, keep: int) -> Path:
-    """Write `checkpoints/step_<step>` and remove all checkpoints but the newest `keep`.
+def save_checkpoint(run: Path, step: int, write: WriteStudent, state: Mapping[str, Any], keep: int) -> Path:
+    """Write `checkpoints/step_<step>` and remove the checkpoints before it but the newest `keep`. Later ones, which a
+    run that resumes from an earlier step has found damaged, stay until their step is saved again.
+
+    Args:
+        state: see `write_state`.
 
     Raises:
         UserError: it cannot be written, as when the disk is full; earlier checkpoints stay.
@@ -74,14 +79,12 @@ def save_checkpoint(run: Path, step: int, write: WriteStudent, state: object, ke
     folder = run / "checkpoints" / f"step_{step}"
     with _writing(folder, run) as partial:
         write(partial / "student")
-        (partial / STATE_FILE).parent.mkdir()
-        torch.save(state, partial / STATE_FILE)
-        (partial / FORMAT_FILE).write_text(f"{FORMAT}\n", encoding="utf-8")
-        _sync_all(partial)
-        shutil.rmtree(folder, ignore_errors=True)
+        write_state(partial / STATE, state)
+        seal(partial, FORMAT, digests_by_inode(run / "checkpoints" / "best"))
+        _set_aside(folder)
         partial.replace(folder)
-        _sync(folder.parent)
-    _remove_old(run, keep)
+        sync(folder.parent)
+    _remove_old(run, step, keep)
     return folder
 
 
@@ -96,7 +99,7 @@ def keep_best(run: Path, best: Best, write: WriteStudent) -> Path:
     with _writing(folder, run) as partial:
         write(partial / "student")
         (partial / BEST_FILE).write_text(json.dumps(asdict(best)) + "\n", encoding="utf-8")
-        _sync_all(partial)
+        seal(partial, FORMAT)
         partial.replace(folder)
         _switch(checkpoints / "best", folder.name)
     _remove_former_best(checkpoints)
@@ -121,30 +124,58 @@ def complete_steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for match in names if match)
 
 
-def load_state(checkpoint: Path) -> Any:
-    """The training state of a checkpoint, as it was passed to `save_checkpoint`.
+def newest_whole_checkpoint(run: Path) -> tuple[Path | None, list[str]]:
+    """The last checkpoint of a run whose files are all as they were written, None if the run has none yet; and what is
+    damaged in each later one.
 
     Raises:
-        UserError: another version wrote it, or the file is damaged.
+        UserError: none is whole, or another version wrote one.
     """
-    check_format(checkpoint)
-    path = checkpoint / STATE_FILE
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    damages: list[str] = []
+    for step in reversed(complete_steps(run)):
+        checkpoint = run / "checkpoints" / f"step_{step}"
+        try:
+            check_format(checkpoint)
+            check_files(checkpoint)
+            return checkpoint, damages
+        except Damaged as damage:
+            damages.append(str(damage))
+    if damages:
         raise UserError(
-            f"resume={_run_of(checkpoint)}: {path} cannot be read: {reason}; remove {checkpoint} to resume from the "
-            f"checkpoint before it, or start a new run from its student: {_from_student(checkpoint)}"
-        ) from error
+            f"resume={run}: no checkpoint is whole: {'; '.join(damages)}; restore a file from a backup, or start a new "
+            "run"
+        )
+    return None, damages
+
+
+def load_state(checkpoint: Path) -> Any:
+    """The training state of a checkpoint, as it was passed to `save_checkpoint`, with lists for tuples.
+
+    Raises:
+        UserError: the files hold no state.
+    """
+    try:
+        return read_state(checkpoint / STATE)
+    except (BadState, OSError) as error:
+        raise unreadable_state(checkpoint, error) from error
+
+
+def unreadable_state(checkpoint: Path, error: Exception) -> UserError:
+    """The error for a state that does not have the form of this version's."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(
+        f"resume={_run_of(checkpoint)}: {checkpoint / STATE} cannot be read: {reason}; remove {checkpoint} to resume "
+        f"from the checkpoint before it, or start a new run from its student: {_from_student(checkpoint)}"
+    )
 
 
 def check_format(checkpoint: Path) -> None:
-    """Raises UserError where the training state of a checkpoint has another format than this version's."""
-    path = checkpoint / FORMAT_FILE
-    found = path.read_text(encoding="utf-8").strip() if path.exists() else "1"
+    """Raises UserError where another version wrote the checkpoint, and Damaged where its manifest does not say."""
+    earlier = [number for file, number in EARLIER_FORMATS.items() if (checkpoint / file).exists()]
+    sealed = (checkpoint / MANIFEST).exists()
+    found = str(sealed_format(checkpoint)) if sealed or not earlier else earlier[0]
     if found != str(FORMAT):
-        writer = "a later version" if found.isdigit() and int(found) > FORMAT else "an earlier version"
+        writer = "a later version" if int(found) > FORMAT else "an earlier version"
         raise UserError(
             f"resume={_run_of(checkpoint)}: {writer} of uniopd_mm wrote {checkpoint} (checkpoint format {found}, this "
             f"version reads {FORMAT}); start a new run from its student: {_from_student(checkpoint)}, or resume with "
@@ -166,12 +197,12 @@ def _writing(folder: Path, run: Path) -> Iterator[Path]:
     """A temporary folder, which the block fills and renames to `folder`. On an error it is removed, and the error
     becomes one line."""
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove(partial)
     try:
         yield partial
     except Exception as error:  # on a full disk safetensors raises SafetensorError, torch RuntimeError, tokenizers a
         # bare Exception: these share no narrower class
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{folder}: cannot be written: {reason}; free space, then run with resume={run}") from error
 
@@ -179,7 +210,7 @@ def _writing(folder: Path, run: Path) -> Iterator[Path]:
 def _free(checkpoints: Path, name: str) -> Path:
     """`name`, or a numbered one where it exists: a resumed run may repeat the best step, and must not overwrite it."""
     names = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    return next(folder for each in names if not (folder := checkpoints / each).exists())
+    return next(folder for each in names if not os.path.lexists(folder := checkpoints / each))
 
 
 def _switch(link: Path, target: str) -> None:
@@ -188,7 +219,7 @@ def _switch(link: Path, target: str) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)
-    _sync(link.parent)
+    sync(link.parent)
 
 
 def _linked(source: str, target: str) -> None:
@@ -199,29 +230,27 @@ def _linked(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _sync_all(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk; the rename must not get there first."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_old(run: Path, keep: int) -> None:
-    for step in complete_steps(run)[:-keep]:
-        folder = run / "checkpoints" / f"step_{step}"
-        leaving = folder.with_name(f"step_{step}.partial")
+def _set_aside(folder: Path) -> None:
+    """Rename what is at the place of a checkpoint, even a link, for `_remove_old` to remove."""
+    if os.path.lexists(folder):
+        leaving = folder.with_name(f"{folder.name}.old.partial")
+        _remove(leaving)
         folder.rename(leaving)
-        shutil.rmtree(leaving)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a link but not what it points to. What cannot be removed stays."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_old(run: Path, step: int, keep: int) -> None:
+    for old in [done for done in complete_steps(run) if done <= step][:-keep]:
+        _set_aside(run / "checkpoints" / f"step_{old}")
     for stale in (run / "checkpoints").glob("*.partial"):
-        shutil.rmtree(stale, ignore_errors=True)
+        _remove(stale)
     _remove_former_best(run / "checkpoints")
 
 
@@ -229,5 +258,5 @@ def _remove_former_best(checkpoints: Path) -> None:
     """Remove every best_step_<n> that `best` does not point to."""
     best = (checkpoints / "best").resolve()
     for folder in checkpoints.glob("best_step_*"):
-        if folder.resolve() != best:
-            shutil.rmtree(folder)
+        if folder.is_symlink() or folder.resolve() != best:
+            _remove(folder)

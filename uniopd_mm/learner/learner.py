@@ -16,8 +16,9 @@ from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.learner.weights import exported
 from uniopd_mm.models.backbone import Backbone
+from uniopd_mm.models.checkpointing import recomputing
 from uniopd_mm.runtime.world import World
-from uniopd_mm.types import Batch, TeacherScores, Trajectory
+from uniopd_mm.types import Batch, TeacherScores, Trajectory, UserError
 
 
 @final
@@ -58,17 +59,16 @@ class Learner:
         self.schedule = LambdaLR(self.optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
 
     def update(self, trajectories: Sequence[Trajectory]) -> Update:
-        """One optimizer step. If the gradient is not finite, or no token has a learning signal, the step is skipped:
-        `skipped_updates` is 1, and weights, moments and schedule do not change."""
+        """One optimizer step. If the gradient is not finite or exactly zero, or no token has a learning signal, the
+        step is skipped: `skipped_updates` is 1, and weights, moments and schedule do not change."""
         parts = self._parts(trajectories)
         batches = [collate([trajectories[index] for index in part], self.pad_id) for part in parts]
         shares, teaches = self._shares(batches), self._teaches(batches)
-        self.student.train(self.student.model.is_gradient_checkpointing)  # checkpointing needs training mode
-        done = [
-            self._backward(batch, share, sync=batch is batches[-1])
-            for batch, share in zip(batches, shares, strict=True)
-        ]
-        self.student.eval()
+        with recomputing(self.student.model):
+            done = [
+                self._backward(batch, share, sync=batch is batches[-1])
+                for batch, share in zip(batches, shares, strict=True)
+            ]
         loss = sum(self.world.gather(sum(loss for loss, _ in done)))
         rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(teaches)}
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
@@ -101,7 +101,7 @@ class Learner:
 
     def _step(self, teaches: bool) -> Mapping[str, float]:
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.max_grad_norm)
-        applied = bool(norm.isfinite()) and teaches  # AdamW moves weights even at gradient 0
+        applied = bool(norm.isfinite()) and bool(norm > 0) and teaches  # AdamW moves weights even at gradient 0
         if applied:
             self.optimizer.step()
             self.schedule.step()
@@ -144,6 +144,16 @@ class Learner:
 
 
 def _in_order(parts: Sequence[Sequence[int]], sums: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-    """The micro-batches' values [n], in the order of the trajectories."""
+    """The micro-batches' values [n], in the order of the trajectories.
+
+    Raises:
+        UserError: the objective measures other things on some micro-batches than on others.
+    """
+    every = {name for part in sums for name in part}
+    if differing := {name for name in every if not all(name in part for part in sums)}:
+        raise UserError(
+            f"recipe.objective: its loss returns {', '.join(sorted(differing))} for some micro-batches only; return "
+            "the same sums for all of them, zeros where there is nothing to add up"
+        )
     order = torch.argsort(torch.tensor([index for part in parts for index in part]))
     return {name: torch.cat([part[name].cpu() for part in sums])[order] for name in sums[0]}

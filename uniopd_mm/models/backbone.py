@@ -14,9 +14,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
+from uniopd_mm.models.experts import compute_under_autocast
+from uniopd_mm.models.head import head_of
+from uniopd_mm.models.integrity import check_weights
 from uniopd_mm.types import TokenBatch, UserError
 
-# (states [M, H], head [V, H], targets i64[M], *, chunk_size, temperature, banned_ids) -> tensors with M entries each
+# (states [M, H], head, targets i64[M], *, chunk_size, temperature, banned_ids) -> tensors with M entries each
 Reader = Callable[..., tuple[Tensor, ...]]
 
 LOGITS_BUDGET = 2**24  # float32 logits in one chunk: 64 MiB
@@ -26,11 +29,15 @@ class Backbone(nn.Module):
     """A causal language model, multimodal or text-only.
 
     Args:
-        model: a transformers model with a base model and an output embedding. Its weights are in float32, or in `dtype`
-            if they are not trained.
+        model: a transformers model with a base model and an output embedding. It is put in evaluation mode (no
+            dropout), and `head_of` compares its forward pass with ours. Its weights are in float32, or in `dtype` if
+            they are not trained.
         banned_ids: ids that the sampling policy never draws; they get probability 0. Empty for a teacher.
         dtype: float32, or bfloat16 to compute under autocast.
         logits_budget: float32 logits in one chunk.
+
+    Raises:
+        UserError: the model makes its logits in a way that is not supported.
     """
 
     def __init__(
@@ -46,6 +53,10 @@ class Backbone(nn.Module):
         self.dtype = dtype
         self.banned_ids = banned_ids
         self.logits_budget = logits_budget
+        self.eval()
+        if dtype != "float32":
+            compute_under_autocast(model)
+        self.head = head_of(model)
 
     @property
     def device(self) -> torch.device:
@@ -54,12 +65,7 @@ class Backbone(nn.Module):
     @property
     def vocab_size(self) -> int:
         """Rows of the output embedding, which may be more than the tokenizer has."""
-        return self.head.shape[0]
-
-    @property
-    def head(self) -> Tensor:
-        """The output embedding [V, H]."""
-        return self.model.get_output_embeddings().weight
+        return len(self.head.weight)
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context of every forward pass."""
@@ -89,6 +95,28 @@ class Backbone(nn.Module):
             )
 
 
+def load_backbone(
+    path: str,
+    key: str,
+    *,
+    dtype: str = "float32",
+    banned_ids: tuple[int, ...] = (),
+    stored: torch.dtype = torch.float32,
+) -> Backbone:
+    """The backbone of a checkpoint folder or hub name, with weights in `stored`; see `Backbone` and `load_model`.
+
+    Raises:
+        UserError: it cannot be loaded, its weights are not whole, or `Backbone` does not support it. The error names
+            the configuration key `key`.
+    """
+    model = load_model(path, key, stored)
+    try:
+        check_weights(model)
+        return Backbone(model, banned_ids, dtype=dtype)
+    except UserError as error:
+        raise UserError(f"{key}={path}: {error}") from error
+
+
 def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a checkpoint folder or hub name on the best available device, in evaluation mode (no dropout).
 
@@ -100,10 +128,10 @@ def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTr
             names the configuration key `key`.
     """
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         loader: Any = AutoModelForImageTextToText if vision else AutoModelForCausalLM
-        model = loader.from_pretrained(path, dtype=dtype)
+        model = loader.from_pretrained(path, dtype=dtype, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{key}={path}: {reason}; give a complete checkpoint folder or a hub name") from error

@@ -10,7 +10,7 @@ from uniopd_mm.config.parts import TeacherConfig
 from uniopd_mm.config.train import DataConfig, ModelConfig
 from uniopd_mm.data.cache import CachedProcessor
 from uniopd_mm.interfaces import Processor
-from uniopd_mm.models.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import Backbone, load_backbone
 from uniopd_mm.types import UserError
 
 
@@ -23,10 +23,9 @@ def load_student(node: ModelConfig, data: DataConfig, folder: str | None = None)
     """
     path = folder or checkpoint(node, "model")
     processor = CachedProcessor(load_processor(node, "model", path), data.prompt_cache_mb << 20)
-    model = load_model(path, "model.path")
+    backbone = load_backbone(path, "model.path", dtype=node.dtype, banned_ids=processor.vocabulary.banned_ids)
     if node.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    backbone = Backbone(model, banned_ids=processor.vocabulary.banned_ids, dtype=node.dtype)
+        backbone.model.gradient_checkpointing_enable({"use_reentrant": False})
     _check_ids(backbone, processor, path)
     return backbone, processor
 
@@ -65,6 +64,6 @@ def revision(path: str, offline: bool = False) -> Any:
         stats = [(str(file.relative_to(folder)), file.stat()) for file in files]
         return str(folder.resolve()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     try:
-        return AutoConfig.from_pretrained(path, local_files_only=offline)._commit_hash
+        return AutoConfig.from_pretrained(path, local_files_only=offline, trust_remote_code=False)._commit_hash
     except (OSError, ValueError):
         return None

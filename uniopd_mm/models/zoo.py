@@ -24,7 +24,7 @@ from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.epochs import EpochOrder
 from uniopd_mm.data.prompts import encode
 from uniopd_mm.interfaces import Processor, SampleSource
-from uniopd_mm.models.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import Backbone, load_backbone
 from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tracking.console import Bar, progress
 from uniopd_mm.types import FinishReason, Rollout, Sample, Skip, TokenBatch, UserError
@@ -83,6 +83,8 @@ def make_checkpoint(
         UserError: the accuracy is out of reach, there are no demonstrations, or not exactly one of `architecture` and
             `base` is given.
     """
+    if Path(name).name != name:
+        raise UserError(f"builder of {name}: its name is part of a file name; leave out the slashes")
     if generator is None:
         raise UserError(f"builder of {name}: this task has no `synthetic` generator to learn from; give a checkpoint")
     if (architecture is None) == (base is None):
@@ -158,7 +160,7 @@ def _make(
     if architecture is not None:
         architecture.write(folder, [_text(sample) for sample in samples], sft.seed)
     source = base or str(folder)
-    run = _sft_run(Backbone(load_model(source, f"builder of {name}")), processor(source), sft, samples)
+    run = _sft_run(load_backbone(source, f"builder of {name}"), processor(source), sft, samples)
     _train(run, name)
     run.backbone.model.save_pretrained(folder)
     run.processor.save(folder)

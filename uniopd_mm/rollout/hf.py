@@ -1,11 +1,9 @@
 """Rollouts with transformers' own generation: the engine that runs everywhere, even on a laptop's CPU.
 
-Every response has its own random numbers, drawn from (seed, policy step, sample id, index) and turned into tokens by
-inverse-CDF sampling, so the rest of the batch cannot change it. Leaves out: paged attention and continuous batching;
-use `rollout=vllm` for large models.
+Every response has its own random numbers (`data.seeds`), turned into tokens by inverse-CDF sampling, so the rest of the
+batch cannot change it. Leaves out: paged attention and continuous batching; use `rollout=vllm` for large models.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import final
@@ -22,6 +20,7 @@ from transformers import (
 )
 
 from uniopd_mm.data.collate import left_padded, to_device
+from uniopd_mm.data.seeds import draw
 from uniopd_mm.distill.logprobs import log_softmax
 from uniopd_mm.interfaces import Finished, Processor
 from uniopd_mm.models.backbone import Backbone
@@ -73,7 +72,7 @@ class HFRollout:
         """One rollout for each (index of the prompt, index among its rollouts)."""
         chosen = [prompts[group] for group, _ in pairs]
         tokens = to_device(left_padded(chosen, self.vocabulary.pad_id), self.backbone.device)
-        uniforms = [draw(prompts[group].sample.sample_id, index, sampling) for group, index in pairs]
+        uniforms = [draw(prompts[group], index, sampling) for group, index in pairs]
         sampler = Sampler(
             torch.stack(uniforms).to(self.backbone.device), sampling.temperature, self.vocabulary.banned_ids
         )
@@ -201,12 +200,3 @@ class Sampler(LogitsProcessor):
         cumulative = distribution.double().exp().cumsum(-1)
         point = self.uniforms[:, len(self.logprobs)].unsqueeze(1) * cumulative[:, -1:]
         return torch.searchsorted(cumulative, point, right=True)
-
-
-def draw(sample_id: str, index: int, sampling: Sampling) -> Tensor:
-    """The random numbers of one response: f64[max_new_tokens] in [0, 1)."""
-    key = f"{sampling.seed}/{sampling.policy_step}/{sample_id}/{index}".encode()
-    seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "little", signed=True)
-    generator = torch.Generator().manual_seed(seed)
-    # 53 random bits reach even the rarest ids; the largest value, 1 - 2**-53, times any sum still rounds below the sum.
-    return torch.rand(sampling.max_new_tokens, generator=generator, dtype=torch.float64)

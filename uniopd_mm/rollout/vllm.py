@@ -1,6 +1,6 @@
 """Rollouts with vLLM in the trainer's process, on the student's latest weights: the engine for large models.
 
-A prompt's seed depends only on (seed, policy step, sample id), so the rest of the batch cannot change its responses.
+A prompt's seed comes from `data.seeds`, so the rest of the batch cannot change its responses.
 vLLM's log-probs are regularly compared with those of the trainer's own model (`SelfCheck`).
 """
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.config.parts import VLLMOptions
+from uniopd_mm.data.seeds import prompt_seed
 from uniopd_mm.inference.engine import Declined, VLLMEngine
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.inference.requests import engine_prompt
@@ -113,7 +114,7 @@ class VLLMRollout:
         return SamplingParams(
             n=num_samples if sampling.temperature else 1,  # vLLM refuses n > 1 for greedy decoding
             temperature=sampling.temperature,
-            seed=sampling.prompt_seed(prompt.sample.sample_id) if sampling.temperature else None,
+            seed=prompt_seed(prompt, sampling) if sampling.temperature else None,
             max_tokens=sampling.max_new_tokens,
             stop_token_ids=list(self.vocabulary.stop_ids),
             stop=list(sampling.stop_strings),

@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from uniopd_mm.interfaces import Task
 from uniopd_mm.models.loading import checkpoint, load_student, revision
 from uniopd_mm.run.pass_rates import PassRateEstimator, Tallies
 from uniopd_mm.runtime.hub import use_cache_without_hub
+from uniopd_mm.runtime.lock import locked
 from uniopd_mm.tracking.console import note, terminal, warn_of_skips, warning
 from uniopd_mm.tracking.histogram import histogram, histogram_png, histogram_table
 from uniopd_mm.types import Corpus, Sample, Sampling, Skip, UserError
@@ -54,8 +55,15 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     task: Task = build(config.task, "task")
     splits = read_splits(task)
     check_folders(config)
+    with alone_with(config.files):
+        _balance(config, overrides, task, splits)
+
+
+def _balance(config: BalanceConfig, overrides: Sequence[str], task: Task, splits: Mapping[str, Corpus]) -> None:
     unread = tuple(dict.fromkeys(skip for corpus in splits.values() for skip in corpus.skipped))
     warn_of_skips(unread, "not written")
+    for domain, text in splits["train"].grading.items():
+        note(f"grading of {domain}: {text}")
     rates = find_pass_rates(config, task, splits["train"])
     warn_of_skips(rates.without, "kept once, without a pass rate")
     ids, values = list(rates.known), torch.tensor(list(rates.known.values()), dtype=torch.float64)
@@ -70,6 +78,21 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
     for line in closing_lines(splits, rates, len(unread), num_rows, out):
         note(line)
     note(f"next: {next_command(overrides, out)}")
+
+
+@contextmanager
+def alone_with(files: Mapping[str, Path]) -> Iterator[None]:
+    """The files to write, by configuration key, which no other process may write meanwhile.
+
+    Raises:
+        UserError: one does.
+    """
+    with ExitStack() as held:
+        for key, path in files.items():
+            refusal = f"{key}={path}: {{holder}} is writing it; wait for its end, or give another file"
+            if not held.enter_context(locked(path.with_name(f".{path.name}.lock"), refusal)):
+                warning(f"{key}={path}: its file system has no locks; make sure that no other process writes it")
+        yield
 
 
 def read_splits(task: Task) -> dict[str, Corpus]:

@@ -1,38 +1,26 @@
 """The run folder: created for a new run, opened to resume one."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from uniopd_mm.config.train import TrainConfig
-from uniopd_mm.learner.checkpoint import check_format, complete_steps, load_state, newest_checkpoint
+from uniopd_mm.learner.checkpoint import newest_whole_checkpoint
 from uniopd_mm.run.progress import RunState
+from uniopd_mm.run.saved_config import CONFIG_FILE, read_config, with_overrides
+from uniopd_mm.runtime.links import check_inside
+from uniopd_mm.runtime.lock import locked
+from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import UserError
 
-CHANGEABLE = (
-    "resume",
-    "trainer.steps",
-    "trainer.eval_every",
-    "trainer.save_every",
-    "trainer.keep_checkpoints",
-    "trainer.keep_best",
-    "benchmarks.every",
-    "benchmarks.data_root",
-)
-# Where to reach a teacher, and how often to retry, does not change its scores.
-CHANGEABLE_BELOW = ("tracking.", "teacher.urls", "teacher.remote.")
-
-CONFIG_FILE = "config.yaml"
+LOCK_FILE = ".lock"
 
 
 @final
@@ -61,14 +49,18 @@ class Run:
         return self.state.progress.step if self.state else 0
 
 
-def open_run(config: TrainConfig, overrides: Sequence[str]) -> Run:
+def open_run(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> Run:
     """Open the run of a composed configuration: a new one, or `config.resume` with the configuration saved there.
 
+    Args:
+        held: keeps the folder locked until it is closed.
+
     Raises:
-        UserError: the name is taken or the folder cannot be written; there is no such run, or another version wrote it;
-            an override changes a setting that a resumed run must keep.
+        UserError: the name is taken or the folder cannot be written; there is no such run, another version wrote it,
+            another process runs it, or what is saved there is damaged or not trusted; an override changes a setting
+            that a resumed run must keep.
     """
-    return _reopen(config, overrides) if config.resume else _create(config)
+    return _reopen(config, overrides, held) if config.resume else _create(config, held)
 
 
 def default_name(config: TrainConfig) -> str:
@@ -83,7 +75,11 @@ def numbered(name: str) -> Iterator[str]:
     return (name if number == 1 else f"{name}-{number}" for number in count(1))
 
 
-def _create(config: TrainConfig) -> Run:
+def _create(config: TrainConfig, held: ExitStack) -> Run:
+    if config.trust:
+        raise UserError(f"trust=[{','.join(config.trust)}]: only resume=FOLDER asks whom to trust; leave it out")
+    if config.resume_with_changes:
+        raise UserError("resume_with_changes=true: nothing is resumed; give resume=FOLDER, or leave it out")
     root, name = Path(config.run.root), config.run.name
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
     try:
@@ -95,6 +91,7 @@ def _create(config: TrainConfig) -> Run:
     if folder is None:
         taken = root / str(name)
         raise UserError(f"run.name={name}: {taken} exists; choose another run.name, or resume that run: resume={taken}")
+    _hold(folder, held)
     return Run(folder=folder, config=config)
 
 
@@ -126,64 +123,44 @@ def give_back(run: Run) -> None:
 
 
 def _forget(folder: Path) -> None:
-    """Undo `_claim`. A folder that holds other files stays."""
+    """Undo `_claim` and `_hold`. A folder that holds other files stays."""
     with suppress(OSError):
         (folder / CONFIG_FILE).unlink()
+        (folder / LOCK_FILE).unlink(missing_ok=True)
         folder.rmdir()
 
 
-def _reopen(config: TrainConfig, overrides: Sequence[str]) -> Run:
+def _hold(folder: Path, held: ExitStack) -> None:
+    """Lock the folder until `held` is closed.
+
+    Raises:
+        UserError: another process holds it, or it cannot be written.
+    """
+    refusal = f"resume={folder}: {{holder}} is running it; wait for its end, or stop it"
+    try:
+        safe = held.enter_context(locked(folder / LOCK_FILE, refusal))
+    except OSError as error:
+        raise UserError(f"{folder / LOCK_FILE}: {error.strerror}; choose a folder you can write to") from error
+    if not safe:
+        warning(f"{folder}: its file system has no locks; make sure that no other process runs it")
+
+
+def _reopen(config: TrainConfig, overrides: Sequence[str], held: ExitStack) -> Run:
     folder = Path(str(config.resume))
-    checkpoint = newest_checkpoint(folder) if complete_steps(folder) else None
-    if checkpoint:
-        check_format(checkpoint)  # first: the config.yaml of an earlier version does not fit either
-    kept = _with_overrides(_read_config(folder), overrides, folder)
-    state = load_state(checkpoint) if checkpoint else None
+    if not os.path.lexists(folder / CONFIG_FILE):
+        raise UserError(f"resume={folder}: no {CONFIG_FILE} in this folder; give the folder of a run")
+    check_inside(folder, "resume")
+    _hold(folder, held)
+    checkpoint = _checkpoint(folder)  # first: the config.yaml of an earlier version does not fit either
+    kept = with_overrides(read_config(folder, config.trust), overrides, folder)
+    kept = replace(kept, resume_with_changes=config.resume_with_changes)  # what is saved there is an earlier resume's
+    state = RunState.loaded(checkpoint) if checkpoint else None
     return Run(folder=folder, config=kept, resumed=True, checkpoint=checkpoint, state=state)
 
 
-def _read_config(folder: Path) -> TrainConfig:
-    path = folder / CONFIG_FILE
-    try:
-        saved = OmegaConf.load(path)
-    except FileNotFoundError as error:
-        raise UserError(f"resume={folder}: no config.yaml in this folder; give the folder of a run") from error
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"resume={folder}: {path} cannot be read: {reason}; repair it, or start a new run") from error
-    try:
-        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), saved)
-        for target in _targets(OmegaConf.to_container(config)):
-            get_object(target)
-        return OmegaConf.to_object(config)  # type: ignore[return-value]
-    except (OmegaConfBaseException, HydraException, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"resume={folder}: {path} does not fit this version of uniopd_mm: {reason}; start a new run, or resume "
-            "with the version that wrote it"
-        ) from error
-
-
-def _targets(node: Any) -> Iterator[str]:
-    """The `_target_` of every component in a configuration."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        node = list(node.values())
-    for entry in node if isinstance(node, list) else ():
-        yield from _targets(entry)
-
-
-def _with_overrides(config: TrainConfig, overrides: Sequence[str], folder: Path) -> TrainConfig:
-    """The saved configuration with the overrides, all of which must be keys that do not change what a step computes."""
-    node = OmegaConf.structured(config)
-    for override in overrides:
-        key, _, _ = override.lstrip("+").partition("=")
-        if key not in CHANGEABLE and not key.startswith(CHANGEABLE_BELOW):
-            allowed = ", ".join([*CHANGEABLE[1:], *(f"{prefix}*" for prefix in CHANGEABLE_BELOW)])
-            raise UserError(
-                f"{override}: a resumed run keeps the settings in {folder}/config.yaml; leave it out, or start a new "
-                f"run; what can be changed is {allowed}"
-            )
-    node.merge_with_dotlist([override.lstrip("+") for override in overrides if not override.startswith("resume=")])
-    return OmegaConf.to_object(node)  # type: ignore[return-value]
+def _checkpoint(folder: Path) -> Path | None:
+    """The last whole checkpoint. Names damaged ones, whose steps are repeated."""
+    checkpoint, damages = newest_whole_checkpoint(folder)
+    for damage in damages:
+        warning(f"{damage}; the checkpoint is damaged, and the run goes on from {checkpoint}")
+    return checkpoint

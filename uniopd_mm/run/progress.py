@@ -5,13 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Self, final
 
 from uniopd_mm.data.mixture import MixtureState
 from uniopd_mm.data.prompts import PromptStream
-from uniopd_mm.learner.checkpoint import Best, better
+from uniopd_mm.learner.checkpoint import Best, better, load_state, unreadable_state
 from uniopd_mm.learner.learner import Learner
+from uniopd_mm.run.changes import Fingerprints
+from uniopd_mm.run.records import plain, restored
 from uniopd_mm.run.validation import Validation
 from uniopd_mm.runtime.rng import rng_state
 from uniopd_mm.types import Skip
@@ -23,7 +26,8 @@ class Progress:
     """Finished steps, validations of student and teacher, and counts over all steps.
 
     `seconds` is the time of all steps; `left_out` counts unknown outcomes and failed teachers by reason; `history` has
-    the metrics of each step, from which warnings are derived; `best` is the best step so far, never step 0.
+    the metrics of each step, from which warnings are derived; `best` is the best step so far, never step 0; `changes`
+    are those of rows, teachers or code that the user accepted at a resume.
     """
 
     before: Validation
@@ -36,9 +40,11 @@ class Progress:
     left_out: Mapping[str, int] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
     best: Best | None = None
+    changes: tuple[str, ...] = ()
 
     def after_step(self, number: int, values: Mapping[str, float], seconds: float, measure: str) -> Self:
         """Add a step. It may be the best by `measure`, a key that `values` has where the step was evaluated."""
+        numbers = {name: value if isinstance(value, int) else float(value) for name, value in values.items()}
         measured = Best(step=number, measure=measure, value=values.get(measure, math.nan))
         return replace(
             self,
@@ -46,7 +52,7 @@ class Progress:
             teacher_failures=self.teacher_failures + int(values["teacher_failures"]),
             unknown_outcomes=self.unknown_outcomes + int(values["unknown_outcomes"]),
             seconds=self.seconds + seconds,
-            history=(*self.history, values),
+            history=(*self.history, numbers),
             best=better(self.best, measured),
         )
 
@@ -69,9 +75,10 @@ class RunState:
     skipped: tuple[Skip, ...]
     learner: Mapping[str, Any]
     rng: Mapping[str, Any]
+    fingerprints: Fingerprints
 
     @classmethod
-    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner) -> Self:
+    def of(cls, progress: Progress, prompts: PromptStream, learner: Learner, fingerprints: Fingerprints) -> Self:
         """The current state of a run."""
         return cls(
             progress=progress,
@@ -79,7 +86,24 @@ class RunState:
             skipped=tuple(prompts.skipped),
             learner=learner.state_dict(),
             rng=rng_state(),
+            fingerprints=fingerprints,
         )
+
+    def saved(self) -> Mapping[str, Any]:
+        """What a checkpoint saves of it: plain values and tensors."""
+        return plain(self)
+
+    @classmethod
+    def loaded(cls, checkpoint: Path) -> Self:
+        """The state that a checkpoint saved.
+
+        Raises:
+            UserError: its files hold none.
+        """
+        try:
+            return restored(cls, load_state(checkpoint))
+        except (TypeError, KeyError) as error:
+            raise unreadable_state(checkpoint, error) from error
 
 
 @final

@@ -2,11 +2,12 @@
 
 from uniopd_mm.config.components import build
 from uniopd_mm.config.train import RecipeConfig, TrainConfig
-from uniopd_mm.distill.choices import CalibrationMethod, Correction, Gradient, Responses, Scope
+from uniopd_mm.distill.choices import CalibrationMethod, Gradient, Responses, Scope
 from uniopd_mm.distill.objective import Needs, Objective
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.distill.supervision import Recipe
+from uniopd_mm.run.unread import check_unread
 from uniopd_mm.types import UserError
 
 
@@ -14,11 +15,12 @@ def build_recipe(config: TrainConfig) -> Recipe:
     """The objective with its calibration and balancing.
 
     Raises:
-        UserError: an invalid parameter, or a combination with no learning signal.
+        UserError: an invalid parameter, a combination with no learning signal, or a setting that would be ignored.
     """
     node = config.recipe
     objective: Objective = build(node.objective, "recipe.objective", policy=_policy(config))
     check_recipe(node, objective.needs, config.rollout.num_samples)
+    check_unread(config, objective.needs)
     return Recipe(
         objective=objective,
         calibration=Calibration(**vars(node.calibration)),
@@ -27,7 +29,7 @@ def build_recipe(config: TrainConfig) -> Recipe:
 
 
 def check_recipe(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
-    """Refuse combinations whose gradient is zero, and settings without effect.
+    """Refuse combinations whose gradient is zero, or that have nothing to act on.
 
     Raises:
         UserError: names the key, its value, the reason and the remedy.
@@ -40,7 +42,6 @@ def check_recipe(node: RecipeConfig, needs: Needs, num_samples: int) -> None:
     _check_group(node, needs, num_samples)
     _check_calibration(node, needs)
     _check_responses(node, needs, num_samples)
-    _check_unread(node, needs)
 
 
 def _why_void(needs: Needs) -> str:
@@ -80,6 +81,11 @@ def _check_calibration(node: RecipeConfig, needs: Needs) -> None:
     key = f"recipe.calibration.method={method.name}"
     if method is not CalibrationMethod.NONE and not needs.calibrates:
         raise UserError(f"{key}: recipe={node.name} has no distillation rewards to calibrate; set it to NONE")
+    if method is CalibrationMethod.SHIFT and not needs.shifts:
+        raise UserError(
+            f"{key}: recipe={node.name} gives distillation rewards the weight 0, so shifting them does nothing; set it "
+            "to NONE, MASK or GROUP_MASK"
+        )
     if method is CalibrationMethod.GROUP_MASK and scope is Scope.BATCH:
         raise UserError(f"{key}: drops whole groups, and recipe.calibration.scope=BATCH has no groups; set it to GROUP")
 
@@ -104,22 +110,6 @@ def _check_responses(node: RecipeConfig, needs: Needs, num_samples: int) -> None
             f"rollout.num_samples={num_samples}: {key} gives one response per row, not {num_samples}; "
             "set rollout.num_samples=1"
         )
-
-
-def _check_unread(node: RecipeConfig, needs: Needs) -> None:
-    """Refuse settings that this recipe ignores; otherwise a user could believe that they work."""
-    calibration = node.calibration
-    both = calibration.method is not CalibrationMethod.NONE and node.balancing.ratio is not None
-    weighted = needs.gradient is Gradient.ADVANTAGE or node.correction is Correction.NONE
-    unread = {
-        "recipe.correction": (node.correction.name, weighted),
-        "recipe.base_path": (node.base_path, needs.base or node.base_path is None),
-        "recipe.teacher_temperature": (node.teacher_temperature, needs.teacher or node.teacher_temperature is None),
-        "recipe.calibration.after_balancing": (calibration.after_balancing, both or not calibration.after_balancing),
-    }
-    for key, (value, read) in unread.items():
-        if not read:
-            raise UserError(f"{key}={value}: recipe={node.name} would ignore it with the other settings; leave it out")
 
 
 def _policy(config: TrainConfig) -> PolicyLoss:

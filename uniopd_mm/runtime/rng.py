@@ -11,10 +11,13 @@ import torch
 
 
 def rng_state() -> dict[str, Any]:
-    """The state of every global random generator."""
+    """The state of every global random generator: lists, tensors, numbers and texts."""
+    version, numbers, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state()
+    name, words, *rest = numpy_state
     return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, words.tolist(), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -22,8 +25,10 @@ def rng_state() -> dict[str, Any]:
 
 def restore_rng_state(state: Mapping[str, Any]) -> None:
     """Restore a state returned by `rng_state`."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, words, *rest = state["numpy"]
+    np.random.set_state((name, np.array(words, dtype=np.uint32), *rest))
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])

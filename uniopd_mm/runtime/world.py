@@ -4,8 +4,9 @@ Every decision that must not depend on the number of processes uses `gather`, wh
 them. Not here: sharded weights (FSDP2), which need a world of their own kind.
 """
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import pairwise
@@ -24,6 +25,7 @@ from torch import nn
 
 from uniopd_mm.types import UserError
 
+SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG")  # as in ACCELERATE_USE_FSDP
 PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class World:
     """The group of processes, as seen from this one."""
 
     def __init__(self) -> None:
+        check_launcher(os.environ)
         # A batch without media leaves the vision tower without a gradient. The timeout is long because one process may
         # generate long responses, and the main one may write to a slow disk.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
@@ -95,3 +98,21 @@ class World:
     def without_sync(self, module: nn.Module) -> AbstractContextManager[None]:
         """Context for all backward passes of an update except the last."""
         return self._accelerator.no_sync(module)
+
+
+def check_launcher(environment: Mapping[str, str]) -> None:
+    """Refuse launchers that shard weights. transformers obeys their variables too, and would load the weights of every
+    model, teachers included, on rank 0 only.
+
+    Raises:
+        UserError: on rank 0, which names the variable; the others exit silently.
+    """
+    for kind in SHARDING:
+        variable = f"ACCELERATE_USE_{kind}"
+        if environment.get(variable, "").lower() in ("1", "true", "t", "yes", "y", "on"):
+            if environment.get("RANK", "0") != "0":
+                sys.exit(2)
+            raise UserError(
+                f"{variable}={environment[variable]}: sharded weights are not supported; start with `accelerate launch "
+                "--multi_gpu` (plain data parallelism), without this option and without a config file that sets it"
+            )

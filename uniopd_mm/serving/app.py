@@ -21,11 +21,19 @@ from uniopd_mm.wire.codec import Malformed, pack
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 RETRY_SOON = {"Retry-After": "1"}
+CLOSE = {"Connection": "close"}  # what is left of the body is not read
 MAX_WAIT = 24 * 3600.0  # seconds; also the default
+
+
+MIN_RATE = 1 << 16  # bytes a second of a body, past the seconds that every body has
 
 
 class TooLarge(Exception):
     """The body is above the limit."""
+
+
+class TooSlow(Exception):
+    """The body did not arrive in time."""
 
 
 @final
@@ -34,14 +42,18 @@ class Endpoints:
 
     Args:
         max_request: bytes of a request's body.
+        receive_seconds: to receive a body, and 1 s more for each `MIN_RATE` bytes of it that have come.
         token: the bearer token that a client must send; None if it needs none.
     """
 
-    def __init__(self, jobs: Jobs, metrics: Metrics, *, max_request: int, token: str | None) -> None:
+    def __init__(
+        self, jobs: Jobs, metrics: Metrics, *, max_request: int, receive_seconds: float, token: str | None
+    ) -> None:
         self.jobs = jobs
         self.metrics = metrics
         self.service: Service | None = None
         self.max_request = max_request
+        self.receive_seconds = receive_seconds
         self._authorization = None if token is None else f"Bearer {token}".encode()
 
     def app(self) -> Starlette:
@@ -66,7 +78,11 @@ class Endpoints:
             except ClientDisconnect:
                 response = _error(499, "the client has disconnected")
             except TooLarge:
-                response = _error(413, f"the request is above {self.max_request >> 20} MB; raise server.max_request_mb")
+                response = _error(
+                    413, f"the request is above {self.max_request >> 20} MB; raise server.max_request_mb", CLOSE
+                )
+            except TooSlow:
+                response = _error(408, "the request did not arrive in time; raise server.receive_seconds", CLOSE)
             self.metrics.requests.labels(name, str(response.status_code)).inc()
             self.metrics.seconds.labels(name).observe(monotonic() - started)
             return response
@@ -123,13 +139,20 @@ class Endpoints:
             return _error(504, "not done before the client's deadline")
 
     async def _body(self, request: Request) -> bytes:
+        """Raises TooLarge, TooSlow or ClientDisconnect."""
         if int(request.headers.get("content-length", "0")) > self.max_request:
             raise TooLarge
         content = bytearray()
-        async for part in request.stream():
-            content += part
-            if len(content) > self.max_request:
-                raise TooLarge
+        first = asyncio.get_running_loop().time() + self.receive_seconds
+        try:
+            async with asyncio.timeout_at(first) as deadline:
+                async for part in request.stream():
+                    content += part
+                    if len(content) > self.max_request:
+                        raise TooLarge
+                    deadline.reschedule(first + len(content) / MIN_RATE)
+        except TimeoutError:
+            raise TooSlow from None
         return bytes(content)
 
 

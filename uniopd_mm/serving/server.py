@@ -3,7 +3,6 @@
 The engine stays in the main thread, which GPU libraries and signal handlers expect.
 """
 
-import ipaddress
 import os
 import signal
 import socket
@@ -18,7 +17,8 @@ import uvicorn
 from uniopd_mm.serving.app import Endpoints
 from uniopd_mm.serving.jobs import Jobs
 from uniopd_mm.serving.metrics import Metrics
-from uniopd_mm.serving.service import Loaded, Service
+from uniopd_mm.serving.patience import http_protocol
+from uniopd_mm.serving.service import Loaded, SamplingLimits, Service
 from uniopd_mm.serving.store import MediaStore
 from uniopd_mm.serving.worker import Worker
 from uniopd_mm.types import UserError
@@ -29,7 +29,8 @@ KEEP_ALIVE_SECONDS = 75  # longer than a client keeps an idle connection
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerOptions:
-    """Where and how to serve. Without a `token`, every client is accepted. Port 0 chooses a free port."""
+    """Where and how to serve. Without a `token`, every client is accepted. Port 0 chooses a free port. A client has
+    `receive_seconds` to send the head of a request, and as long for its body (see `Endpoints`)."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -38,6 +39,13 @@ class ServerOptions:
     batch_tokens: int = 16384
     max_request_mb: int = 1024
     media_cache_mb: int = 2048
+    max_samples: int = 128
+    max_new_tokens: int = 32768
+    receive_seconds: float = 30.0
+
+    @property
+    def limits(self) -> SamplingLimits:
+        return SamplingLimits(max_samples=self.max_samples, max_new_tokens=self.max_new_tokens)
 
 
 def run_server(options: ServerOptions, load: Callable[[], Loaded], announce: Callable[[str], None]) -> None:
@@ -52,13 +60,25 @@ def run_server(options: ServerOptions, load: Callable[[], Loaded], announce: Cal
     """
     jobs = Jobs(options.max_queue, options.batch_tokens)
     metrics = Metrics(waiting=jobs.__len__)
-    endpoints = Endpoints(jobs, metrics, max_request=options.max_request_mb << 20, token=options.token)
+    endpoints = Endpoints(
+        jobs,
+        metrics,
+        max_request=options.max_request_mb << 20,
+        receive_seconds=options.receive_seconds,
+        token=options.token,
+    )
     listener = listen(options.host, options.port)
     with _http(endpoints, listener), _drain_on_signals(jobs, endpoints):
         loaded = load()
         store = MediaStore(options.media_cache_mb << 20, loaded.info.needs)
         endpoints.service = Service(
-            info=loaded.info, vocabulary=loaded.vocabulary, jobs=jobs, store=store, metrics=metrics
+            info=loaded.info,
+            check=loaded.check,
+            limits=options.limits,
+            vocabulary=loaded.vocabulary,
+            jobs=jobs,
+            store=store,
+            metrics=metrics,
         )
         announce(f"serving {loaded.info.name} at {address(listener)}")
         Worker(scorer=loaded.scorer, engine=loaded.engine, jobs=jobs, metrics=metrics).run()
@@ -91,19 +111,12 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @contextmanager
 def _http(endpoints: Endpoints, listener: socket.socket) -> Iterator[None]:
     """Serve HTTP during the block, and until its open requests have a reply."""
     config = uvicorn.Config(
         endpoints.app(),
+        http=http_protocol(endpoints.receive_seconds),
         lifespan="off",
         log_level="warning",
         access_log=False,

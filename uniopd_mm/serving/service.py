@@ -1,6 +1,6 @@
 """From the body of a request to a job for the engine, and from the engine's answers to the body of the reply."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic
@@ -12,7 +12,7 @@ from uniopd_mm.interfaces import RolloutEngine, Teacher
 from uniopd_mm.serving.jobs import Generate, Job, Jobs, Score
 from uniopd_mm.serving.metrics import Metrics
 from uniopd_mm.serving.store import MediaStore
-from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, TeacherScores, Vocabulary
+from uniopd_mm.types import BadSample, Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, Vocabulary
 from uniopd_mm.wire import GENERATE, SCORE
 from uniopd_mm.wire.codec import Malformed, pack
 from uniopd_mm.wire.info import ServerInfo
@@ -40,12 +40,31 @@ class MissingMedia(Exception):
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A loaded teacher. `vocabulary` is that of its tokenizer; None publishes only its digest."""
+    """A loaded teacher. `check` raises BadSample for prompts whose media its engine must not read. `vocabulary` is that
+    of its tokenizer; None publishes only its digest."""
 
     scorer: Teacher
     engine: RolloutEngine
     info: ServerInfo
+    check: Callable[[Prompt], None]
     vocabulary: Vocabulary | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingLimits:
+    """The most that one request may have generated: responses to a prompt, and tokens of each."""
+
+    max_samples: int
+    max_new_tokens: int
+
+    def check(self, num_samples: int, sampling: Sampling) -> None:
+        """Raises Malformed above a limit."""
+        given = {"num_samples": num_samples, "max_new_tokens": sampling.max_new_tokens}
+        for (name, value), key in zip(given.items(), ("max_samples", "max_new_tokens"), strict=True):
+            if value > getattr(self, key):
+                raise Malformed(
+                    f"{name}={value} is above {getattr(self, key)}; start the server with server.{key}={value}"
+                )
 
 
 @final
@@ -54,6 +73,8 @@ class Service:
     """The server without HTTP. Several threads call it at once."""
 
     info: ServerInfo
+    check: Callable[[Prompt], None]
+    limits: SamplingLimits
     vocabulary: Vocabulary | None
     jobs: Jobs
     store: MediaStore
@@ -100,6 +121,7 @@ class Service:
 
     def _generate(self, content: bytes) -> Generate:
         request = read_generate_request(content)
+        self.limits.check(request.num_samples, request.sampling)
         prompts = self._prompts(request.prompts, request.payloads)
         return Generate(prompts=prompts, num_samples=request.num_samples, sampling=request.sampling)
 
@@ -117,7 +139,14 @@ class Service:
             raise MissingMedia(missing)
         media = [None if prompt.payload is None else found[prompt.payload] for prompt in prompts]
         pairs = zip(map(received_prompt, prompts), media, strict=True)
-        return [with_media(prompt, of_prompt, self.info.needs) for prompt, of_prompt in pairs]
+        return [self._checked(with_media(prompt, of_prompt, self.info.needs)) for prompt, of_prompt in pairs]
+
+    def _checked(self, prompt: Prompt) -> Prompt:
+        try:
+            self.check(prompt)
+        except BadSample as error:
+            raise Malformed(f"media that do not fit: {error}") from error
+        return prompt
 
     def _check_ids(self, prompt: SentPrompt) -> None:
         """On a GPU, an id beyond the embedding would break the whole process."""

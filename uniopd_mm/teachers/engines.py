@@ -78,7 +78,7 @@ class OwnPromptEngine:
 
     def _own_prompt(self, prompt: Prompt) -> Prompt | None:
         try:
-            return self.prompts.encode(prompt.sample)
+            return replace(self.prompts.encode(prompt.sample), place=prompt.place)
         except BadSample:
             return None
 

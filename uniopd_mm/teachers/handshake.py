@@ -20,6 +20,7 @@ from uniopd_mm.wire.info import ServerInfo, read_info, read_vocabulary
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 HANDSHAKE_SECONDS = 10.0  # to wait for one reply
+MAX_DESCRIPTION = 1 << 26  # bytes of one reply; the largest vocabularies have about a tenth of it
 REMEDIES = {
     Api.UNIOPD: "start python -m uniopd_mm.serve there, or correct the address",
     Api.VLLM: "start python -m vllm.entrypoints.openai.api_server there, or correct the address",
@@ -77,7 +78,7 @@ def _fetch_once(
 ) -> tuple[dict[str, Value], dict[Server, str], float]:
     """Values by address, reasons by unreachable server, and the seconds after which to retry (0: no server asks to)."""
     seconds = min(HANDSHAKE_SECONDS, plan.remote.deadline)
-    futures = [(server, pool.get(server, path, seconds)) for server in pool.servers]
+    futures = [(server, pool.get(server, path, seconds, MAX_DESCRIPTION)) for server in pool.servers]
     values: dict[str, Value] = {}
     unreachable: dict[Server, str] = {}
     retry_after = 0.0

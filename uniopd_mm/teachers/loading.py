@@ -8,7 +8,7 @@ from uniopd_mm.config.parts import Engine, Reads, TeacherConfig
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.interfaces import Processor, RolloutEngine, Teacher
-from uniopd_mm.models.backbone import Backbone, load_model
+from uniopd_mm.models.backbone import Backbone, load_backbone
 from uniopd_mm.models.compatibility import compare, refuse
 from uniopd_mm.models.identity import Identity, identity_of
 from uniopd_mm.models.loading import checkpoint, load_processor
@@ -81,7 +81,7 @@ class TeacherLoader:
     def _in_transformers(self, plan: TeacherConfig, key: str, path: str, processor: Processor) -> TeacherModel:
         loaded_as = (Engine.hf, path, plan.dtype)
         if loaded_as not in self._loaded:
-            self._loaded[loaded_as] = Backbone(load_model(path, f"{key}.path"), dtype=plan.dtype)
+            self._loaded[loaded_as] = load_backbone(path, f"{key}.path", dtype=plan.dtype)
         backbone: Backbone = self._loaded[loaded_as]
         scorer = LocalTeacher(
             plan.name,
@@ -148,5 +148,5 @@ def load_base(config: TrainConfig, student: Processor) -> LocalTeacher:
         refuse(path, differences, remedy="choose a model of the student's family")
     except UserError as error:
         raise UserError(f"recipe.base_path={path}: {error}") from error
-    backbone = Backbone(load_model(path, "recipe.base_path"), dtype=config.teacher.dtype)
+    backbone = load_backbone(path, "recipe.base_path", dtype=config.teacher.dtype)
     return LocalTeacher("base", backbone, processor.vocabulary, max_tokens=config.teacher.max_tokens)

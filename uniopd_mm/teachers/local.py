@@ -10,7 +10,8 @@ from uniopd_mm.data.collate import collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.likeliest import likeliest_tokens
 from uniopd_mm.models.backbone import Backbone
-from uniopd_mm.types import Failure, Rollout, TeacherScores, UserError, Vocabulary
+from uniopd_mm.teachers.router import impossible
+from uniopd_mm.types import Failure, Head, Rollout, TeacherScores, UserError, Vocabulary
 
 
 @final
@@ -85,7 +86,7 @@ class LocalTeacher:
         lengths = tokens.loss_mask.sum(-1).tolist()
         return [self._scores(*row) for row in zip(*(values.cpu().split(lengths) for values in columns), strict=True)]
 
-    def _read(self, states: Tensor, head: Tensor, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+    def _read(self, states: Tensor, head: Head, targets: Tensor, **settings: Any) -> tuple[Tensor, ...]:
         """Log-probs and entropies f32[M], likeliest tokens i64[M, K] and their log-probs f32[M, K], states [M, G]."""
         kept = states if self.keep_hidden else states[:, :0]
         return *likeliest_tokens(states, head, targets, top_k=max(1, self.top_k), **settings), kept
@@ -93,8 +94,8 @@ class LocalTeacher:
     def _scores(
         self, ids: Tensor, logprobs: Tensor, entropy: Tensor, top_ids: Tensor, top_logprobs: Tensor, hidden: Tensor
     ) -> TeacherScores | Failure:
-        if logprobs.isnan().any():
-            return Failure(teacher=self.name, reason="NaN log-probs")
+        if fault := impossible(logprobs):
+            return Failure(teacher=self.name, reason=fault)
         return TeacherScores(
             teacher=self.name,
             token_ids=ids,

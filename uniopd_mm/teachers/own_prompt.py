@@ -7,6 +7,7 @@ from typing import final
 
 from uniopd_mm.config.parts import MediaFor
 from uniopd_mm.interfaces import Processor, Teacher
+from uniopd_mm.teachers.router import verified_tokens
 from uniopd_mm.teachers.translation import Translation, Untranslatable, replace_media
 from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores
 
@@ -70,6 +71,7 @@ class OwnPromptTeacher:
     def _to_student(
         self, rollout: Rollout, translated: Rollout, scores: TeacherScores | Failure
     ) -> TeacherScores | Failure:
-        if isinstance(scores, Failure):
-            return scores
-        return self.translation.student_scores(rollout, translated.response_ids, scores)
+        checked = verified_tokens(translated, scores)
+        if isinstance(checked, Failure):
+            return checked
+        return self.translation.student_scores(rollout, translated.response_ids, checked)

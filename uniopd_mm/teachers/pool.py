@@ -5,6 +5,7 @@ sends one byte a second. Leaves out the content of requests (requests.py).
 """
 
 import asyncio
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,10 @@ import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from uniopd_mm.config.parts import RemoteOptions
+from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.teachers.breaker import Breaker
 from uniopd_mm.teachers.requests import (
+    MAX_NOTICE,
     Busy,
     HttpReply,
     HttpRequest,
@@ -80,7 +83,7 @@ class Pool:
         self.servers = [Server(url, options) for url in urls]
         self._slots = asyncio.Semaphore(options.parallel * len(self.servers))
         self._client = httpx.AsyncClient(
-            headers=[(name.encode(), value) for name, value in headers.items()],
+            headers=[(b"accept-encoding", b"identity"), *((name.encode(), value) for name, value in headers.items())],
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS),
             trust_env=False,  # no proxy between a run and its own servers
@@ -96,9 +99,9 @@ class Pool:
         seconds = self.options.deadline if seconds is None else seconds
         return asyncio.run_coroutine_threadsafe(self._run(request, seconds), self._loop)
 
-    def get(self, server: Server, path: str, seconds: float) -> "Future[HttpReply]":
+    def get(self, server: Server, path: str, seconds: float, max_reply: int) -> "Future[HttpReply]":
         """Start one GET at one server. Its future raises Transient. Call it from any thread."""
-        return asyncio.run_coroutine_threadsafe(self._http(server, "GET", path, seconds), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._http(server, "GET", path, seconds, max_reply), self._loop)
 
     def skip_server(self, server: Server) -> None:
         """Send it nothing until a probe finds it healthy. Call it from any thread."""
@@ -185,7 +188,7 @@ class Pool:
         """Send the media that the server lacks; if it has dropped others, send the request again with all media."""
         for known in (server.known(request.media), frozenset[str]()):
             http_request = await asyncio.to_thread(request.build, known)
-            reply = await self._http(server, "POST", http_request.path, seconds, http_request)
+            reply = await self._http(server, "POST", http_request.path, seconds, request.max_reply, http_request)
             try:
                 return await asyncio.to_thread(request.parse, reply, known)
             except MissingMedia as missing:
@@ -197,21 +200,30 @@ class Pool:
         raise Transient("reports media missing that were just sent")
 
     async def _http(
-        self, server: Server, method: str, path: str, seconds: float, request: HttpRequest | None = None
+        self,
+        server: Server,
+        method: str,
+        path: str,
+        seconds: float,
+        max_reply: int,
+        request: HttpRequest | None = None,
     ) -> HttpReply:
-        """Raises Transient if there is no complete reply in time."""
+        """Raises Transient if there is no complete reply in time, or it has more than `max_reply` bytes."""
         headers = {DEADLINE_HEADER: f"{max(seconds, 0.001):.3f}"}
         content = b""
         if request is not None:
             headers["content-type"], content = request.content_type, request.content
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._client.request(method, server.url + path, content=content, headers=headers)
+            async with (
+                asyncio.timeout(seconds),
+                self._client.stream(method, server.url + path, content=content, headers=headers) as response,
+            ):
+                received = await _received(response, max_reply)
         except TimeoutError:
             raise Transient(f"no reply within {seconds:.1f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Transient(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        return HttpReply(status=response.status_code, content=response.content, retry_after=_retry_after(response))
+        return HttpReply(status=response.status_code, content=received, retry_after=_retry_after(response))
 
     async def _choose_server(self, media: Sequence[str], avoid: Server | None) -> Server:
         """Of the healthy servers with a free slot, the one that has most of the media, and of these the least busy one;
@@ -249,15 +261,30 @@ class Pool:
             if not server.breaker.is_open or server.breaker.seconds_left:
                 return not server.breaker.is_open
             try:
-                healthy = (await self._http(server, "GET", HEALTH, PROBE_SECONDS)).status == 200
+                healthy = (await self._http(server, "GET", HEALTH, PROBE_SECONDS, MAX_NOTICE)).status == 200
             except Transient:
                 healthy = False
             (server.breaker.record_success if healthy else server.breaker.record_failure)()
             return healthy
 
 
+async def _received(response: httpx.Response, max_bytes: int) -> bytes:
+    """The body. Raises Transient if it is longer, or compressed, which we do not ask for: a small reply could then
+    become any number of bytes."""
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise Transient(f"undecodable reply: its content-encoding is {in_short(encoding)}, not identity")
+    content = bytearray()
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) > max_bytes:
+            raise Transient(f"the reply is above {max_bytes} bytes, the most that this request can return")
+    return bytes(content)
+
+
 def _retry_after(response: httpx.Response) -> float | None:
     try:
-        return min(float(response.headers["retry-after"]), MAX_BACKOFF)
+        seconds = float(response.headers["retry-after"])
     except (KeyError, ValueError):  # missing, or a date
         return None
+    return min(max(seconds, 0.0), MAX_BACKOFF) if math.isfinite(seconds) else None

@@ -9,6 +9,7 @@ from uniopd_mm.runtime.reasons import in_short
 
 Result = TypeVar("Result")
 MediaNames = Collection[str]
+MAX_NOTICE = 1 << 18  # bytes of a reply besides its answers: an error, or names of missing media
 
 
 class Transient(Exception):
@@ -69,12 +70,14 @@ class RemoteRequest(Generic[Result]):
 
     Args:
         media: names of the media it needs; the server that has most of them is preferred.
+        max_reply: the most bytes that a reply can have. Nothing is read past them.
         build: makes the HTTP request, given the names of the media that the server has and need not be sent.
         parse: makes the result from the HTTP reply and the same names. Raises Transient, Busy, MissingMedia or Refused
             if the reply has no result.
     """
 
     media: Sequence[str]
+    max_reply: int
     build: Callable[[MediaNames], HttpRequest]
     parse: Callable[[HttpReply, MediaNames], Result]
 
@@ -103,6 +106,6 @@ def _error_text(content: bytes) -> str:
         value: Any = json.loads(content)
         value = value.get("error", value)
         text = str(value.get("message", value) if isinstance(value, dict) else value)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         text = content.decode(errors="replace")
     return in_short(text) or "no reason given"

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
+from torch import Tensor
 
 from uniopd_mm.interfaces import Teacher
 from uniopd_mm.teachers.routes import Routes
 from uniopd_mm.types import Failure, Rollout, TeacherScores
+
+ROUNDING = 1e-3  # nats above 0 that rounding may give a log-prob
+NAN = "NaN log-probs"
 
 
 @final
@@ -73,7 +77,9 @@ def combined(scores: Mapping[str, TeacherScores | Failure], weights: Mapping[str
 
 
 def verified(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores | Failure:
-    """The scores, if they are of exactly the sampled ids; otherwise a failure that names the first difference."""
+    """The scores, if they are of exactly the sampled ids and can be log-probs; otherwise a failure that names the first
+    difference. Of log-probs only the sum is checked: that of a text span is spread over its tokens, where one may be
+    above 0. The engines check each log-prob of a teacher's own tokens (`impossible`)."""
     if isinstance(scores, Failure):
         return scores
     if len(scores.token_ids) != len(rollout.response_ids):
@@ -85,6 +91,26 @@ def verified(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores
         scored, sampled = int(scores.token_ids[first]), int(rollout.response_ids[first])
         reason = f"token {first} scored as id {scored}, sampled as {sampled}"
         return Failure(teacher=scores.teacher, reason=reason)
-    if len(scores.logprobs) != len(scores.token_ids) or torch.isnan(scores.logprobs).any():
-        return Failure(teacher=scores.teacher, reason="log-probs are missing or NaN")
+    if len(scores.logprobs) != len(scores.token_ids):
+        return Failure(teacher=scores.teacher, reason="log-probs are missing")
+    total = scores.logprobs.double().sum()
+    if total.isnan():
+        return Failure(teacher=scores.teacher, reason=NAN)
+    if total > ROUNDING * len(scores.logprobs):
+        return Failure(teacher=scores.teacher, reason=f"log-probs add up to {float(total):.3g}, above 0")
     return scores
+
+
+def verified_tokens(rollout: Rollout, scores: TeacherScores | Failure) -> TeacherScores | Failure:
+    """Like `verified`, for a teacher's scores of its own tokens: each log-prob is checked."""
+    checked = verified(rollout, scores)
+    fault = impossible(checked.logprobs) if isinstance(checked, TeacherScores) else None
+    return Failure(teacher=scores.teacher, reason=fault) if fault else checked
+
+
+def impossible(logprobs: Tensor) -> str | None:
+    """Why f32[R] cannot be log-probs of a teacher's own tokens, or None if they can. -inf can: probability 0."""
+    if logprobs.isnan().any():
+        return NAN
+    above = (logprobs > ROUNDING).nonzero()
+    return f"log-prob {float(logprobs[above[0, 0]]):.3g} of token {int(above[0, 0])} is above 0" if len(above) else None

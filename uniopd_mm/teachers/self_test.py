@@ -1,10 +1,10 @@
 """Checks of every teacher before the first step, and how many prompts each one teaches.
 
 A teacher answers one of its prompts greedily, and then scores its answer in the same way as the student's responses.
-Every token must get the log-prob that it had in generation, and must get it twice. This finds weights that were damaged
-while loading, and a teacher that generates and scores with different prompts, before they reach the loss. Greedy
-decoding reports log-probs at temperature 1, so they are compared there; at another temperature of the recipe the
-teacher must return other scores.
+Every token must get the log-prob that it had in generation, and must get it twice; so must an improbable token, drawn
+at temperature 1. This finds weights that were damaged while loading, and a teacher that generates and scores with
+different prompts, before they reach the loss. Greedy decoding reports log-probs at temperature 1, so they are compared
+there; at another temperature of the recipe the teacher must return other scores.
 
 Before this self-test, the teacher's settings are compared with the student's (compatibility.py). After it, a teacher
 that reads the student's ids scores answers of the student (probe.py).
@@ -13,7 +13,7 @@ that reads the student's ids scores answers of the student (probe.py).
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 from torch import Tensor
@@ -29,6 +29,8 @@ from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, Teacher
 SAME_PROCESSOR = "set its path to the checkpoint that its servers run: its prompts are encoded here"
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; generation excludes banned ids and uses a key-value cache
 NEARLY_SURE = -1e-3  # nats; a log-prob above it is about the same at any temperature
+NUM_DRAWN = 4  # answers among whose tokens the least likely is compared
+IMPROBABLE_SHARE = 0.1  # of its log-prob, by which it may differ; rounding grows with it
 UNIFORM = 0.999  # of log(vocabulary size); a trained model is far surer of its likeliest token
 
 
@@ -149,6 +151,7 @@ def self_test(
     text = entry.model.processor.decode(rollout.response_ids)
     _check(entry, first, second, difference, text)
     _check_temperature(entry, rollout, first.logprobs, temperature)
+    _check_improbable(entry, prompt, student)
     return SelfTest(
         sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
     )
@@ -179,6 +182,30 @@ def _check_temperature(entry: RosterEntry, rollout: Rollout, plain: Tensor, temp
     same = (scores.logprobs - plain).abs().max().item() < MIN_DIFFERENCE
     if same and plain.min().item() < NEARLY_SURE:
         raise UserError(f"{where} its scores are those at temperature 1; {remedy}")
+
+
+def _check_improbable(entry: RosterEntry, prompt: Prompt, student: StudentModel) -> None:
+    """Compare the least likely token of some drawn answers. Greedy ones are near probability 1, where a wrong factor on
+    all logits does not show.
+
+    Raises:
+        UserError: it has another log-prob in scoring than in generation.
+    """
+    sampling = replace(student.greedy, temperature=1.0)
+    rollouts = [one for one in entry.model.engine.generate([prompt], NUM_DRAWN, sampling)[0] if len(one.response_ids)]
+    pairs = [
+        pair
+        for rollout, scores in zip(rollouts, entry.model.scorer.score(rollouts), strict=True)
+        if isinstance(scores, TeacherScores)
+        for pair in zip(rollout.logprobs.tolist(), scores.logprobs.tolist(), strict=True)
+    ]
+    generated, scored = min(pairs, default=(0.0, 0.0))
+    limit = max(TOLERANCE[entry.plan.dtype], -IMPROBABLE_SHARE * generated)
+    if not abs(scored - generated) <= limit:  # also if it is NaN
+        raise UserError(
+            f"teacher={entry.plan.name}: an improbable token of its answers has log-prob {generated:.3g} in generation "
+            f"and {scored:.3g} in scoring; {REMEDY}"
+        )
 
 
 def _first_readable(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> Prompt | None:

@@ -6,6 +6,7 @@ from typing import final
 import torch
 
 from uniopd_mm.teachers.requests import (
+    MAX_NOTICE,
     HttpReply,
     HttpRequest,
     MediaNames,
@@ -15,7 +16,7 @@ from uniopd_mm.teachers.requests import (
     Transient,
     check_status,
 )
-from uniopd_mm.teachers.router import verified
+from uniopd_mm.teachers.router import verified_tokens
 from uniopd_mm.types import Failure, Prompt, Rollout, Sampling, TeacherScores
 from uniopd_mm.wire import CONTENT_TYPE, GENERATE, SCORE
 from uniopd_mm.wire.codec import Malformed, pack, unpack
@@ -34,6 +35,8 @@ from uniopd_mm.wire.messages import (
 )
 
 MEDIA_MISSING = 409
+ANSWER_BYTES = 2048  # the most that an answer has besides its tokens: names, digests, a reason
+TOKEN_BYTES, TOP_BYTES = 64, 24  # the most for a token, and for each of its likeliest tokens
 
 
 @final
@@ -74,7 +77,13 @@ class UniopdApi:
             )
             return HttpRequest(path=SCORE, content=pack(request), content_type=CONTENT_TYPE)
 
-        return RemoteRequest(media=list(by_name), build=build, parse=lambda reply, _: self._scores(rollouts, reply))
+        tokens = sum(len(rollout.response_ids) for rollout in rollouts)
+        return RemoteRequest(
+            media=list(by_name),
+            max_reply=_most_bytes(len(rollouts), tokens, self.top_k),
+            build=build,
+            parse=lambda reply, _: self._scores(rollouts, reply),
+        )
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling
@@ -99,7 +108,9 @@ class UniopdApi:
                 for group, prompt in enumerate(prompts)
             ]
 
-        return RemoteRequest(media=list(by_name), build=build, parse=parse)
+        num_responses = len(prompts) * num_samples
+        most = _most_bytes(num_responses, num_responses * sampling.max_new_tokens)
+        return RemoteRequest(media=list(by_name), max_reply=most, build=build, parse=parse)
 
     def _payloads(self, prompts: Sequence[Prompt]) -> list[MediaPayload | None]:
         """Raises Refused if media cannot be sent."""
@@ -129,7 +140,7 @@ class UniopdApi:
             topk_ids=answer.topk_ids,
             topk_logprobs=answer.topk_logprobs,
         )
-        checked = verified(rollout, scores)
+        checked = verified_tokens(rollout, scores)
         if isinstance(checked, Failure):
             raise Transient(checked.reason)
         return checked
@@ -148,6 +159,11 @@ class UniopdApi:
         if len(reply.answers) != num_expected:
             raise Transient(f"returned {len(reply.answers)} of {num_expected} answers")
         return reply
+
+
+def _most_bytes(num_answers: int, num_tokens: int, top_k: int = 0) -> int:
+    """The most bytes of a reply with these answers."""
+    return MAX_NOTICE + num_answers * ANSWER_BYTES + num_tokens * (TOKEN_BYTES + top_k * TOP_BYTES)
 
 
 def _names(payloads: Sequence[MediaPayload | None]) -> list[str | None]:

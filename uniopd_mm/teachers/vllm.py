@@ -9,6 +9,7 @@ from torch import Tensor
 
 from uniopd_mm.inference.engine import Declined, VLLMEngine
 from uniopd_mm.inference.requests import engine_prompt
+from uniopd_mm.teachers.router import impossible
 from uniopd_mm.types import Failure, Rollout, TeacherScores
 
 
@@ -68,8 +69,8 @@ class VLLMTeacher:
             reason = f"expanded the prompt to other token ids ({found} tokens, expected {length})"
             return Failure(teacher=self.name, reason=reason)
         ids, logprobs = _response_logprobs(output.prompt_logprobs, length, 1 + self._likeliest)
-        if logprobs[:, 0].isnan().any():
-            return Failure(teacher=self.name, reason="NaN log-probs")
+        if fault := impossible(logprobs[:, 0]):
+            return Failure(teacher=self.name, reason=fault)
         return TeacherScores(
             teacher=self.name,
             token_ids=torch.tensor(output.prompt_token_ids[length:], dtype=torch.int64),

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uniopd_mm.data.seeds import prompt_seed
 from uniopd_mm.teachers.requests import (
+    MAX_NOTICE,
     HttpReply,
     HttpRequest,
     MediaNames,
@@ -26,7 +28,7 @@ from uniopd_mm.teachers.requests import (
     Transient,
     check_status,
 )
-from uniopd_mm.teachers.router import verified
+from uniopd_mm.teachers.router import verified_tokens
 from uniopd_mm.types import Failure, FinishReason, Prompt, Rollout, Sampling, TeacherScores, Vocabulary
 from uniopd_mm.wire.codec import Malformed
 from uniopd_mm.wire.media import Needs, name_of, payload_of
@@ -38,6 +40,8 @@ BAN = -100.0  # added to a logit
 FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 BAD_MEDIA = "Failed to apply prompt replacement"  # a bad request, for which vLLM returns status 500
 SAME_TIME = 1e-3  # seconds
+# The most bytes of JSON for an id, for one of its log-probs, and for a generated token with its text.
+ID_BYTES, LOGPROB_BYTES, TOKEN_BYTES = 32, 512, 2048
 
 
 @final
@@ -77,8 +81,12 @@ class VLLMApi:
         def parse(reply: HttpReply, known: MediaNames) -> list[TeacherScores | Failure]:
             return [self._scores(rollout, _content(reply, known))]
 
+        per_token = ID_BYTES + LOGPROB_BYTES * (1 + max(1, self.top_k))
         return RemoteRequest(
-            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
+            media=list(media),
+            max_reply=MAX_NOTICE + rollout.num_tokens * per_token,
+            build=lambda known: self._http_request(ids, media, known, parameters),
+            parse=parse,
         )
 
     def generate(
@@ -99,8 +107,12 @@ class VLLMApi:
             rollouts = [_rollout(prompt, choice, sampling) for choice in choices]
             return [rollouts if len(rollouts) == num_samples else rollouts * num_samples]
 
+        num_tokens = num_samples * sampling.max_new_tokens
         return RemoteRequest(
-            media=list(media), build=lambda known: self._http_request(ids, media, known, parameters), parse=parse
+            media=list(media),
+            max_reply=MAX_NOTICE + len(prompt.token_ids) * ID_BYTES + num_tokens * TOKEN_BYTES,
+            build=lambda known: self._http_request(ids, media, known, parameters),
+            parse=parse,
         )
 
     def _http_request(
@@ -146,7 +158,7 @@ class VLLMApi:
         return {
             "n": 1 if greedy else num_samples,  # vLLM refuses n > 1 for greedy decoding
             "temperature": sampling.temperature,
-            "seed": None if greedy else sampling.prompt_seed(prompt.sample.sample_id),
+            "seed": None if greedy else prompt_seed(prompt, sampling),
             "max_tokens": sampling.max_new_tokens,
             "stop_token_ids": list(vocabulary.stop_ids) if vocabulary else [],
             "logit_bias": {str(index): BAN for index in vocabulary.banned_ids} if vocabulary else None,
@@ -171,7 +183,7 @@ class VLLMApi:
             topk_ids=topk_ids if self.top_k else None,
             topk_logprobs=topk_logprobs if self.top_k else None,
         )
-        checked = verified(rollout, scores)
+        checked = verified_tokens(rollout, scores)
         if isinstance(checked, Failure):
             raise Transient(checked.reason)
         return checked

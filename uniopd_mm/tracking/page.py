@@ -17,11 +17,13 @@ from uniopd_mm.distill.watch import warnings
 from uniopd_mm.tracking.charts import MAX_SERIES, Chart, Level, Series, svg
 from uniopd_mm.tracking.proportions import FEW, share
 from uniopd_mm.tracking.records import RolloutLine, StepMetrics
+from uniopd_mm.tracking.shown import shown
 from uniopd_mm.tracking.summary import Summary, overall, table_rows
 
 FULL_COLOUR = 3.0  # nats of teacher minus student log-prob for the full colour
 _MAX_ROLLOUTS = 12
 _MAX_TOKENS = 600
+_MAX_TOKEN_TEXT = _MAX_NAME = 200  # characters
 # Chart title -> {metric: label of its curve}.
 _SHARES = {
     "correct responses ranked above incorrect ones": {
@@ -74,6 +76,7 @@ def render(report: Report) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"tokens": token_views, "full_colour": FULL_COLOUR, "max_tokens": _MAX_TOKENS, "few": FEW}
+    environment.filters["shown"] = shown
     text = environment.get_template("report.html.jinja").render(
         report=report,
         rows=table_rows(report.summary) if report.summary else [],
@@ -181,8 +184,8 @@ def token_views(line: RolloutLine) -> list[TokenView]:
     The colour of a difference of d nats has strength sqrt(min(|d| / FULL_COLOUR, 1)), so that small ones stay visible.
     """
     teacher = line.teacher_logprobs if line.teacher_logprobs is not None else [None] * len(line.tokens)
-    triples = zip(line.tokens, line.student_logprobs, teacher, strict=True)
-    return [_token_view(*triple) for triple in list(triples)[:_MAX_TOKENS]]
+    triples = list(zip(line.tokens, line.student_logprobs, teacher, strict=True))[:_MAX_TOKENS]
+    return [_token_view(shown(text, most=_MAX_TOKEN_TEXT), student, scored) for text, student, scored in triples]
 
 
 def _token_view(text: str, student: float, teacher: float | None) -> TokenView:
@@ -197,13 +200,18 @@ def _token_view(text: str, student: float, teacher: float | None) -> TokenView:
 def _chart(metrics: Sequence[StepMetrics], title: str, named: Mapping[str, str], *, percent: bool = False) -> Chart:
     """A chart with a series for each metric in `named` (metric -> label) that was measured."""
     curves = [_series(metrics, name, label=label) for name, label in named.items()]
-    return Chart(title=title, series=[curve for curve in curves if curve.steps], percent=percent)
+    return Chart(title=shown(title, _MAX_NAME), series=[curve for curve in curves if curve.steps], percent=percent)
 
 
 def _series(metrics: Sequence[StepMetrics], name: str, *, label: str = "", points: bool = False) -> Series:
     """The values of the metric `name` (or "timing/<name>") at the steps that measured it."""
     found = [(step.step, value) for step in metrics if (value := _value(step, name)) is not None]
-    return Series(label=label, steps=[step for step, _ in found], values=[value for _, value in found], points=points)
+    return Series(
+        label=shown(label, _MAX_NAME),
+        steps=[step for step, _ in found],
+        values=[value for _, value in found],
+        points=points,
+    )
 
 
 def _value(step: StepMetrics, name: str) -> float | None:

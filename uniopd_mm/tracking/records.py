@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-_RESERVED = frozenset({"step", "timing"})
+RESERVED = frozenset({"step", "timing"})
+"""Names that the values of a step cannot have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +31,8 @@ class StepMetrics:
     timing: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.step < 0 or _RESERVED & self.values.keys():
-            raise ValueError(f"step {self.step}: steps count from 0, and no value may be named {sorted(_RESERVED)}")
+        if self.step < 0 or RESERVED & self.values.keys():
+            raise ValueError(f"step {self.step}: steps count from 0, and no value may be named {sorted(RESERVED)}")
 
     def to_json(self) -> dict[str, Any]:
         """`{"step": n, **values, "timing": {...}}`; integers stay integers."""
@@ -39,7 +40,7 @@ class StepMetrics:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
-        values = {name: float(value) for name, value in line.items() if name not in _RESERVED}
+        values = {name: float(value) for name, value in line.items() if name not in RESERVED}
         timing = {name: float(value) for name, value in line["timing"].items()}
         return cls(step=line["step"], values=values, timing=timing)
 

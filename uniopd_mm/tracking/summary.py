@@ -12,6 +12,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from uniopd_mm.tracking.console import printable, terminal
 from uniopd_mm.tracking.files import write_atomically
 from uniopd_mm.tracking.proportions import percent
 from uniopd_mm.tracking.records import standard
@@ -26,7 +27,8 @@ class Summary:
     """A finished run. Accuracies are shares in [0, 1] by domain, None where nothing was measured.
 
     `num_questions` counts the held-out questions by domain. `seconds` covers the whole job. `left_out` counts unknown
-    outcomes and teacher failures by reason. `extra` holds further JSON values.
+    outcomes and teacher failures by reason. `grading` is that of the corpus: the level at which programs were isolated.
+    `extra` holds further JSON values.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Summary:
     teacher_failures: int = 0
     unknown_outcomes: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    grading: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,12 +78,12 @@ def read_summary(folder: Path) -> Summary | None:
 def summary_table(summary: Summary) -> Table:
     """One row per domain: the number of questions, and each accuracy as `percent` writes it."""
     title = f"{summary.task}: {summary.steps} steps in {summary.seconds:.0f} s"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=printable(title, terminal()), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("domain")
     for name in ("questions", "student before", "student after", "teacher"):
         table.add_column(name, justify="right")
     for row in table_rows(summary):
-        table.add_row(*row)
+        table.add_row(*(printable(cell, terminal()) for cell in row))
     return table
 
 

@@ -15,8 +15,8 @@ from uniopd_mm.tracking.records import standard
 
 def table_of(title: str, rows: Sequence[Mapping[str, str]], left: Sequence[str]) -> Table:
     """A table with a column for each key of the rows. The columns in `left` are left-aligned, the others right-aligned.
-    Markup in the values is shown as plain text."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    Markup in title and values is shown as plain text."""
+    table = Table(title=printable(title, terminal()), title_justify="left", box=SIMPLE_HEAD)
     for name in rows[0] if rows else ():
         table.add_column(name, justify="left" if name in left else "right", overflow="fold")
     for row in rows:

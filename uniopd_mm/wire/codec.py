@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 DIGEST_BYTES = 16
+# What reading values of any other form than the expected one raises.
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 TENSOR, ARRAY = 1, 2  # msgpack's extension types
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -69,14 +71,7 @@ def unpack(data: bytes) -> Any:
         raise Malformed(f"{len(data)} bytes do not match their digest: cut off, altered, or of another protocol")
     try:
         return msgpack.unpackb(content, ext_hook=_decode, raw=False, strict_map_key=False)
-    except (
-        ValueError,
-        TypeError,
-        ArithmeticError,
-        RuntimeError,
-        struct.error,
-        msgpack.UnpackException,
-    ) as error:  # the bytes may be anything
+    except (*UNEXPECTED, struct.error, msgpack.UnpackException) as error:  # the bytes may be anything
         raise Malformed(f"cannot be decoded as msgpack: {error or type(error).__name__}") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uniopd_mm.models.identity import Identity, vocabulary_digest
 from uniopd_mm.types import Settings, Vocabulary
 from uniopd_mm.wire import PROTOCOL
-from uniopd_mm.wire.codec import Malformed, digest, unpack
+from uniopd_mm.wire.codec import UNEXPECTED, Malformed, digest, unpack
 from uniopd_mm.wire.media import Needs
 
 PACKAGES = ("uniopd-mm", "torch", "transformers", "vllm")
@@ -88,7 +88,7 @@ def read_info(content: bytes) -> ServerInfo:
         return ServerInfo(**{**known, **ids, "settings": settings, "needs": Needs(known["needs"])})
     except Malformed:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNEXPECTED as error:
         raise Malformed("the reply is not that of a uniopd_mm.serve server") from error
 
 
@@ -99,7 +99,7 @@ def read_vocabulary(content: bytes) -> Vocabulary:
         tokens = {str(token): int(index) for token, index in values["tokens"].items()}
         stop_ids, banned_ids = (tuple(map(int, values[name])) for name in ("stop_ids", "banned_ids"))
         return Vocabulary(tokens=tokens, stop_ids=stop_ids, banned_ids=banned_ids, pad_id=int(values["pad_id"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNEXPECTED as error:
         raise Malformed("the reply is not a vocabulary") from error
 
 

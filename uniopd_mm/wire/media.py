@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from uniopd_mm.types import Prompt
-from uniopd_mm.wire.codec import Malformed, pack, raw_bytes, unpack
+from uniopd_mm.wire.codec import UNEXPECTED, Malformed, pack, raw_bytes, unpack
 
 
 class Needs(StrEnum):
@@ -92,7 +92,11 @@ def read_payload(name: str, content: bytes, needs: Needs) -> Mapping[str, Any]:
     media = unpack(content)
     if not isinstance(media, dict) or not all(isinstance(key, str) for key in media):
         raise Malformed("media are not a mapping by name")
-    if name_of(media) != name:
+    try:
+        found = name_of(media)
+    except UNEXPECTED as error:
+        raise Malformed(f"media {name} hold what no medium has: {error}") from error
+    if found != name:
         raise Malformed(f"the content of media {name} does not match its name")
     if needs is Needs.ENGINE_MEDIA:
         return {kind: _items(kind, items) for kind, items in media.items()}

@@ -11,16 +11,19 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.types import FinishReason, Prompt, Sample, Sampling
-from uniopd_mm.wire.codec import Malformed, digest, unpack
+from uniopd_mm.wire.codec import UNEXPECTED, Malformed, digest, unpack
 
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentPrompt:
-    """A prompt whose media are named by `payload` (None: no media). `sample_id` seeds its responses."""
+    """A prompt whose media are named by `payload` (None: no media). `domain`, `sample_id` and `place` seed its
+    responses."""
 
     sample_id: str
+    domain: str
+    place: int
     token_ids: Tensor
     engine_token_ids: Tensor
     token_features: Mapping[str, Tensor]
@@ -92,6 +95,8 @@ def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
     """The prompt as it is sent."""
     return SentPrompt(
         sample_id=prompt.sample.sample_id,
+        domain=prompt.sample.domain,
+        place=prompt.place,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
@@ -101,12 +106,13 @@ def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
 
 def received_prompt(prompt: SentPrompt) -> Prompt:
     """The prompt for an engine, still without its media."""
-    sample = Sample(sample_id=prompt.sample_id, domain="", messages=(), answer=None, source=prompt.sample_id)
+    sample = Sample(sample_id=prompt.sample_id, domain=prompt.domain, messages=(), answer=None, source=prompt.sample_id)
     return Prompt(
         sample=sample,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
         token_features=prompt.token_features,
+        place=prompt.place,
     )
 
 
@@ -134,7 +140,7 @@ def _read(content: bytes, make: Callable[[Any], Record]) -> Record:
     values = unpack(content)
     try:
         return make(values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # the other side may send anything
+    except UNEXPECTED as error:  # the other side may send anything
         reason = str(error) if isinstance(error, Malformed) else f"{type(error).__name__}: {error}"
         raise Malformed(f"not the expected record: {reason}") from error
 
@@ -177,11 +183,14 @@ def _generate_request(values: Any) -> GenerateRequest:
 
 def _prompt(values: Any) -> SentPrompt:
     ids, features = _ids(values["token_ids"]), dict(values["token_features"])
-    if not len(ids) or any(feature.shape != ids.shape for feature in features.values()):
+    aligned = (isinstance(feature, Tensor) and feature.shape == ids.shape for feature in features.values())
+    if not len(ids) or not all(aligned):
         raise Malformed("a prompt has no tokens, or its token features have another length")
     payload = values["payload"]
     return SentPrompt(
         sample_id=str(values["sample_id"]),
+        domain=str(values["domain"]),
+        place=int(values["place"]),
         token_ids=ids,
         engine_token_ids=_ids(values["engine_token_ids"]),
         token_features=features,

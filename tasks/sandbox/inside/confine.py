@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from uniopd_mm.tasks.sandbox.inside import kernel
 from uniopd_mm.tasks.sandbox.inside.filters import file_rules, refuse_calls
+from uniopd_mm.tasks.sandbox.inside.looks import open_processes
 
 NOBODY = 65534
 BOX = "/box"  # the program's folder, if the program has its own file system
@@ -24,12 +25,13 @@ _MAX_OPEN_FILES = 64
 _STACK_BYTES = 64 << 20
 
 
-def enter_namespaces(root: str, readable: Sequence[str]) -> int:
+def enter_namespaces(root: str, readable: Sequence[str]) -> tuple[int, int | None]:
     """Continue as process 1 of new namespaces: no network, no other processes, and a read-only file system with nothing
     but `readable`. It is built in `root`, an empty folder.
 
     The calling process waits for its successor, which continues in its place. If either ends, so does the other, and
-    the kernel ends everything in the namespaces. Returns a descriptor of the process namespace, for `fork_apart`.
+    the kernel ends everything in the namespaces. Returns a descriptor of the process namespace, for `fork_apart`, and
+    one of its folder of processes, None if this machine forbids that.
     """
     outer_user, outer_group = os.geteuid(), os.getegid()
     flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
@@ -42,8 +44,8 @@ def enter_namespaces(root: str, readable: Sequence[str]) -> int:
         _write("/proc/self/gid_map", f"{NOBODY} {outer_group} 1")
     _leave_to_successor()
     descriptor = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    _build_root(root, readable)
-    return descriptor
+    processes = _build_root(root, readable)
+    return descriptor, processes
 
 
 def _leave_to_successor() -> None:
@@ -55,15 +57,28 @@ def _leave_to_successor() -> None:
     kernel.die_with_parent(signal.SIGKILL)
 
 
-def _build_root(root: str, readable: Sequence[str]) -> None:
+def _build_root(root: str, readable: Sequence[str]) -> int | None:
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("none", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=1m")
     os.umask(0o022)
+    processes = _hidden_processes(root + BOX)
     for path in (*readable, *_DEVICES):
         _bind(path, root + path)
-    os.mkdir(root + BOX)
     kernel.make_read_only(root)
     kernel.pivot_root(root)
+    return processes
+
+
+def _hidden_processes(folder: str) -> int | None:
+    """Make `folder`. A descriptor of /proc, which is mounted nowhere: only this process can use it."""
+    os.mkdir(folder)
+    try:
+        kernel.mount("proc", folder, "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
+    except OSError:
+        return None
+    processes = open_processes(folder)
+    kernel.unmount(folder)
+    return processes
 
 
 def _bind(source: str, target: str) -> None:
@@ -108,11 +123,13 @@ def own_user(seed: int) -> int | None:
     return _USER_IDS[seed % len(_USER_IDS)] if os.geteuid() == 0 else None
 
 
-def drop_rights(
-    folder: str, *, readable: Sequence[str], listed: Sequence[str], user: int | None, processes: bool
-) -> None:
-    """After this, only the folder can be written, if the kernel has Landlock or the file system is read-only."""
-    rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
+def drop_rights(folder: str, *, files: Sequence[Sequence[str]] | None, user: int | None, processes: bool) -> None:
+    """After this, only the folder can be written, and of `files` the first can be read and the names in the second
+    listed, if the kernel has Landlock or the file system is read-only. Without `files`, Landlock is left out."""
+    rules = None
+    if files is not None:
+        readable, listed = files
+        rules = file_rules(folder=folder, readable=readable, listed=listed, devices=_DEVICES)
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)

@@ -1,4 +1,4 @@
-"""Which system calls a program may not make (seccomp), and which files it may use (Landlock).
+"""Which system calls a program may make (seccomp), and which files it may use (Landlock).
 
 Neither the program nor any process it starts can lift these filters. There is no seccomp filter for architectures other
 than x86-64 and AArch64, and no Landlock in kernels before 5.13.
@@ -9,41 +9,21 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 
-from uniopd_mm.tasks.sandbox.inside import kernel
+from uniopd_mm.tasks.sandbox.inside import calls, kernel
 
-# Numbers on (x86-64, AArch64); None if there is no such call.
-_FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
-    # the network, and objects that outlive a process
-    **{"socket": (41, 198), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180)},
-    # other processes
-    **{"ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "tkill": (200, 130)},
-    **{"pidfd_send_signal": (424, 424), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
-    **{"kcmp": (312, 272), "pidfd_getfd": (438, 438)},
-    # powerful interfaces of the kernel
-    **{"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41)},
-    **{"chroot": (161, 51), "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282)},
-    **{"keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218), "io_uring_setup": (425, 425)},
-    **{"open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "fsmount": (432, 432)},
-    **{"name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265)},
-    # memory that no limit counts
-    **{"memfd_create": (319, 279), "memfd_secret": (447, 447)},
-    # changes to files that Landlock does not cover
-    **{"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None)},
-    **{"fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "setxattr": (188, 5), "lsetxattr": (189, 6)},
-    **{"fsetxattr": (190, 7), "setxattrat": (463, 463), "truncate": (76, 45), "utimensat": (280, 88)},
-    **{"utime": (132, None), "utimes": (235, None), "futimesat": (261, None)},
-}
-_NEW_PROCESS: dict[str, tuple[int | None, int | None]] = {
-    **{"fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281)},
-}
-_CLONE, _CLONE3, _KILL, _TGKILL, _PRLIMIT = (56, 220), (435, 435), (62, 129), (234, 131), (302, 261)
-_CLONE_THREAD = 0x10000
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-_X32 = 0x40000000
+_PROBED = 424  # from here on, libraries try a call and use an older one if the kernel does not know it
+
+_CLONE_THREAD = 0x10000
+_CLONE_BAD = 0x7E02A000  # new namespaces, a parent or a tracer of one's choice
+_STOP_SIGNALS = (19, 23)  # SIGSTOP to SIGTTOU: a stopped program would look like one without a processor
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # copies, flags, locks; no owner, signal, lease or pipe size
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # is it a terminal, how much is there, flags
+_PRCTL = (15, 16, 23, 0x53564D41)  # names of threads and memory
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
 
 def refuse_calls(*, processes: bool) -> None:
@@ -54,19 +34,24 @@ def refuse_calls(*, processes: bool) -> None:
     if os.uname().machine not in _ARCHITECTURES:
         return
     column, architecture = _ARCHITECTURES[os.uname().machine]
-    refused = {**_FORBIDDEN, **({} if processes else _NEW_PROCESS)}
+    allowed = {**calls.ALLOWED, **(calls.PROCESSES if processes else {})}
+    number = {name: numbers[column] or 0 for name, numbers in calls.CHECKED.items()}
     code = [
         _step(_LOAD, _ARCHITECTURE),
         _step(_JUMP_EQUAL, architecture, 1, 0),
         _refuse(errno.EPERM),
         _step(_LOAD, _NUMBER),
-        *([_step(_JUMP_AT_LEAST, _X32, 0, 1), _refuse(errno.EPERM)] if column == 0 else []),
-        *_refuse_each(numbers[column] for numbers in refused.values()),
-        *_only_argument(_KILL[column], os.getpid()),
-        *_only_argument(_TGKILL[column], os.getpid()),
-        *_only_argument(_PRLIMIT[column], 0),
-        *([] if processes else _threads_only(column)),
-        _step(_RETURN, _ALLOW),
+        *_allow_each(numbers[column] for numbers in allowed.values()),
+        *_signal_to(number["kill"], os.getpid(), place=1),
+        *_signal_to(number["tgkill"], os.getpid(), place=2),
+        *_one_of(number["prlimit64"], 0, (0,)),
+        *_one_of(number["fcntl"], 1, _FCNTL),
+        *_one_of(number["ioctl"], 1, _IOCTL, otherwise=errno.ENOTTY),
+        *_one_of(number["prctl"], 0, _PRCTL),
+        *_clone(number["clone"], threads_only=not processes),
+        _step(_JUMP_AT_LEAST, _PROBED, 0, 1),  # also clone3, whose flags a filter cannot read
+        _refuse(errno.ENOSYS),
+        _refuse(errno.EPERM),
     ]
     kernel.set_seccomp_filter(b"".join(code))
 
@@ -79,30 +64,49 @@ def _refuse(code: int) -> bytes:
     return _step(_RETURN, _REFUSE | code)
 
 
-def _refuse_each(numbers: Iterable[int | None]) -> list[bytes]:
+def _allow_each(numbers: Iterable[int | None]) -> list[bytes]:
     known = [number for number in numbers if number is not None]
-    return [part for number in known for part in (_step(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM))]
+    return [part for number in known for part in (_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _ALLOW))]
 
 
-def _only_argument(number: int, value: int) -> list[bytes]:
-    """Refuse a call unless its first argument is `value`."""
-    return [
-        _step(_JUMP_EQUAL, number, 0, 4),
-        _step(_LOAD, _FIRST_ARGUMENT),
-        _step(_JUMP_EQUAL, value, 1, 0),
+def _argument(place: int) -> bytes:
+    """Load the lower half of an argument; the kernel ignores the upper half of those that are checked."""
+    return _step(_LOAD, _ARGUMENTS + 8 * place)
+
+
+def _one_of(number: int, place: int, values: Sequence[int], otherwise: int = errno.EPERM) -> list[bytes]:
+    """Decide a call: allow it if an argument is one of `values`."""
+    left = range(len(values), 0, -1)
+    compared = [_step(_JUMP_EQUAL, value, to_allow, 0) for value, to_allow in zip(values, left, strict=True)]
+    decided = [_argument(place), *compared, _refuse(otherwise), _step(_RETURN, _ALLOW)]
+    return [_step(_JUMP_EQUAL, number, 0, len(decided)), *decided]
+
+
+def _signal_to(number: int, pid: int, *, place: int) -> list[bytes]:
+    """Decide a call: allow it if it sends this process a signal that does not stop it."""
+    first, after = _STOP_SIGNALS
+    decided = [
+        _argument(0),
+        _step(_JUMP_EQUAL, pid, 0, 3),
+        _argument(place),
+        _step(_JUMP_AT_LEAST, first, 0, 2),
+        _step(_JUMP_AT_LEAST, after, 1, 0),
         _refuse(errno.EPERM),
         _step(_RETURN, _ALLOW),
     ]
+    return [_step(_JUMP_EQUAL, number, 0, len(decided)), *decided]
 
 
-def _threads_only(column: int) -> list[bytes]:
-    """Allow new threads but no new processes. A filter cannot read clone3's flags, which are in memory. If clone3 is
-    reported as missing, libc uses clone instead."""
-    return [
-        *(_step(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)),
-        *(_step(_JUMP_EQUAL, _CLONE[column], 0, 3), _step(_LOAD, _FIRST_ARGUMENT)),
-        *(_step(_JUMP_ANY_BIT, _CLONE_THREAD, 1, 0), _refuse(errno.EPERM)),
+def _clone(number: int, *, threads_only: bool) -> list[bytes]:
+    """Decide a call: allow new threads and, unless `threads_only`, new processes in the same namespaces."""
+    decided = [
+        _argument(0),
+        _step(_JUMP_ANY_BIT, _CLONE_BAD, 1, 0),
+        _step(_JUMP_ANY_BIT, _CLONE_THREAD, 1, 0) if threads_only else _step(_JUMP_ANY_BIT, 0, 0, 1),
+        _refuse(errno.EPERM),
+        _step(_RETURN, _ALLOW),
     ]
+    return [_step(_JUMP_EQUAL, number, 0, len(decided)), *decided]
 
 
 # Bits of LANDLOCK_ACCESS_FS_*.

@@ -43,6 +43,11 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
     checked(_libc.mount(*texts, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {kind or source} on {target}")
 
 
+def unmount(path: str) -> None:
+    """Descriptors of what was mounted there stay usable."""
+    checked(_libc.umount2(os.fsencode(path), MNT_DETACH), f"umount2 {path}")
+
+
 def make_read_only(path: str) -> None:
     """Make the mount at `path` and all mounts below it read-only, permanently."""
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)

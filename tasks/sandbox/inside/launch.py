@@ -9,13 +9,16 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from uniopd_mm.tasks.sandbox.inside import confine
+from uniopd_mm.tasks.sandbox.inside import confine, loops
 
 
 class Launch(NamedTuple):
-    """What all runs of one program share. `apart` says whether this process makes namespaces for each run. The program
-    runs as `user`, or as the user of this process if that is None. (Not a dataclass: importing `dataclasses` takes as
-    long as everything else that a warden does.)"""
+    """What all runs of one program share.
+
+    `apart` says whether this process makes namespaces for each run. The program runs as `user`, or as the user of this
+    process if that is None. If it is `weak`, no rules of files apply. (Not a dataclass: importing `dataclasses` takes
+    as long as everything else that a warden does.)
+    """
 
     source: str
     apart: bool
@@ -24,6 +27,7 @@ class Launch(NamedTuple):
     libraries: Sequence[str]
     limits: Mapping[str, Any]
     user: int | None
+    weak: bool
 
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> "Launch":
@@ -37,6 +41,7 @@ class Launch(NamedTuple):
             libraries=job["libraries"],
             limits=job["limits"],
             user=None if only_user else confine.own_user(os.getpid()),
+            weak=job["level"] == "weak",
         )
 
     def numbered(self, number: int) -> "Launch":
@@ -46,6 +51,7 @@ class Launch(NamedTuple):
     def run_program(self) -> NoReturn:
         """Run the program as `__main__` of this process, and end as an interpreter does, but without clearing every
         module: in a forked process, that would copy all their memory and take longer than most programs."""
+        loops.wake_by_pipes()
         confine.purge_modules("uniopd_mm")
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
@@ -81,7 +87,7 @@ def _finish() -> int:
     return 0
 
 
-def fork_program(launch: Launch, text: str, namespace: int | None) -> tuple[int, tuple[int, int]]:
+def fork_program(launch: Launch, text: bytes, namespace: int | None) -> tuple[int, tuple[int, int]]:
     """Fork the process of a program. Returns the child's id and the reading ends of its stdout and stderr; in the
     child, 0 as the id, and the child is ready to run the program.
 
@@ -124,8 +130,7 @@ def _become_program(launch: Launch, streams: tuple[int, int, int, int]) -> None:
         confine.set_limits(launch.limits, shared_user=user is None and not launch.apart)
         confine.drop_rights(
             launch.folder,
-            readable=launch.readable,
-            listed=launch.libraries,
+            files=None if launch.weak else (launch.readable, launch.libraries),
             user=user,
             processes=launch.limits["processes"] > 1,
         )
@@ -140,10 +145,10 @@ def _close_others(report: int) -> None:
     os.closerange(report + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _file_of(text: str) -> int:
+def _file_of(text: bytes) -> int:
     """A file in memory with this text. A pipe would have to be filled while the program runs."""
     descriptor = os.memfd_create("stdin")
-    view = memoryview(text.encode("utf-8", "replace"))
+    view = memoryview(text)
     while view:
         view = view[os.write(descriptor, view) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
