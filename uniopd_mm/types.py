@@ -146,7 +146,7 @@ class Prompt:
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
     entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
-    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place`: its index in the step.
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place` is its index.
     """
 
     sample: Sample
@@ -199,8 +199,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Head:
-    """How a model makes logits [..., V] of hidden states [..., H]: its output embedding `weight` [V, H] and `bias` [V],
-    then a factor, then a soft cap (see `distill.logprobs.logits_of`)."""
+    """Makes logits of hidden states: output embedding [V, H], bias [V], factor, soft cap (`distill.logprobs`)."""
 
     weight: Tensor
     bias: Tensor | None = None
@@ -215,8 +214,8 @@ class TeacherScores:
 
     The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
     i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
-    [R, G], the states from which `head` makes each token's full distribution. `span_ends` bool[R]: ends of spans of text
-    (see `distill.spans`). `normalized`: whether the log-probs are of one distribution of the student's tokens.
+    [R, G], the states from which `head` makes each token's full distribution. `span_ends` bool[R]: ends of spans of
+    text. `normalized`: whether the log-probs are of one distribution of the student's tokens.
     """
 
     teacher: str
@@ -244,8 +243,8 @@ class Failure:
 class Trajectory:
     """A rollout with its text, its outcome and its teacher's scores.
 
-    `scores` is None without a teacher, `base` without a base model, `student_logprobs` f32[R] of the trainer unless the
-    recipe corrects for those of the engine. It sets `advantages` f32[R] and `weight`, a factor of the loss (0: masked).
+    `scores` is None without a teacher, `base` without a base model, `student_logprobs` f32[R] (the trainer's) without a
+    correction. The recipe sets `advantages` f32[R] and `weight`, a factor of the loss (0: masked).
     """
 
     rollout: Rollout
@@ -265,7 +264,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenBatch:
-    """Sequences padded on the right: `input_ids` i64, two masks bool, `token_features`, all [N, T]; `media` along dim 0."""
+    """Sequences padded on the right: `input_ids` i64, masks bool, `token_features`, all [N, T]; `media` along dim 0."""
 
     input_ids: Tensor
     attention_mask: Tensor
