@@ -109,7 +109,7 @@ def _assembled(run: Run, world: World) -> Trainer:
         if world.is_main:
             give_back(run)
         elif isinstance(error, UserError):
-            raise UserError(f"rank {world.rank}: {error}") from error
+            print(f"error: rank {world.rank}: {error}", file=sys.stderr)  # only rank 0 prints its errors by itself
         raise
     return trainer
 
