@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uniopd_mm.assembly import assemble
 from uniopd_mm.config.parts import RoutingConfig
-from uniopd_mm.distill.idle import FILTERED, GATED, UNSCORED, ZERO
+from uniopd_mm.distill.idle import GATED, UNSCORED, ZERO
 from uniopd_mm.learner.checkpoint import complete_steps
 from uniopd_mm.run.folder import open_run
 from uniopd_mm.runtime.world import World
@@ -125,12 +125,3 @@ def test_constant_scores_are_named_though_the_student_learns(
     trainer = trained([*small, "recipe=opd"], tmp_path, constant(-2.5))
     assert trainer.stopped is None and trainer.progress.step == 4
     assert capsys.readouterr().out.count("teacher oracle gives the same log-prob to every token") == 1
-
-
-def test_a_step_that_balancing_leaves_empty_is_not_called_nan(
-    tmp_path: Path, small: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The untrained student is never right, and only right answers are wanted."""
-    balanced = ["recipe=opd", "recipe.balancing.ratio=inf"]
-    trainer = trained([*small, *balanced], tmp_path, constant(-2.5))
-    assert trainer.stopped == FILTERED and "not finite" not in capsys.readouterr().out
