@@ -59,11 +59,7 @@ def assemble(run: Run, world: World) -> Trainer:
     task: Task = build(config.task, "task")
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
-    warn_of_skips(skipped, *SKIPPED)
-    if train.left_out:
-        note(f"{train.left_out} rows are left out by data.where and data.max_rows")
-    for domain, text in train.grading.items():
-        note(f"grading of {domain}: {text}")
+    _announce(train, skipped)
     check_mixture(config, train)  # before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     benchmarks = _benchmarks(config, processor, world)
@@ -109,6 +105,14 @@ def assemble(run: Run, world: World) -> Trainer:
     restore_rng_state(state.rng)
     progress = replace(state.progress, changes=(*state.progress.changes, *changes))
     return Trainer(parts=parts, config=config, run=run.folder, progress=progress)
+
+
+def _announce(train: Corpus, skipped: Sequence[Skip]) -> None:
+    warn_of_skips(skipped, *SKIPPED)
+    if train.left_out:
+        note(f"{train.left_out} rows are left out by data.where and data.max_rows")
+    for domain, text in train.grading.items():
+        note(f"grading of {domain}: {text}")
 
 
 def check_world(config: TrainConfig, world: World) -> None:

@@ -39,7 +39,7 @@ COLD = 0.6
 def student(backbone: Backbone, processor: QwenVLProcessor) -> Backbone:
     """Surer than an untrained model, but not of the places of media, which it never writes and its teacher might."""
     weight = backbone.model.get_output_embeddings().weight.data
-    weight.mul_(8)
+    weight.mul_(3)
     weight[list(processor.vocabulary.banned_ids)] = 0
     return backbone
 
@@ -72,9 +72,9 @@ def test_a_local_teacher_scores_at_the_temperature_that_it_is_asked_for(
         assert isinstance(scores, TeacherScores) and scores.topk_logprobs is not None and scores.entropy is not None
         whole = reference(teacher.backbone.model, rollout, temperature)
         chosen = whole.gather(-1, rollout.response_ids[:, None]).squeeze(-1)
-        torch.testing.assert_close(scores.logprobs.double(), chosen, rtol=0, atol=1e-5)
-        torch.testing.assert_close(scores.topk_logprobs.double(), whole.topk(5).values, rtol=0, atol=1e-5)
-        torch.testing.assert_close(scores.entropy.double(), -(whole.exp() * whole).sum(-1), rtol=0, atol=1e-5)
+        torch.testing.assert_close(scores.logprobs.double(), chosen, rtol=1e-6, atol=1e-5)
+        torch.testing.assert_close(scores.topk_logprobs.double(), whole.topk(5).values, rtol=1e-6, atol=1e-5)
+        torch.testing.assert_close(scores.entropy.double(), -(whole.exp() * whole).sum(-1), rtol=1e-6, atol=1e-5)
 
 
 def test_rewards_of_a_student_that_is_its_teacher_are_nothing(teacher: LocalTeacher, rollouts: list[Rollout]) -> None:
@@ -84,7 +84,7 @@ def test_rewards_of_a_student_that_is_its_teacher_are_nothing(teacher: LocalTeac
         scores = routed({"video_qa": teacher}, temperature).score(rollouts)
         rewards = [s.logprobs - r.logprobs for s, r in zip(scores, rollouts, strict=True)]  # type: ignore[union-attr]
         sizes[temperature] = torch.cat(rewards).abs().mean().item()
-    assert sizes[COLD] < 0.03 and sizes[1.0] > 0.1, sizes
+    assert sizes[COLD] < 1e-4 < 1e-1 < sizes[1.0], sizes
 
 
 TWIN = Model(*(part.detach() for part in STUDENT.parameters), TEMPERATURE)
@@ -118,7 +118,7 @@ def test_a_table_of_logits_converges_to_the_teachers() -> None:
     for of_teacher, factor in ((COLD, 1.0), (1.0, COLD)):
         logits = torch.zeros(6, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.Adam([logits], lr=0.05)
-        for _ in range(600):
+        for _ in range(6000):
             log_p, log_q = (target / of_teacher).log_softmax(0), (logits / COLD).log_softmax(0)
             rewards = token_rewards(log_p, log_q)
             optimizer.zero_grad()
@@ -147,7 +147,7 @@ def test_an_update_leaves_a_student_alone_that_is_its_teacher(
         ).trajectories
         learner = Learner(student, objective, TrainerConfig(learning_rate=0.0), pad_id=0, world=World())
         norms[temperature] = learner.update(supervised).values["grad_norm"]
-    assert norms[COLD] < 0.2 * norms[1.0] and norms[1.0] > 0.02, norms
+    assert norms[COLD] < 1e-3 * norms[1.0], norms
 
 
 def test_a_self_test_notices_a_teacher_that_ignores_the_temperature(
