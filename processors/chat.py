@@ -19,6 +19,7 @@ from uniopd_mm.types import BadSample, Media, Message, Sample, UserError, Vocabu
 # A Qwen-VL model expects an image or video at each of these tokens; in text or a response there would be none.
 MEDIA_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_pad|>", "<|vision_start|>", "<|vision_end|>")
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
+ANSWER = "answer"  # found again in what a chat template makes of it
 
 
 def check_text(text: str) -> None:
@@ -108,9 +109,24 @@ def _generation_stops(path: str) -> Iterable[int]:
     return () if eos is None else (eos,) if isinstance(eos, int) else eos
 
 
-def response_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
-    """Ids i64[R] of a response, with the end-of-turn token at the end."""
-    return torch.tensor([*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id])
+def response_ids(tokenizer: PreTrainedTokenizerBase, text: str, end: int | None = None) -> Tensor:
+    """Ids i64[R] of a response, with the end-of-turn token at the end; None is the tokenizer's end of text."""
+    last = tokenizer.eos_token_id if end is None else end
+    return torch.tensor([*tokenizer(text, add_special_tokens=False)["input_ids"], last])
+
+
+def end_of_turn(tokenizer: PreTrainedTokenizerBase, template: str, stop_ids: tuple[int, ...]) -> int:
+    """The stop token that the chat template writes behind an answer. Of several stop tokens it is the one that the
+    model was trained to write, and often not the tokenizer's end of text. Falls back on that, or on the first."""
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": ANSWER}]
+    try:
+        text = tokenizer.apply_chat_template(chat, chat_template=template, tokenize=False)
+    except (TemplateError, TypeError):  # templates are programs, and some accept lists of parts only
+        text = ""
+    _, found, behind = text.rpartition(ANSWER)
+    ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
+    fallback = min(stop_ids) if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    return next((index for index in ids if index in stop_ids), fallback)
 
 
 def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[str]:

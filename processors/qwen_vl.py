@@ -15,6 +15,7 @@ from transformers import AutoProcessor, Qwen2_5_VLProcessor, Qwen2VLProcessor, Q
 
 from uniopd_mm.processors.chat import (
     chat_messages,
+    end_of_turn,
     load_error,
     media_of,
     rendered,
@@ -84,6 +85,7 @@ class QwenVLProcessor:
             multiple=self._stock.video_processor.temporal_patch_size,
         )
         self._vocabulary = vocabulary_of(self._stock.tokenizer, path)
+        self._end = end_of_turn(self._stock.tokenizer, self._stock.chat_template, self._vocabulary.stop_ids)
         self._enable_thinking = enable_thinking
         self._system_prompt = system_prompt
         self._check_template(path)
@@ -144,7 +146,7 @@ class QwenVLProcessor:
         return self._stock.tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 
     def encode_response(self, text: str) -> Tensor:
-        return response_ids(self._stock.tokenizer, text)
+        return response_ids(self._stock.tokenizer, text, self._end)
 
     def pieces(self, ids: Tensor) -> list[str]:
         return token_texts(self._stock.tokenizer, ids)

@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from uniopd_mm.processors.chat import (
     chat_messages,
+    end_of_turn,
     load_error,
     media_of,
     rendered,
@@ -42,6 +43,7 @@ class TextProcessor:
         if self._tokenizer.chat_template is None:
             raise UserError(f"tokenizer of {path!r} has no chat template; add chat_template.jinja to that folder")
         self._vocabulary = vocabulary_of(self._tokenizer, path)
+        self._end = end_of_turn(self._tokenizer, self._tokenizer.chat_template, self._vocabulary.stop_ids)
         self._enable_thinking = enable_thinking
         self._system_prompt = system_prompt
 
@@ -82,7 +84,7 @@ class TextProcessor:
         return self._tokenizer.decode(ids.tolist(), skip_special_tokens=True)
 
     def encode_response(self, text: str) -> Tensor:
-        return response_ids(self._tokenizer, text)
+        return response_ids(self._tokenizer, text, self._end)
 
     def pieces(self, ids: Tensor) -> list[str]:
         return token_texts(self._tokenizer, ids)

@@ -59,11 +59,7 @@ def assemble(run: Run, world: World) -> Trainer:
     task: Task = build(config.task, "task")
     train, held_out = learnable(usable(task, "train"), config.recipe.responses), usable(task, "validation")
     skipped = tuple(dict.fromkeys((*train.skipped, *held_out.skipped)))  # a file's splits may list the same rows
-    warn_of_skips(skipped, *SKIPPED)
-    if train.left_out:
-        note(f"{train.left_out} rows are left out by data.where and data.max_rows")
-    for domain, text in train.grading.items():
-        note(f"grading of {domain}: {text}")
+    _announce(train, skipped)
     check_mixture(config, train)  # before anything is loaded
     student, processor = load_student(config.model, config.data, run.student)
     benchmarks = _benchmarks(config, processor, world)
@@ -109,6 +105,14 @@ def assemble(run: Run, world: World) -> Trainer:
     restore_rng_state(state.rng)
     progress = replace(state.progress, changes=(*state.progress.changes, *changes))
     return Trainer(parts=parts, config=config, run=run.folder, progress=progress)
+
+
+def _announce(train: Corpus, skipped: Sequence[Skip]) -> None:
+    warn_of_skips(skipped, *SKIPPED)
+    if train.left_out:
+        note(f"{train.left_out} rows are left out by data.where and data.max_rows")
+    for domain, text in train.grading.items():
+        note(f"grading of {domain}: {text}")
 
 
 def check_world(config: TrainConfig, world: World) -> None:
@@ -167,7 +171,8 @@ def _roster(config: TrainConfig, recipe: Recipe, student: Processor, samples: Se
     if not needs.teacher and config.recipe.responses is not Responses.TEACHER:
         return None
     domains = dict.fromkeys(sample.domain for sample in samples)
-    return load_roster(config, student, domains, ScoreOptions(top_k=needs.top_k, keep_hidden=needs.hidden))
+    options = ScoreOptions(top_k=needs.top_k, keep_hidden=needs.hidden, temperature=config.teacher_temperature)
+    return load_roster(config, student, domains, options)
 
 
 def _student_model(config: TrainConfig, student: Backbone, processor: Processor, engine: RolloutEngine) -> StudentModel:
@@ -181,7 +186,8 @@ def _student_model(config: TrainConfig, student: Backbone, processor: Processor,
 
 
 def _base(config: TrainConfig, student: Processor) -> TeacherRouter:
-    return TeacherRouter({"base": load_base(config, student)}, Routes(teachers=("base",), domains={}, default="base"))
+    routes = Routes(teachers=("base",), domains={}, default="base")
+    return TeacherRouter({"base": load_base(config, student)}, routes, config.teacher_temperature)
 
 
 def _check_ranks(world: World, student: Backbone, roster: Roster | None, base: TeacherRouter | None) -> None:

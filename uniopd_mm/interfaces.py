@@ -125,6 +125,11 @@ class Teacher(Protocol):
         `score` may be called from several threads at once."""
         ...
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
-        """One entry per rollout, in order. A failure is returned as an entry, never raised."""
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
+        """One entry per rollout, in order. A failure is returned as an entry, never raised.
+
+        Log-probs, likeliest tokens and entropy are of log_softmax(logits / temperature), so that the student is
+        compared with the distribution that its own temperature makes of the teacher. A teacher that cannot do this
+        fails all rollouts.
+        """
         ...

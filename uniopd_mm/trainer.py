@@ -16,6 +16,7 @@ from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
 from uniopd_mm.data.shares import step_quotas
+from uniopd_mm.distill.choices import Correction
 from uniopd_mm.distill.diagnostics import check_names, describe
 from uniopd_mm.distill.evidence import merge_values
 from uniopd_mm.distill.idle import idle_too_long, score_ranges, score_spreads
@@ -118,6 +119,9 @@ class Trainer:
             Trajectory(rollout=rollout, response=response, outcome=outcome, scores=score, base=base_score)
             for rollout, response, outcome, score, base_score in judged
         ]
+        if self._corrects:
+            with clock.lap("correct"):
+                trajectories = parts.learner.with_own_logprobs(trajectories, self.config.rollout.temperature)
         self._name_left_out(trajectories)
         with clock.lap("calibrate"):
             supervised = self._supervised(trajectories, number)
@@ -130,6 +134,12 @@ class Trainer:
         parts.tracker.log_rollouts(number, supervised.trajectories, parts.processor.pieces)
         spreads = score_spreads(parts.world.gather(score_ranges(supervised.trajectories)))
         return {**measured, **spreads, "skipped": len(parts.prompts.skipped)}
+
+    @property
+    def _corrects(self) -> bool:
+        """Whether rewards need other log-probs of the student than those of the rollout engine."""
+        teaches = self.parts.recipe.objective.needs.teacher
+        return teaches and self.config.recipe.correction is not Correction.NONE
 
     def _check_teachers(self) -> None:
         """Raises UserError if a domain's teachers left too many rollouts unscored for too many steps."""

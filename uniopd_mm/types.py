@@ -43,9 +43,8 @@ class FinishReason(StrEnum):
 class Media:
     """A reference to one medium, not yet decoded.
 
-    `kind` is a modality that the processor supports ("image", "video"). `source` is a path, encoded bytes or an
-    in-memory object of the processor's library. `options` go to the decoder (for a video e.g. fps, video_start).
-    `caption` is the text that replaces the medium for a text-only model; None for no text.
+    `kind` is a modality of the processor ("image", "video"). `source` is a path, encoded bytes or an object of the
+    processor's library. `options` go to the decoder (fps, video_start). `caption` replaces it for a text-only model.
     """
 
     kind: str
@@ -93,8 +92,7 @@ class Skip:
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
     """The usable samples of one split, the rows skipped while reading, and the number of rows (`left_out`) that the
-    user's own settings excluded. `grading` says by domain what grading depends on here, such as how programs are
-    isolated."""
+    user's settings excluded. `grading` says by domain what grades depend on, such as how programs are isolated."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
@@ -132,9 +130,9 @@ class Vocabulary:
 class Settings:
     """A processor's settings as strings, to compare and to display.
 
-    `binding` settings determine how media become the tensors that a model's weights were trained on
-    ("image.patch_size": "16"). Each name starts with the kind of media and a dot; a kind without any binding setting
-    is not supported. `informative` settings are the others that affect a prompt: the chat template, limits on media.
+    `binding` settings determine how media become tensors ("image.patch_size": "16"). Each name starts with the kind of
+    media and a dot; a kind without any binding setting is not supported. `informative` settings are the others that
+    affect a prompt: the chat template, limits on media.
     """
 
     binding: Mapping[str, str]
@@ -148,8 +146,7 @@ class Prompt:
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
     entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
-    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place` is the index
-    among all prompts of a training step.
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place` is its index.
     """
 
     sample: Sample
@@ -202,8 +199,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Head:
-    """How a model makes logits [..., V] of hidden states [..., H]: its output embedding `weight` [V, H] and `bias` [V],
-    then a factor, then a soft cap (see `distill.logprobs.logits_of`)."""
+    """Makes logits of hidden states: output embedding [V, H], bias [V], factor, soft cap (`distill.logprobs`)."""
 
     weight: Tensor
     bias: Tensor | None = None
@@ -218,7 +214,8 @@ class TeacherScores:
 
     The other fields are None if the teacher does not provide them: `entropy` f32[R] of its distribution; `top_ids`
     i64[R], its most likely token; `topk_ids` i64[R, K] and `topk_logprobs` f32[R, K], most likely first; `hidden`
-    [R, G], the states from which `head` makes each token's full distribution.
+    [R, G], the states from which `head` makes each token's full distribution. `span_ends` bool[R]: ends of spans of
+    text. `normalized`: whether the log-probs are of one distribution of the student's tokens.
     """
 
     teacher: str
@@ -230,6 +227,8 @@ class TeacherScores:
     topk_logprobs: Tensor | None = None
     hidden: Tensor | None = None
     head: Head | None = None
+    span_ends: Tensor | None = None
+    normalized: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,8 +243,8 @@ class Failure:
 class Trajectory:
     """A rollout with its text, its outcome and its teacher's scores.
 
-    `scores` is None if the recipe uses no teacher, `base` if it uses no base model. The recipe sets `advantages`
-    f32[R] and `weight`, which scales the trajectory's part of the loss (0: excluded by balancing or a mask).
+    `scores` is None without a teacher, `base` without a base model, `student_logprobs` f32[R] (the trainer's) without a
+    correction. The recipe sets `advantages` f32[R] and `weight`, a factor of the loss (0: masked).
     """
 
     rollout: Rollout
@@ -253,6 +252,7 @@ class Trajectory:
     outcome: Outcome
     scores: TeacherScores | Failure | None
     base: TeacherScores | Failure | None = None
+    student_logprobs: Tensor | None = None
     advantages: Tensor | None = None
     weight: float = 1.0
 
@@ -264,8 +264,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenBatch:
-    """Sequences padded on the right: `input_ids` i64, `attention_mask` and `loss_mask` bool, all [N, T]; `media`
-    concatenated along dim 0; `token_features` [N, T]."""
+    """Sequences padded on the right: `input_ids` i64, masks bool, `token_features`, all [N, T]; `media` along dim 0."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -276,8 +275,8 @@ class TokenBatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherTokens:
-    """The teachers' outputs at the M tokens of a loss mask, row by row. Each field is None unless all teachers provide
-    it: `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head`."""
+    """The teachers' outputs at the M tokens of a loss mask. Each field is None unless all teachers provide it:
+    `top_ids` i64[M], `topk_ids` and `topk_logprobs` [M, K], `hidden` [M, G] with their shared `head`."""
 
     top_ids: Tensor | None = None
     topk_ids: Tensor | None = None

@@ -56,9 +56,9 @@ def scored(of: Rollout, logprobs: list[float] | Tensor) -> TeacherScores:
     return TeacherScores(teacher="t", token_ids=of.response_ids, logprobs=values)
 
 
-def routed(teachers: Mapping[str, Teacher]) -> TeacherRouter:
+def routed(teachers: Mapping[str, Teacher], temperature: float = 1.0) -> TeacherRouter:
     """Each teacher teaches the domain it stands under."""
-    return TeacherRouter(teachers, build_routes(RoutingConfig(), tuple(teachers), tuple(teachers)))
+    return TeacherRouter(teachers, build_routes(RoutingConfig(), tuple(teachers), tuple(teachers)), temperature)
 
 
 def trajectory(of: Rollout, scores: object, correct: bool | None = True) -> Trajectory:

@@ -24,6 +24,7 @@ class Row:
     ruled_out: int = 0
     scored: bool = True
     failed: bool = False
+    normalized: bool = True
     truncated: bool = False
     reverse_kl: float = 0.0
     k3: float = 0.0
@@ -51,6 +52,7 @@ def step(rows: Sequence[Row]) -> tuple[StepSamples, Supervision]:
         truncated=column(rows, "truncated", torch.bool),
         scored=column(rows, "scored", torch.bool),
         failed=column(rows, "failed", torch.bool),
+        normalized=column(rows, "normalized", torch.bool),
         ruled_out=column(rows, "ruled_out", torch.int64),
         returns=column(rows, "value", torch.float64),
         reverse_kl=column(rows, "reverse_kl", torch.float64),

@@ -64,7 +64,9 @@ for parameter in STUDENT.parameters:
     parameter.requires_grad_()
 
 
-TEACHER, OTHER_TEACHER, BASE, ENGINE = (model(seed, scale=0.7) for seed in (1, 2, 3, 4))
+# Their distributions at the student's temperature, which is what they are asked for.
+TEACHER, OTHER_TEACHER, BASE = (model(seed, TEMPERATURE, scale=0.7 * TEMPERATURE**0.5) for seed in (1, 2, 3))
+ENGINE = model(4, scale=0.7)
 
 
 def policy(**changes: Any) -> PolicyLoss:
@@ -127,7 +129,7 @@ def gradient(value: Tensor) -> tuple[Tensor, ...]:
 def expected_gradient(objective: Objective, teacher: TeacherTokens | None = None, **changes: Any) -> tuple[Tensor, ...]:
     """Of an objective over all responses, as the trainer goes about it: evidence, rewards, advantages, loss."""
     seen = evidence(ALL, OLD, **changes)
-    advantages = objective.advantages(objective.token_rewards(seen), seen)
+    advantages = objective.advantages(seen.over_spans(objective.token_rewards(seen)), seen)
     return gradient(objective.loss(STUDENT, batch(ALL, DRAWN, OLD, advantages, teacher))[0])
 
 

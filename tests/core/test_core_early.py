@@ -28,7 +28,7 @@ class Recorder:
         self._gate = gate
         self._broken = broken
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         if self._gate:
             assert self._gate.wait(300)
         if self._broken:

@@ -93,7 +93,7 @@ def test_a_token_the_teacher_rules_out_is_dropped_without_nan(reduction: str, cl
     logprobs = row(-1.0, -2.0).requires_grad_()
     teacher, old = row(-math.inf, -1.0), logprobs.detach()
     advantages = token_rewards(teacher, old, clip)
-    assert advantages.tolist() == [[-math.inf if clip is None else -3.0, 1.0]]
+    assert advantages.tolist() == [[-math.inf, 1.0]]
     mask = torch.ones(1, 2, dtype=torch.bool)
     loss, metrics = clipped_policy_loss(logprobs, old, advantages, teacher, mask, **SETTINGS, reduction=reduction)
     loss.backward()

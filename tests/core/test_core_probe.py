@@ -49,8 +49,8 @@ class Spoilt:
     name: str = "t"
     overlaps: bool = False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
-        scores = self.entry.scorer.score(rollouts)
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
+        scores = self.entry.scorer.score(rollouts, temperature)
         return [self.spoil(*pair) for pair in zip(rollouts, scores, strict=True)]  # type: ignore[arg-type]
 
 

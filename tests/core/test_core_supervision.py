@@ -24,8 +24,6 @@ from supervision_parts import (
 )
 
 from uniopd_mm.distill.choices import CalibrationMethod, Direction, Scope
-from uniopd_mm.distill.opd import OnPolicyDistillation
-from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.recipe import Balancing, Calibration
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.types import Failure, Prompt, Rollout, TeacherScores
@@ -100,7 +98,7 @@ def test_a_token_that_the_teacher_rules_out_is_not_in_the_return(backbone: Backb
     taught = supervised(rows)
     assert taught.samples.returns.tolist() == [0.25, 0.5]
     assert taught.supervision.shift.tolist() == [0.4375, -0.4375]
-    assert advantages(taught) == [[0.6875, -math.inf], [0.0625]]
+    assert advantages(taught) == [[0.6875, 0.0], [0.0625]]
     values = measured(taught)
     assert values["ruled_out_tokens"] == 1 and values["reverse_kl"] == pytest.approx((-0.25 - 0.5) / 2)
     update = learner(backbone).update(taught.trajectories)
@@ -116,7 +114,7 @@ def test_a_token_that_is_ruled_out_and_left_out_is_no_nan(backbone: Backbone, pr
     taught = supervised(rows, MASK)
     assert weights(taught) == [0.0, 1.0, 1.0]
     update = learner(backbone).update(taught.trajectories)
-    assert update.values["skipped_updates"] == 0 and math.isfinite(update.values["loss"]) and finite(backbone)
+    assert update.values["grad_norm"] == 0 and math.isfinite(update.values["loss"]) and finite(backbone)
 
 
 @pytest.mark.parametrize("method", CalibrationMethod)
@@ -136,22 +134,13 @@ def test_a_response_that_is_ruled_out_whole_has_no_return(method: CalibrationMet
                 assert values[name] == fewer[name], name
 
 
-def test_with_a_clip_what_is_ruled_out_counts_with_its_bound() -> None:
-    clipped = OnPolicyDistillation(policy=PolicyLoss(temperature=1.0, advantage_clip=2.0))
-    taught = supervised([answer([-math.inf], True), answer([-3.0, 1.0], False)], objective=clipped)
-    assert taught.samples.returns.tolist() == [-2.0, -0.5]
-    assert taught.supervision.shift.tolist() == [1.0625, -1.0625] and taught.samples.scored.all()
-    assert advantages(taught) == [[-0.9375], [-3.0625, -0.0625]]
-    measured(taught)
-
-
 class Broken:
     """A teacher with NaN among the log-probs of every second response."""
 
     name = "t"
     overlaps = False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores]:
         calls = count()
         return [scored(one, [math.nan if next(calls) % 2 else 0.5, *[-1.0] * 3]) for one in rollouts]
 

@@ -108,7 +108,7 @@ class Table:
         self.name = name
         self._answer = answer
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         return [self._answer(one) for one in rollouts]
 
 

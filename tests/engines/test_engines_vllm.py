@@ -13,6 +13,7 @@ pytest.importorskip("vllm")
 
 from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference.engine import VLLMEngine, llm_arguments
+from uniopd_mm.inference.requests import engine_prompt
 from uniopd_mm.models.backbone import Backbone, load_model
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.rollout.self_check import SelfCheck, check_self_check
@@ -106,6 +107,37 @@ def test_scores_are_those_of_the_local_teacher_with_its_likeliest_tokens(
         torch.testing.assert_close(mine.topk_logprobs, theirs.topk_logprobs, atol=1e-5, rtol=0)
         assert torch.equal(mine.topk_ids, theirs.topk_ids) and torch.equal(mine.top_ids, theirs.top_ids)
         assert torch.equal(mine.token_ids, theirs.token_ids)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.7])
+def test_scores_at_a_temperature_are_those_of_the_local_teacher(
+    engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, rollouts: list[Rollout], temperature: float
+) -> None:
+    """vLLM computes the log-probs of prompts from the model's own logits, whatever the sampling temperature."""
+    local = LocalTeacher("t", Backbone(student.model), processor.vocabulary, top_k=4).score(rollouts, temperature)
+    teacher = VLLMTeacher("t", engine, top_k=4)
+    plain = [scores for scores in teacher.score(rollouts) if isinstance(scores, TeacherScores)]
+    for mine, theirs, other in zip(teacher.score(rollouts, temperature), local, plain, strict=True):
+        assert isinstance(mine, TeacherScores) and isinstance(theirs, TeacherScores)
+        torch.testing.assert_close(mine.logprobs, theirs.logprobs, atol=1e-5, rtol=0)
+        torch.testing.assert_close(mine.topk_logprobs, theirs.topk_logprobs, atol=1e-5, rtol=0)
+        assert (mine.logprobs - other.logprobs).abs().max() > 1e-2
+    for mine, other in zip(teacher.score(rollouts), plain, strict=True):
+        assert isinstance(mine, TeacherScores)
+        torch.testing.assert_close(mine.logprobs, other.logprobs, atol=1e-7, rtol=0)
+
+
+def test_a_temperature_of_scores_does_not_outlive_them(
+    engine: VLLMEngine, student: Backbone, processor: QwenVLProcessor, prompts: list[Prompt], rollouts: list[Rollout]
+) -> None:
+    writer = VLLMRollout(engine, processor.vocabulary)
+    (before,) = writer.generate(prompts[:1], 2, SAMPLING)
+    scoring = engine.run([(engine_prompt(rollouts[0].prompt), VLLMTeacher("t", engine)._parameters())], 0.6)
+    next(scoring)
+    scoring.close()
+    for one, other in zip(before, writer.generate(prompts[:1], 2, SAMPLING)[0], strict=True):
+        assert torch.equal(one.response_ids, other.response_ids)
+        torch.testing.assert_close(one.logprobs, other.logprobs, atol=1e-6, rtol=0)
 
 
 def test_a_greedy_answer_is_its_own_likeliest_tokens(

@@ -1,12 +1,15 @@
 """Every recipe trains; what is mathematically void, or has nothing to act on, is refused with the reason."""
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 from job_parts import composed, measured, rollouts, run, summary
 
+from uniopd_mm.config.checks import validate
 from uniopd_mm.distill.choices import CalibrationMethod
+from uniopd_mm.run.checks import check_parts
 from uniopd_mm.run.recipes import build_recipe
 from uniopd_mm.types import UserError
 
@@ -40,6 +43,8 @@ def test_a_recipe_trains_and_measures(case: str, small: list[str], tmp_path: Pat
         assert line["teacher_failures"] == 0
         assert ("reverse_kl" in line) == (recipe not in ("grpo", "sft"))
         assert line["ratio"] == pytest.approx(1, abs=1e-4) if "ratio" in line else recipe in ("gkd", "sft")
+    for text in (folder / "metrics.jsonl").read_text().splitlines():
+        assert ("correct" in json.loads(text)["timing"]) == ("corrected" in case), "one more pass of the student"
 
 
 def test_the_published_recipe_is_the_default() -> None:
@@ -119,6 +124,7 @@ VOID = {
     "recipe=gkd recipe.correction=MASK": ["recipe.correction=MASK", "leave it out"],
     "recipe=opd recipe.base_path=somewhere": ["recipe.base_path=somewhere", "leave it out"],
     "recipe=opd recipe.calibration.after_balancing=true": ["after_balancing=True", "leave it out"],
+    "recipe=grpo recipe.teacher_temperature=1": ["recipe.teacher_temperature=1", "leave it out"],
     "recipe=gkd recipe.responses=GOLD": ["recipe.responses=GOLD", "sampled itself"],
     "recipe=sft recipe.responses=GOLD rollout.num_samples=4": ["rollout.num_samples=4", "num_samples=1"],
     "recipe=opd_grpo recipe.objective.distillation=0 recipe.objective.outcome=0": ["nothing is learned"],
@@ -141,3 +147,29 @@ def test_what_is_void_is_refused_with_the_reason(case: str) -> None:
         build_recipe(composed(*case.split()))
     for text in VOID[case]:
         assert text in str(refused.value)
+
+
+STOCK = ["recipe=opd", "teacher.engine=remote", "teacher.remote.api=VLLM", "teacher.urls=[http://127.0.0.1:1]"]
+
+
+def test_a_temperature_that_a_teacher_cannot_score_at_is_refused_before_anything_loads() -> None:
+    cold = [*STOCK, "rollout.temperature=0.6"]
+    with pytest.raises(UserError, match=r"^rollout\.temperature=0\.6: a stock vLLM server .*teacher_temperature=1"):
+        check_parts(composed(*cold))
+    with pytest.raises(UserError, match=r"^recipe\.teacher_temperature=2: a stock vLLM server"):
+        check_parts(composed(*STOCK, "recipe.teacher_temperature=2"))
+    for fine in ([*cold, "recipe.teacher_temperature=1"], STOCK, [*cold[1:], "recipe=sft"], [*cold[1:], "recipe=grpo"]):
+        check_parts(composed(*fine))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan"])
+def test_a_temperature_is_above_zero(value: str) -> None:
+    with pytest.raises(UserError, match=r"^recipe\.teacher_temperature="):
+        validate(composed("recipe=opd", f"recipe.teacher_temperature={value}"))
+
+
+def test_the_teachers_temperature_is_the_students_unless_it_is_set() -> None:
+    cold = composed("recipe=gkd", "rollout.temperature=0.6")
+    assert cold.teacher_temperature == build_recipe(cold).objective.policy.temperature_of_teacher == 0.6
+    apart = composed("recipe=gkd", "rollout.temperature=0.6", "recipe.teacher_temperature=1")
+    assert apart.teacher_temperature == build_recipe(apart).objective.policy.temperature_of_teacher == 1

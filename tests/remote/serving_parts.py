@@ -63,11 +63,11 @@ class Watched:
     def overlaps(self) -> bool:
         return False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         self._note(len(rollouts))
         if any(self.poison in rollout.response_ids.tolist() for rollout in rollouts):
             raise RuntimeError("the engine does not like this")
-        return self.inner.score(rollouts)
+        return self.inner.score(rollouts, temperature)
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None

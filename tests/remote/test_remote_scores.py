@@ -43,6 +43,28 @@ def test_scores_are_those_of_the_same_teacher_in_process(
             assert torch.equal(getattr(mine, name), getattr(theirs, name)[:, :2])
 
 
+def test_each_client_is_scored_at_its_own_temperature(
+    serve: Serve, local: LocalTeacher, rollouts: list[Rollout]
+) -> None:
+    """Requests of two temperatures wait together, and are two calls of the engine."""
+    served = serve()
+    served.engine.gate.clear()
+    with connected(served.url) as one, connected(served.url) as other, ThreadPoolExecutor(12) as threads:
+        first = threads.submit(one.score, rollouts[:1])
+        assert served.engine.entered.wait(TIMEOUT)
+        later = [threads.submit(client.score, rollouts[:3], t) for client in (one, other) for t in (0.6, 1.0)]
+        while served.metric("uniopd_queue_length") < len(later):
+            time.sleep(0.01)
+        served.engine.gate.set()
+        answers = [future.result() for future in later]
+        assert_same(first.result(), local.score(rollouts[:1]))
+    assert served.engine.calls == [1, 6, 6]
+    cold, plain = local.score(rollouts[:3], 0.6), local.score(rollouts[:3])
+    for answer, expected in zip(answers, (cold, plain, cold, plain), strict=True):
+        assert_same(answer, expected)
+    assert (cold[0].logprobs - plain[0].logprobs).abs().max() > 1e-2  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_the_shortest_responses_are_scored_too(
     serve: Serve, local: LocalTeacher, rollouts: list[Rollout], length: int

@@ -31,7 +31,13 @@ Serve = Callable[..., Served]
 
 def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> bytes:
     """A score request for one response."""
-    given: dict[str, Any] = {"prompt_of": [0], "responses": [rollout.response_ids], "top_k": 0, "payloads": {}}
+    given: dict[str, Any] = {
+        "prompt_of": [0],
+        "responses": [rollout.response_ids],
+        "top_k": 0,
+        "temperature": 1.0,
+        "payloads": {},
+    }
     return pack(ScoreRequest(prompts=[sent_prompt(rollout.prompt, payload)], **(given | fields)))
 
 
@@ -69,6 +75,8 @@ def test_malformed_requests_are_answered_with_a_reason(serve: Serve, rollouts: l
         "does not match its name": request(good, "name", payloads={"name": pack({"pixels": torch.zeros(2)})}),
         "not a tensor": request(good, "name", payloads={name_of({"pixels": [1]}): pack({"pixels": [1]})}),
         "top_k=9": request(good, top_k=9),
+        "temperature=0.0 must be above 0": request(good, temperature=0.0),
+        "temperature=nan": request(good, temperature=float("nan")),
         "OverflowError": request(good, prompt_of=[float("inf")]),
         "ValueError": request(good, top_k=torch.zeros(2)),
         "token features": pack({**fields_of(good), "prompts": [{**sent_fields(good), "token_features": {"a": 3}}]}),
@@ -282,5 +290,5 @@ def test_failures_of_the_teacher_are_passed_on(serve: Serve, rollouts: list[Roll
 class OutOfMemory:
     name, overlaps = "t", False
 
-    def score(self, rollouts: list[Rollout]) -> list[Failure]:
+    def score(self, rollouts: list[Rollout], temperature: float = 1.0) -> list[Failure]:
         return [Failure(teacher="t", reason=f"out of memory on {len(rollouts)} sequences")] * len(rollouts)

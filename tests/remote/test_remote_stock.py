@@ -99,6 +99,13 @@ def test_scores_are_those_of_the_local_teacher(
         assert torch.equal(mine.top_ids, theirs.top_ids)
 
 
+def test_another_temperature_than_one_is_refused(stock: str, rollouts: list[Rollout]) -> None:
+    """Its log-probs of prompts are at temperature 1, whatever the request says."""
+    with connected(stock, **STOCK) as teacher:
+        (answer,) = teacher.score(rollouts[:1], 0.6)
+    assert isinstance(answer, Failure) and "scores at temperature 1, not 0.6" in answer.reason
+
+
 def test_media_are_sent_once_and_again_where_they_got_lost(
     stock: str, local: LocalTeacher, rollouts: list[Rollout], prompts: list[Prompt]
 ) -> None:

@@ -78,6 +78,11 @@ def validate(config: TrainConfig) -> None:
         raise UserError(f"trainer.betas={list(config.trainer.betas)} must be two numbers in [0, 1), as [0.9,0.98]")
     if config.recipe.advantage_clip is not None and not config.recipe.advantage_clip > 0:
         raise UserError(f"recipe.advantage_clip={config.recipe.advantage_clip} must be above 0, or null for none")
+    if config.recipe.teacher_temperature is not None and not 0 < config.recipe.teacher_temperature < float("inf"):
+        raise UserError(
+            f"recipe.teacher_temperature={config.recipe.teacher_temperature} must be above 0, or null for "
+            "rollout.temperature"
+        )
     if not all(config.rollout.stop):
         raise UserError(f"rollout.stop={list(config.rollout.stop)}: an empty string would end every response")
     _check_recipe(config.recipe)

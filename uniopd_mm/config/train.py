@@ -75,7 +75,7 @@ class RolloutConfig:
 
     engine: dict[str, Any] = documented("component that generates responses")
     num_samples: int = documented("rollouts per prompt", 16)
-    temperature: float = documented("temperature of sampling and of the loss", 1.0)
+    temperature: float = documented("temperature of sampling, of the loss and of the teachers", 1.0)
     max_new_tokens: int = documented("tokens after which a response is cut off", 1024)
     stop: list[str] = documented('strings that end a response and stay in it, as ["</answer>"]', [])
 
@@ -132,7 +132,8 @@ class RecipeConfig:
     gate: float = documented("drop tokens where student and teacher differ by this many nats or more", 10.0)
     advantage_clip: float | None = documented("clip token rewards to plus or minus this; null: no clipping", None)
     correction: Correction = documented(
-        "correct for a rollout engine whose probabilities differ from the trainer's: NONE, TRUNCATE or MASK",
+        "correct for a rollout engine whose probabilities differ from the trainer's: NONE, TRUNCATE or MASK; costs one "
+        "more forward pass of the student",
         Correction.NONE,
     )
     correction_cap: float = documented(
@@ -143,6 +144,11 @@ class RecipeConfig:
         Reduction.SAMPLE_MEAN,
     )
     base_path: str | None = documented("base model of recipe=exopd; null: the student before its first step", None)
+    teacher_temperature: float | None = documented(
+        "temperature of the teachers' and the base model's distributions; null: rollout.temperature, so that the "
+        "student learns the teacher's logits and not a multiple of them",
+        None,
+    )
 
 
 @dataclass
@@ -237,3 +243,9 @@ class TrainConfig:
     resume_with_changes: bool = documented(
         "with resume: go on although rows, teachers, processor or code are not those that the run began with", False
     )
+
+    @property
+    def teacher_temperature(self) -> float:
+        """The temperature of the distributions that the student is compared with."""
+        own = self.recipe.teacher_temperature
+        return self.rollout.temperature if own is None else own

@@ -143,14 +143,14 @@ def _outcomes(samples: StepSamples) -> Values:
 
 
 def _divergence(samples: StepSamples) -> Values:
-    """Reverse KL per token estimated on the sampled tokens: k1 = -log r and k3 = r - 1 - log r with r = pi_T / pi_old,
-    without tokens of teacher probability 0."""
+    """Reverse KL per token estimated on the sampled tokens, without those of teacher probability 0: k1 = -log r and k3
+    = r - 1 - log r with r = pi_T / pi_old. k3 is over samples for which it estimates a KL (see `StepSamples`)."""
     tokens = (samples.lengths - samples.ruled_out).masked_fill(~samples.scored, 0)
     # A distribution over a vocabulary has an entropy above zero. Exactly zero means that the teacher reports none.
     has_entropy = samples.teacher_entropy != 0
     return {
         "reverse_kl": _quotient(samples.reverse_kl, tokens),
-        "reverse_kl_k3": _quotient(samples.reverse_kl_k3, tokens),
+        "reverse_kl_k3": _quotient(samples.reverse_kl_k3, tokens.masked_fill(~samples.normalized, 0)),
         "ruled_out_tokens": int(samples.ruled_out.sum()) if samples.scored.any() else None,
         "teacher_entropy": _quotient(samples.teacher_entropy, tokens.masked_fill(~has_entropy, 0)),
     }

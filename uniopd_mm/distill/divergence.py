@@ -34,9 +34,11 @@ def full_divergence(
     banned_ids: tuple[int, ...] = (),
     teacher_states: Tensor,
     teacher_head: Head,
+    teacher_temperature: float = 1.0,
     beta: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """JSD_beta over the whole vocabulary, between the teacher at temperature 1 and the student at `temperature`.
+    """JSD_beta over the whole vocabulary, between the teacher at `teacher_temperature` and the student at
+    `temperature`. If both are the same, it is 0 where their logits are the same, up to a constant.
 
     Both are compared on their common ids min(V, W) and renormalised there without the banned ids. Extra rows of the
     larger embedding are padding and carry no meaning.
@@ -61,7 +63,8 @@ def full_divergence(
     def read(head: Head, states: Tensor, targets: Tensor, teacher_states: Tensor) -> tuple[Tensor, ...]:
         logits = logits_of(states, head)
         with torch.no_grad():
-            teacher = log_softmax(logits_of(teacher_states, teacher_head)[:, :common], 1.0, banned_there)
+            teacher_logits = logits_of(teacher_states, teacher_head)[:, :common]
+            teacher = log_softmax(teacher_logits, teacher_temperature, banned_there)
         divergence = _Divergence.apply(logits[:, :common], teacher, temperature, banned_there, beta)
         return *_statistics(logits, targets, temperature, banned_ids), divergence
 

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from uniopd_mm.distill.advantages import k3
 from uniopd_mm.distill.calibration import distillation_return
+from uniopd_mm.distill.spans import span_sums
 from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 
 
@@ -17,9 +18,11 @@ from uniopd_mm.types import Failure, FinishReason, TeacherScores, Trajectory
 class Evidence:
     """The tensors that a recipe computes with, for N trajectories, aligned to their responses.
 
-    `old_logprobs` f32[N, R], and `teacher_logprobs` and `base_logprobs` where needed, are zero outside `mask`
-    bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N] is False. `correct` and
-    `incorrect` bool[N] are both False for an unknown outcome; `outcome_rewards` f32[N]; `group_ids` i64[N].
+    `old_logprobs` f32[N, R] (the trainer's or the engine's), and `teacher_logprobs` and `base_logprobs` where needed,
+    are zero outside `mask` bool[N, R]. Where a teacher failed, the row of `mask` is all False and `teachable` bool[N]
+    is False. `correct` and
+    `incorrect` bool[N] are both False for an unknown outcome; `outcome_rewards` f32[N]; `group_ids` i64[N]. `span_ends`
+    bool[N, R] has the spans of all teachers (see `TeacherScores`); None: every token is its own.
     """
 
     mask: Tensor
@@ -31,6 +34,11 @@ class Evidence:
     incorrect: Tensor
     outcome_rewards: Tensor
     group_ids: Tensor
+    span_ends: Tensor | None = None
+
+    def over_spans(self, rewards: Tensor) -> Tensor:
+        """Token rewards f32[N, R] as advantages: each token gets the reward of its whole span."""
+        return rewards if self.span_ends is None else span_sums(rewards, self.span_ends)
 
     @property
     def log_ratio(self) -> Tensor:
@@ -44,10 +52,15 @@ class StepSamples:
     """One entry per trajectory of a step, over all processes: the input of all statistics.
 
     bool[N]: `correct`, `incorrect`, `truncated`, `scored` (the teacher's reward is finite for at least one token) and
-    `failed` (a teacher did not score it). i64[N]: `group_ids`, `prompt_lengths` and `lengths` (prompt and response
+    `failed` (a teacher did not score it) and `normalized` (k3 estimates a KL).
+    i64[N]: `group_ids`, `prompt_lengths` and `lengths` (prompt and response
     tokens) and `ruled_out` (tokens of teacher probability 0). f64[N]: `returns` is the distillation return G, 0 without
     scores. `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` are sums over a response's scored tokens, without those
-    ruled out. `domains` and `teachers` have N names; a teacher is None if the recipe uses none.
+    ruled out. k3 is unbiased only for tokens drawn from one distribution and scored by another: not for a mean of
+    several teachers' log-probs, for spans of text, or where the trainer's log-probs replace those of the engine that
+    drew the tokens. There its sum is 0.
+
+    `domains` and `teachers` have N names; a teacher is None if the recipe uses none.
     """
 
     group_ids: Tensor
@@ -59,6 +72,7 @@ class StepSamples:
     truncated: Tensor
     scored: Tensor
     failed: Tensor
+    normalized: Tensor
     ruled_out: Tensor
     returns: Tensor
     reverse_kl: Tensor
@@ -85,12 +99,12 @@ def collect_evidence(trajectories: Sequence[Trajectory]) -> Evidence:
     """A step's trajectories as tensors; at least one."""
     rollouts = [trajectory.rollout for trajectory in trajectories]
     outcomes = [trajectory.outcome for trajectory in trajectories]
-    drawn = _padded([rollout.logprobs for rollout in rollouts])
+    old = _padded([_old_logprobs(trajectory) for trajectory in trajectories])
     teachable = torch.tensor([trajectory.teachable for trajectory in trajectories])
-    mask = (torch.arange(drawn.shape[1]) < _lengths(trajectories)[:, None]) & teachable[:, None]
+    mask = (torch.arange(old.shape[1]) < _lengths(trajectories)[:, None]) & teachable[:, None]
     return Evidence(
         mask=mask,
-        old_logprobs=drawn.masked_fill(~mask, 0),
+        old_logprobs=old.masked_fill(~mask, 0),
         teacher_logprobs=_logprobs(trajectories, [trajectory.scores for trajectory in trajectories]),
         base_logprobs=_logprobs(trajectories, [trajectory.base for trajectory in trajectories]),
         teachable=teachable,
@@ -98,6 +112,7 @@ def collect_evidence(trajectories: Sequence[Trajectory]) -> Evidence:
         incorrect=torch.tensor([outcome.correct is False for outcome in outcomes]),
         outcome_rewards=torch.tensor([outcome.reward for outcome in outcomes], dtype=torch.float32),
         group_ids=torch.tensor([rollout.group_id for rollout in rollouts]),
+        span_ends=_span_ends(trajectories),
     )
 
 
@@ -109,6 +124,7 @@ def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards
     ratio = torch.zeros_like(evidence.old_logprobs) if evidence.teacher_logprobs is None else evidence.log_ratio
     has_ratio = has_scores & ratio.isfinite()
     log_ratio = ratio.double().masked_fill(~has_ratio, 0)
+    normalized = torch.tensor([_normalized(trajectory) for trajectory in trajectories])
     return StepSamples(
         group_ids=evidence.group_ids,
         correct=evidence.correct,
@@ -119,10 +135,11 @@ def step_samples(trajectories: Sequence[Trajectory], evidence: Evidence, rewards
         truncated=torch.tensor([t.rollout.finish_reason is FinishReason.LENGTH for t in trajectories]),
         scored=rewarded.any(-1),
         failed=torch.tensor([not trajectory.teachable for trajectory in trajectories]),
+        normalized=normalized,
         ruled_out=(has_scores & ~has_ratio).sum(-1),
         returns=distillation_return(rewards, rewarded).double(),
         reverse_kl=-log_ratio.sum(-1),
-        reverse_kl_k3=k3(log_ratio).sum(-1),
+        reverse_kl_k3=k3(log_ratio).sum(-1).masked_fill(~normalized, 0),
         teacher_entropy=_entropy(trajectories).double().masked_fill(~has_ratio, 0).sum(-1),
         domains=tuple(trajectory.rollout.prompt.sample.domain for trajectory in trajectories),
         teachers=tuple(entry.teacher if entry else None for entry in scores),
@@ -162,6 +179,31 @@ def _logprobs(trajectories: Sequence[Trajectory], scores: Sequence[TeacherScores
         for rollout in (trajectory.rollout.logprobs,)
     ]
     return _padded(rows)
+
+
+def _old_logprobs(trajectory: Trajectory) -> Tensor:
+    """The student's log-probs f32[R] before the update, which rewards are measured from."""
+    own = trajectory.student_logprobs
+    return trajectory.rollout.logprobs if own is None else own
+
+
+def _span_ends(trajectories: Sequence[Trajectory]) -> Tensor | None:
+    """bool[N, R], None if every token is its own span."""
+    scores = [trajectory.scores for trajectory in trajectories]
+    ends = [entry.span_ends if isinstance(entry, TeacherScores) else None for entry in scores]
+    if all(row is None for row in ends):
+        return None
+    rows = [
+        torch.ones_like(trajectory.rollout.response_ids, dtype=torch.bool) if row is None else row
+        for trajectory, row in zip(trajectories, ends, strict=True)
+    ]
+    return pad_sequence(rows, batch_first=True, padding_value=True)
+
+
+def _normalized(trajectory: Trajectory) -> bool:
+    """Whether its tokens were drawn from the student's distribution and scored by another one."""
+    scores = trajectory.scores
+    return isinstance(scores, TeacherScores) and scores.normalized and trajectory.student_logprobs is None
 
 
 def _entropy(trajectories: Sequence[Trajectory]) -> Tensor:

@@ -14,6 +14,7 @@ from uniopd_mm.distill.advantages import extrapolated_rewards
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.objective import Needs, StudentForward
 from uniopd_mm.distill.policy import PolicyLoss
+from uniopd_mm.distill.spans import clipped
 from uniopd_mm.types import Batch, UserError
 
 
@@ -40,7 +41,8 @@ class ExtrapolatedDistillation:
         """r = scale (log pi_T - log pi_base) + log pi_base - log pi_old, f32[N, R]."""
         teacher, base = evidence.teacher_logprobs, evidence.base_logprobs
         assert teacher is not None and base is not None
-        return self.policy.clip(extrapolated_rewards(teacher, base, evidence.old_logprobs, scale=self.scale))
+        rewards = extrapolated_rewards(teacher, base, evidence.old_logprobs, scale=self.scale)
+        return clipped(rewards, self.policy.advantage_clip, evidence.span_ends)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return rewards

@@ -26,7 +26,7 @@ from uniopd_mm.types import Batch, Head, TeacherTokens, UserError
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneralizedDistillation:
-    """min JSD_beta(pi_T, pi) at every token. Of `policy`, only temperature and reduction matter.
+    """min JSD_beta(pi_T, pi) at every token. Of `policy`, only temperatures and reduction matter.
 
     `beta` 0 is the forward KL, 1 the reverse KL. `top_k` compares that many of the teacher's tokens and, with `tail`,
     the probability mass of all others. null compares the whole vocabulary.
@@ -79,7 +79,13 @@ class GeneralizedDistillation:
     def _reader(self, teacher: TeacherTokens) -> Callable[..., tuple[Tensor, ...]]:
         if self.top_k is None:
             assert teacher.hidden is not None and teacher.head is not None, "`needs` requests them"
-            return partial(full_divergence, teacher_states=teacher.hidden, teacher_head=teacher.head, beta=self.beta)
+            return partial(
+                full_divergence,
+                teacher_states=teacher.hidden,
+                teacher_head=teacher.head,
+                teacher_temperature=self.policy.temperature_of_teacher,
+                beta=self.beta,
+            )
         assert teacher.topk_ids is not None and teacher.topk_logprobs is not None, "`needs` requests them"
         return partial(
             topk_divergence,

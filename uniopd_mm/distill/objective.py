@@ -14,6 +14,7 @@ from torch import Tensor
 
 from uniopd_mm.distill.choices import Gradient, Reduction
 from uniopd_mm.distill.evidence import Evidence
+from uniopd_mm.distill.spans import clipped
 from uniopd_mm.types import Batch
 
 # A backbone: called with a token batch, a temperature and a reader, it returns what the reader makes of the M loss
@@ -74,13 +75,16 @@ class Objective(Protocol):
         ...
 
 
-def token_rewards(teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None) -> Tensor:
-    """r_t = log pi_T(o_t) - log pi_old(o_t), any shape, detached; clamped to [-clip, clip] if a clip is given.
+def token_rewards(
+    teacher_logprobs: Tensor, old_logprobs: Tensor, clip: float | None = None, span_ends: Tensor | None = None
+) -> Tensor:
+    """r_t = log pi_T(o_t) - log pi_old(o_t), any shape, detached; each span's sum clamped to [-clip, clip] if a clip is
+    given (see `spans.clipped`).
 
-    A token of teacher probability 0 (-inf) gets -clip. Without a clip it stays -inf, and the objective's gate drops it.
+    A token of teacher probability 0 has reward -inf, whatever the clip. It counts in no return, and the gate drops it
+    from the loss.
     """
-    rewards = (teacher_logprobs - old_logprobs).detach()
-    return rewards if clip is None else rewards.clamp(-clip, clip)
+    return clipped((teacher_logprobs - old_logprobs).detach(), clip, span_ends)
 
 
 def clipped_policy_loss(
@@ -112,7 +116,7 @@ def clipped_policy_loss(
     Raises:
         ValueError: unknown reduction.
     """
-    ratio, losses, clipped, gated = clipped_token_losses(
+    ratio, losses, cut, gated = clipped_token_losses(
         logprobs,
         old_logprobs,
         advantages,
@@ -122,7 +126,7 @@ def clipped_policy_loss(
         clip_high=clip_high,
         gate=gate,
     )
-    counts = {"clipped": clipped, "gated": gated, "ratio": ratio.detach() * mask, "tokens": mask}
+    counts = {"clipped": cut, "gated": gated, "ratio": ratio.detach() * mask, "tokens": mask}
     return reduce(losses, mask, reduction), {name: value.sum() for name, value in counts.items()}
 
 
@@ -144,8 +148,8 @@ def clipped_token_losses(
     advantages = advantages.masked_fill(~kept, 0)
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
     losses = torch.maximum(-ratio * advantages, -bounded * advantages)
-    clipped = (-bounded * advantages > -ratio * advantages) & kept
-    return ratio, losses, clipped, mask & ~kept
+    cut = (-bounded * advantages > -ratio * advantages) & kept
+    return ratio, losses, cut, mask & ~kept
 
 
 def reduce(losses: Tensor, mask: Tensor, reduction: str) -> Tensor:

@@ -48,7 +48,8 @@ class DistillationAndOutcome:
     def token_rewards(self, evidence: Evidence) -> Tensor:
         """r = log pi_T - log pi_old, f32[N, R]."""
         assert evidence.teacher_logprobs is not None
-        return token_rewards(evidence.teacher_logprobs, evidence.old_logprobs, self.policy.advantage_clip)
+        clip = self.policy.advantage_clip
+        return token_rewards(evidence.teacher_logprobs, evidence.old_logprobs, clip, evidence.span_ends)
 
     def advantages(self, rewards: Tensor, evidence: Evidence) -> Tensor:
         return self.distillation * rewards + self.outcome * group_relative(evidence, self.normalize)[:, None]

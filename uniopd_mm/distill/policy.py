@@ -18,13 +18,20 @@ from uniopd_mm.types import Batch
 class PolicyLoss:
     """The defaults are the reference's (arXiv 2605.03677).
 
-    `advantage_clip` is for small students, whose token rewards reach tens of nats. `correction` (see `Correction`) is
+    `temperature` divides the student's logits, and `teacher_temperature` the teacher's; None is the same. A student at
+    temperature T that learns from a teacher at temperature 1 learns T times the teacher's logits.
+    `advantage_clip` is for small students, whose token rewards reach tens of nats. A token of teacher probability 0 has
+    no finite reward, which no clip changes: it counts in no return, and its loss is dropped.
+
+    `correction` (see `Correction`) is
     for a rollout engine whose log-probs differ from the trainer's. The importance ratio then uses the trainer's
-    log-probs only, and the difference to the engine becomes a weight. Token rewards still use the engine's log-probs,
-    from which the tokens were drawn.
+    log-probs only, and the difference to the engine becomes a weight. Rewards, returns and margins are measured from
+    the trainer's log-probs as well (see `Learner.with_own_logprobs`): from the engine's, the update would stop where
+    the engine, and not the trained model, is the teacher's copy.
     """
 
     temperature: float
+    teacher_temperature: float | None = None
     clip_low: float = 0.2
     clip_high: float = 0.28
     gate: float = 10.0
@@ -33,10 +40,9 @@ class PolicyLoss:
     correction: str = "none"
     correction_cap: float = 2.0
 
-    def clip(self, rewards: Tensor) -> Tensor:
-        """Clamp token rewards to plus or minus `advantage_clip`. A token of teacher probability 0 (-inf) gets the lower
-        bound."""
-        return rewards if self.advantage_clip is None else rewards.clamp(-self.advantage_clip, self.advantage_clip)
+    @property
+    def temperature_of_teacher(self) -> float:
+        return self.temperature if self.teacher_temperature is None else self.teacher_temperature
 
     def loss(self, student: StudentForward, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The batch's reduced loss, and sums over each sample's tokens f64[N] (see `diagnostics.describe`)."""

@@ -55,7 +55,8 @@ def supervise(
     samples, indices = merge_samples(gather(step_samples(trajectories, evidence, rewards)))
     supervision = calibrate_and_balance(samples, recipe.calibration, recipe.balancing, generator)
     local_indices = indices[rank]
-    advantages = recipe.objective.advantages(rewards + supervision.shift[local_indices, None].float(), evidence)
+    calibrated = evidence.over_spans(rewards) + supervision.shift[local_indices, None].float()
+    advantages = recipe.objective.advantages(calibrated, evidence)
     return SupervisedBatch(
         trajectories=_with_advantages(trajectories, evidence, advantages, supervision.kept[local_indices]),
         samples=samples,
@@ -113,8 +114,9 @@ def _balance(samples: StepSamples, plan: Balancing, generator: Generator, includ
 def _with_advantages(
     trajectories: Sequence[Trajectory], evidence: Evidence, advantages: Tensor, kept: Tensor
 ) -> list[Trajectory]:
-    """The trajectories with their advantages, zero outside the mask, and weights."""
-    rows = advantages.masked_fill(~evidence.mask, 0)
+    """The trajectories with their advantages, zero outside the mask and for tokens of teacher probability 0 (-inf), and
+    weights."""
+    rows = advantages.masked_fill(~evidence.mask | (advantages == float("-inf")), 0)
     return [
         replace(trajectory, advantages=row[: len(trajectory.rollout.response_ids)], weight=weight)
         for trajectory, row, weight in zip(trajectories, rows, kept.float().tolist(), strict=True)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any, final
 
@@ -18,6 +19,7 @@ from transformers import AutoConfig
 from uniopd_mm.config.checks import check_vllm
 from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.inference.available import require_vllm
+from uniopd_mm.inference.logits import divide_logits
 from uniopd_mm.inference.weights import keeps_weights, load_directly, reload, reload_everywhere, unpacked_weights
 from uniopd_mm.runtime.reasons import in_short
 from uniopd_mm.runtime.rng import untouched_rng
@@ -68,6 +70,7 @@ class VLLMEngine:
             self._weight_loader = self._choose_weight_loader()
         _ENGINES.append(self._llm)
         self._ids = count()
+        self._temperature = 1.0
         self._asleep = False
         self.sleep()  # frees the memory for the next model to be loaded
 
@@ -81,16 +84,24 @@ class VLLMEngine:
         """Maximum number of tokens of a prompt and its response together."""
         return self._llm.llm_engine.model_config.max_model_len
 
-    def run(self, requests: Sequence[tuple[Any, Any]]) -> Generator[tuple[int, Any], None, None]:
+    def run(
+        self, requests: Sequence[tuple[Any, Any]], temperature: float = 1.0
+    ) -> Generator[tuple[int, Any], None, None]:
         """Yield outputs as they finish: (index, vllm.RequestOutput or Declined). Close the generator to abort the rest.
 
         Args:
             requests: pairs of `engine_prompt(...)` and vllm.SamplingParams with output kind FINAL_ONLY.
+            temperature: divides all logits before anything else sees them. It is for the log-probs of prompts, which
+                vLLM always computes from the model's own logits, whatever the sampling temperature.
+
+        Raises:
+            UserError: the model cannot be given this temperature.
         """
         engine = self._llm.llm_engine
         waiting: dict[str, int] = {}
         self.wake()
         try:
+            self._divide_logits(temperature)
             with untouched_rng():
                 declined = self._add(requests, waiting)
             yield from declined
@@ -103,6 +114,7 @@ class VLLMEngine:
         finally:
             if engine.has_unfinished_requests():  # the generator was closed early
                 engine.abort_request(list(waiting))
+            self._divide_logits(1.0)
             self.sleep()
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
@@ -136,6 +148,18 @@ class VLLMEngine:
         if self._sleeps and not self._asleep:
             self._llm.sleep(level=1)
             self._asleep = True
+
+    def _divide_logits(self, temperature: float) -> None:
+        if temperature == self._temperature:
+            return
+        changed = self._llm.apply_model(partial(divide_logits, by=temperature / self._temperature))
+        if not all(changed):
+            raise UserError(
+                f"{self.key}: the model of {self.path} in vLLM computes its logits in a way of its own, and can only "
+                "score at temperature 1; set rollout.temperature=1 or engine=hf, or recipe.teacher_temperature=1 to "
+                "compare two temperatures"
+            )
+        self._temperature = temperature
 
     def _add(self, requests: Sequence[tuple[Any, Any]], waiting: dict[str, int]) -> list[tuple[int, Declined]]:
         """Add the requests to vLLM. Puts the index of each accepted one into `waiting`; returns the declined ones."""

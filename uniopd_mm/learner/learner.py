@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from uniopd_mm.config.train import TrainerConfig
-from uniopd_mm.data.collate import collate, to_device
+from uniopd_mm.data.collate import collate, collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.objective import Objective
@@ -72,6 +72,18 @@ class Learner:
         loss = sum(self.world.gather(sum(loss for loss, _ in done)))
         rates = {"learning_rate": float(self.schedule.get_last_lr()[0]), **self._step(teaches)}
         return Update(values={"loss": loss, **rates}, sums=_in_order(parts, [sums for _, sums in done]))
+
+    @torch.no_grad()
+    def with_own_logprobs(self, trajectories: Sequence[Trajectory], temperature: float) -> list[Trajectory]:
+        """The trajectories with the student's own log-probs of their tokens, before the update. This is one more
+        forward pass over the step, in the micro-batches of `update`."""
+        found: dict[int, Tensor] = {}
+        for part in self._parts(trajectories):
+            rollouts = [trajectories[index].rollout for index in part]
+            tokens = to_device(collate_rollouts(rollouts, self.pad_id), self.student.device)
+            logprobs = self.student(tokens, temperature)[0].float().cpu()
+            found |= zip(part, logprobs.split([len(rollout.response_ids) for rollout in rollouts]), strict=True)
+        return [replace(trajectory, student_logprobs=found[index]) for index, trajectory in enumerate(trajectories)]
 
     def _parts(self, trajectories: Sequence[Trajectory]) -> list[list[int]]:
         """The trajectory indices of each micro-batch. Whole distributions come from a teacher's output embedding, so a

@@ -2,7 +2,7 @@
 
 from uniopd_mm.config.checks import teacher_keys, validate, zoo_components
 from uniopd_mm.config.components import check_component, check_declared
-from uniopd_mm.config.parts import Engine
+from uniopd_mm.config.parts import Api, Engine
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.distill.choices import Responses
 from uniopd_mm.evaluation.live_tasks import live_tasks
@@ -29,9 +29,11 @@ def check_parts(config: TrainConfig) -> None:
     Raises:
         UserError: names the key, its value and the remedy.
     """
-    recipe = build_recipe(config)
-    if recipe.objective.needs.teacher or config.recipe.responses is Responses.TEACHER:
+    needs = build_recipe(config).objective.needs
+    if needs.teacher or config.recipe.responses is Responses.TEACHER:
         _check_teachers_are_named(config)
+    if needs.teacher:
+        _check_temperature(config)
     check_components(config)
 
 
@@ -59,6 +61,19 @@ def check_components(config: TrainConfig) -> None:
     for check_node in (check_declared, check_component):  # typos first, before libraries load
         for key, node in used.items():
             check_node(node, key)
+
+
+def _check_temperature(config: TrainConfig) -> None:
+    """Raises UserError for a teacher that can only score at temperature 1, where the student is at another."""
+    for key, plan in teacher_keys(config).items():
+        stock = plan.engine is Engine.remote and plan.remote.api is Api.VLLM
+        if stock and config.teacher_temperature != 1:
+            name = "rollout.temperature" if config.recipe.teacher_temperature is None else "recipe.teacher_temperature"
+            raise UserError(
+                f"{name}={config.teacher_temperature:g}: a stock vLLM server ({key}.remote.api=VLLM) scores at "
+                "temperature 1 only; set rollout.temperature=1, or run the teacher in python -m uniopd_mm.serve or "
+                f"{key}.engine=hf; recipe.teacher_temperature=1 compares the two temperatures knowingly"
+            )
 
 
 def _check_teachers_are_named(config: TrainConfig) -> None:

@@ -116,6 +116,7 @@ def _policy(config: TrainConfig) -> PolicyLoss:
     recipe = config.recipe
     return PolicyLoss(
         temperature=config.rollout.temperature,
+        teacher_temperature=config.teacher_temperature,
         clip_low=recipe.clip_low,
         clip_high=recipe.clip_high,
         gate=recipe.gate,

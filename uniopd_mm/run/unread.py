@@ -74,6 +74,8 @@ def _of_recipe(node: RecipeConfig, needs: Needs) -> Iterator[Unread]:
         yield Unread(
             key="recipe", node=node, names=["base_path"], reason=f"recipe={node.name}", remedy="set recipe=exopd"
         )
+    if not needs.teacher:
+        yield Unread(key="recipe", node=node, names=["teacher_temperature"], reason=f"recipe={node.name}")
     correction = f"recipe.correction={node.correction.name}"
     if node.correction is Correction.NONE:
         remedy = "set recipe.correction=TRUNCATE or MASK"

@@ -25,9 +25,10 @@ class Expired(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """Score these responses, and return the `top_k` likeliest tokens."""
+    """Score these responses at this temperature, and return the `top_k` likeliest tokens."""
 
     rollouts: Sequence[Rollout]
+    temperature: float
     top_k: int = 0
 
     @property
@@ -67,7 +68,7 @@ def compatible(one: Score | Generate, other: Score | Generate) -> bool:
     """Whether one call of the engine can answer both requests."""
     if isinstance(one, Generate) and isinstance(other, Generate):
         return (one.num_samples, one.sampling) == (other.num_samples, other.sampling)
-    return isinstance(one, Score) and isinstance(other, Score)
+    return isinstance(one, Score) and isinstance(other, Score) and one.temperature == other.temperature
 
 
 @final

@@ -117,7 +117,7 @@ class Service:
         prompts = self._prompts(request.prompts, request.payloads)
         pairs = zip(request.prompt_of, request.responses, strict=True)
         rollouts = [_rollout(prompts[index], index, response) for index, response in pairs]
-        return Score(rollouts=rollouts, top_k=request.top_k)
+        return Score(rollouts=rollouts, temperature=request.temperature, top_k=request.top_k)
 
     def _generate(self, content: bytes) -> Generate:
         request = read_generate_request(content)

@@ -66,7 +66,8 @@ class Worker:
         first = batch[0].request
         if isinstance(first, Score):
             rollouts = [job.request.rollouts for job in batch if isinstance(job.request, Score)]
-            answers: Sequence[Any] = self.scorer.score([rollout for part in rollouts for rollout in part])
+            flattened = [rollout for part in rollouts for rollout in part]
+            answers: Sequence[Any] = self.scorer.score(flattened, first.temperature)
             sizes = [len(part) for part in rollouts]
         else:
             prompts = [job.request.prompts for job in batch if isinstance(job.request, Generate)]

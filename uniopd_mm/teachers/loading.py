@@ -33,10 +33,12 @@ class TeacherModel:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreOptions:
-    """What a recipe needs beside log-probs: the likeliest tokens, or the hidden states of whole distributions."""
+    """What a recipe needs beside log-probs: the likeliest tokens, or the hidden states of whole distributions; and the
+    temperature of the distributions that it compares with the student's."""
 
     top_k: int = 0
     keep_hidden: bool = False
+    temperature: float = 1.0
 
     @property
     def distributions(self) -> bool:

@@ -20,7 +20,7 @@ class LocalTeacher:
 
     Args:
         name: of the teacher, in records and tables.
-        backbone: its model; scores are at temperature 1, like those of an inference server.
+        backbone: its model.
         vocabulary: of its processor; `check_vocabulary` compares it with the student's.
         max_tokens: padded tokens scored at a time.
         top_k: likeliest tokens that each score includes; 0 for none.
@@ -52,7 +52,7 @@ class LocalTeacher:
     def overlaps(self) -> bool:
         return False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         unknown = {index: self._unknown_id(rollout) for index, rollout in enumerate(rollouts)}
         scores: dict[int, TeacherScores | Failure] = {i: failure for i, failure in unknown.items() if failure}
@@ -60,7 +60,8 @@ class LocalTeacher:
         lengths = [rollouts[index].num_tokens for index in readable]
         for batch in by_token_budget(lengths, self.max_tokens):
             indices = [readable[position] for position in batch]
-            scores |= dict(zip(indices, self._score_or_fail([rollouts[i] for i in indices]), strict=True))
+            scored = self._score_or_fail([rollouts[index] for index in indices], temperature)
+            scores |= dict(zip(indices, scored, strict=True))
         return [scores[index] for index in range(len(rollouts))]
 
     def _unknown_id(self, rollout: Rollout) -> Failure | None:
@@ -71,17 +72,17 @@ class LocalTeacher:
         reason = f"id {int(unknown[0])} is beyond the teacher's {self.backbone.vocab_size} ids"
         return Failure(teacher=self.name, reason=reason)
 
-    def _score_or_fail(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def _score_or_fail(self, rollouts: Sequence[Rollout], temperature: float) -> list[TeacherScores | Failure]:
         try:
-            return self._score_batch(rollouts)
+            return self._score_batch(rollouts, temperature)
         except torch.OutOfMemoryError:
             reason = f"out of memory on {len(rollouts)} sequences; lower teacher.max_tokens={self.max_tokens}"
             return [Failure(teacher=self.name, reason=reason) for _ in rollouts]
 
     @torch.no_grad()
-    def _score_batch(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def _score_batch(self, rollouts: Sequence[Rollout], temperature: float) -> list[TeacherScores | Failure]:
         tokens = to_device(collate_rollouts(rollouts, self.vocabulary.pad_id), self.backbone.device)
-        columns = [tokens.input_ids[tokens.loss_mask], *self.backbone(tokens, temperature=1.0, read=self._read)]
+        columns = [tokens.input_ids[tokens.loss_mask], *self.backbone(tokens, temperature, self._read)]
         lengths = tokens.loss_mask.sum(-1).tolist()
         return [self._scores(*row) for row in zip(*(values.cpu().split(lengths) for values in columns), strict=True)]
 

@@ -49,11 +49,11 @@ class OwnPromptTeacher:
     def overlaps(self) -> bool:
         return self.teacher.overlaps
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         with self._processor_lock:
             translated = [self._to_teacher(rollout) for rollout in rollouts]
-        scores = iter(self.teacher.score([one for one in translated if isinstance(one, Rollout)]))
+        scores = iter(self.teacher.score([one for one in translated if isinstance(one, Rollout)], temperature))
         with self._processor_lock:
             return [
                 self._to_student(rollout, one, next(scores)) if isinstance(one, Rollout) else one

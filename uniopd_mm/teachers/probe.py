@@ -56,9 +56,11 @@ class Probe:
     logprob: float
 
 
-def probes(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> tuple[Probe, ...]:
-    """Have the teacher score the student's greedy answers to two of its samples: the first readable one with media, and
-    the first without.
+def probes(
+    entry: RosterEntry, samples: Sequence[Sample], student: StudentModel, temperature: float = 1.0
+) -> tuple[Probe, ...]:
+    """Have the teacher score the student's greedy answers to two of its samples, at the recipe's `temperature`: the
+    first readable one with media, and the first without.
 
     Raises:
         UserError: the teacher does not score an answer, or scores something else.
@@ -68,7 +70,7 @@ def probes(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel)
     found = (_first_readable(part[:MAX_SAMPLES], student) for part in (with_media, text_only))
     prompts = [prompt for prompt in found if prompt]
     groups = student.engine.generate(prompts, 1, student.greedy) if prompts else []
-    return tuple(_probe(entry, rollout, student) for (rollout,) in groups if len(rollout.response_ids))
+    return tuple(_probe(entry, rollout, student, temperature) for (rollout,) in groups if len(rollout.response_ids))
 
 
 def media_kinds(samples: Sequence[Sample]) -> frozenset[str]:
@@ -84,11 +86,11 @@ def _first_readable(samples: Sequence[Sample], student: StudentModel) -> Prompt 
     return None
 
 
-def _probe(entry: RosterEntry, rollout: Rollout, student: StudentModel) -> Probe:
+def _probe(entry: RosterEntry, rollout: Rollout, student: StudentModel, temperature: float) -> Probe:
     """Score the answer and a permutation of its tokens. Only a teacher that ignores its input finds both, token by
     token, equally likely."""
     permuted = replace(rollout, response_ids=rollout.response_ids.roll(1))
-    results = entry.scorer.score([rollout, permuted])
+    results = entry.scorer.score([rollout, permuted], temperature)
     scores, others = (_checked(entry, *pair) for pair in zip((rollout, permuted), results, strict=True))
     logprobs = torch.cat([scores.logprobs, others.logprobs])
     differ = not torch.equal(permuted.response_ids, rollout.response_ids)

@@ -37,7 +37,9 @@ class RemoteApi(Protocol):
         """Whether a request holds a single rollout or prompt."""
         ...
 
-    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]: ...
+    def score(
+        self, rollouts: Sequence[Rollout], temperature: float
+    ) -> RemoteRequest[list[TeacherScores | Failure]]: ...
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling
@@ -98,13 +100,13 @@ class RemoteTeacher:
         """The servers' description of their model; None if they have none."""
         return self.api.identity
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         """See `Teacher.score`."""
         scores: dict[int, TeacherScores | Failure] = {}
         for batches in self._rounds(rollouts):
             for indices, results in self._results(
                 batches,
-                lambda indices: self.api.score([rollouts[index] for index in indices]),
+                lambda indices: self.api.score([rollouts[index] for index in indices], temperature),
                 lambda _, reason: Failure(teacher=self.name, reason=reason),
             ):
                 scores |= zip(indices, results, strict=True)

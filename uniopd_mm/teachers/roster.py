@@ -48,7 +48,8 @@ class Roster:
     @property
     def router(self) -> TeacherRouter:
         """Scores each rollout with its teachers."""
-        return TeacherRouter({name: entry.scorer for name, entry in self.entries.items()}, self.routes)
+        scorers = {name: entry.scorer for name, entry in self.entries.items()}
+        return TeacherRouter(scorers, self.routes, self.options.temperature)
 
     @property
     def engine(self) -> EngineRouter:

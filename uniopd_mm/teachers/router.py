@@ -22,11 +22,13 @@ class TeacherRouter:
     Args:
         teachers: by name.
         routes: which teachers teach which sample.
+        temperature: of their distributions.
     """
 
-    def __init__(self, teachers: Mapping[str, Teacher], routes: Routes) -> None:
+    def __init__(self, teachers: Mapping[str, Teacher], routes: Routes, temperature: float) -> None:
         self.teachers = teachers
         self.routes = routes
+        self.temperature = temperature
 
     def overlaps(self, rollout: Rollout) -> bool:
         """Whether all teachers of the rollout run outside this process (see `Teacher.overlaps`)."""
@@ -43,7 +45,8 @@ class TeacherRouter:
         for name, teacher in self.teachers.items():
             indices = [index for index, by_teacher in enumerate(weights) if name in by_teacher]
             chosen = [rollouts[index] for index in indices]
-            for index, rollout, score in zip(indices, chosen, teacher.score(chosen) if chosen else (), strict=True):
+            found = teacher.score(chosen, self.temperature) if chosen else ()
+            for index, rollout, score in zip(indices, chosen, found, strict=True):
                 scores[index][name] = verified(rollout, score)
         return [combined(*pair) for pair in zip(scores, weights, strict=True)]
 
@@ -51,7 +54,8 @@ class TeacherRouter:
 def combined(scores: Mapping[str, TeacherScores | Failure], weights: Mapping[str, float]) -> TeacherScores | Failure:
     """Scores of one response by several teachers, by name: the weighted mean of their log-probs. Its reward is the
     weighted mean of their rewards, its gradient that of sum_k w_k KL(pi || pi_k). Of their distributions only the mean
-    entropy is kept. If one teacher failed, the result is its failure: the mean of the others is another objective."""
+    entropy is kept; spans end where those of all teachers do. If one teacher failed, the result is its failure: the
+    mean of the others is another objective."""
     if len(scores) == 1:
         return next(iter(scores.values()))
     valid: list[TeacherScores] = []
@@ -61,11 +65,14 @@ def combined(scores: Mapping[str, TeacherScores | Failure], weights: Mapping[str
         valid.append(score)
     shares = torch.tensor([weights[name] for name in scores])
     entropies = [score.entropy for score in valid if score.entropy is not None]
+    ends = [score.span_ends for score in valid if score.span_ends is not None]
     return TeacherScores(
         teacher="+".join(score.teacher for score in valid),
         token_ids=valid[0].token_ids,
         logprobs=shares @ torch.stack([score.logprobs for score in valid]),
         entropy=shares @ torch.stack(entropies) if len(entropies) == len(valid) else None,
+        span_ends=torch.stack(ends).all(0) if ends else None,
+        normalized=False,
     )
 
 

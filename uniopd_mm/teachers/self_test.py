@@ -3,7 +3,8 @@
 A teacher answers one of its prompts greedily, and then scores its answer in the same way as the student's responses.
 Every token must get the log-prob that it had in generation, and must get it twice; so must an improbable token, drawn
 at temperature 1. This finds weights that were damaged while loading, and a teacher that generates and scores with
-different prompts, before they reach the loss.
+different prompts, before they reach the loss. Greedy decoding reports log-probs at temperature 1, so they are compared
+there; at another temperature of the recipe the teacher must return other scores.
 
 Before this self-test, the teacher's settings are compared with the student's (compatibility.py). After it, a teacher
 that reads the student's ids scores answers of the student (probe.py).
@@ -15,16 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import log
 
+from torch import Tensor
+
 from uniopd_mm.config.parts import MediaFor, Reads
 from uniopd_mm.models.compatibility import Difference, compare, refuse
 from uniopd_mm.models.identity import identity_of
-from uniopd_mm.teachers.probe import MAX_SAMPLES, REMEDY, Probe, StudentModel, media_kinds, probes
+from uniopd_mm.teachers.probe import MAX_SAMPLES, MIN_DIFFERENCE, REMEDY, Probe, StudentModel, media_kinds, probes
 from uniopd_mm.teachers.roster import ONE_TEACHER, Roster, RosterEntry
 from uniopd_mm.tracking.console import warning
-from uniopd_mm.types import BadSample, Failure, Prompt, Sample, TeacherScores, UserError
+from uniopd_mm.types import BadSample, Failure, Prompt, Rollout, Sample, TeacherScores, UserError
 
 SAME_PROCESSOR = "set its path to the checkpoint that its servers run: its prompts are encoded here"
 TOLERANCE = {"float32": 0.1, "bfloat16": 0.5}  # nats; generation excludes banned ids and uses a key-value cache
+NEARLY_SURE = -1e-3  # nats; a log-prob above it is about the same at any temperature
 NUM_DRAWN = 4  # answers among whose tokens the least likely is compared
 IMPROBABLE_SHARE = 0.1  # of its log-prob, by which it may differ; rounding grows with it
 UNIFORM = 0.999  # of log(vocabulary size); a trained model is far surer of its likeliest token
@@ -80,6 +84,7 @@ def assignments(roster: Roster, samples: Sequence[Sample], student: StudentModel
             by_teacher[name].append(sample)
     _warn_of_unused(roster, samples, by_teacher)
     differences = {name: _differences(entry, by_teacher[name], student) for name, entry in roster.entries.items()}
+    temperature = roster.options.temperature
     return [
         Assignment(
             teacher=name,
@@ -87,10 +92,10 @@ def assignments(roster: Roster, samples: Sequence[Sample], student: StudentModel
             reads=entry.plan.reads.value,
             media=entry.plan.media.value,
             prompts=dict(prompts[name]),
-            self_test=self_test(entry, by_teacher[name], student) if by_teacher[name] else None,
+            self_test=self_test(entry, by_teacher[name], student, temperature) if by_teacher[name] else None,
             settings=entry.model.identity.described if entry.model.identity else None,
             differences=differences[name],
-            probes=probes(entry, by_teacher[name], student) if entry.plan.reads is Reads.IDS else (),
+            probes=probes(entry, by_teacher[name], student, temperature) if entry.plan.reads is Reads.IDS else (),
         )
         for name, entry in roster.entries.items()
     ]
@@ -124,12 +129,14 @@ def _warn_of_unused(roster: Roster, samples: Sequence[Sample], by_teacher: Mappi
             warning(f"routing.rules[{index}]: no train prompt has {dict(rule.where)}")
 
 
-def self_test(entry: RosterEntry, samples: Sequence[Sample], student: StudentModel) -> SelfTest | None:
+def self_test(
+    entry: RosterEntry, samples: Sequence[Sample], student: StudentModel, temperature: float = 1.0
+) -> SelfTest | None:
     """Test the teacher on the first sample that it and the student can read. None if the student can read none, which
     the prompt stream reports.
 
     Raises:
-        UserError: the teacher can read none, or its generation and scoring disagree.
+        UserError: the teacher can read none, its generation and scoring disagree, or it ignores the `temperature`.
     """
     prompt = _first_readable(entry, samples[:MAX_SAMPLES], student)
     if prompt is None:
@@ -143,6 +150,7 @@ def self_test(entry: RosterEntry, samples: Sequence[Sample], student: StudentMod
     difference = (first.logprobs - rollout.logprobs).abs().mean().item()
     text = entry.model.processor.decode(rollout.response_ids)
     _check(entry, first, second, difference, text)
+    _check_temperature(entry, rollout, first.logprobs, temperature)
     _check_improbable(entry, prompt, student)
     return SelfTest(
         sample_id=prompt.sample.sample_id, answer=text, logprob=first.logprobs.mean().item(), difference=difference
@@ -160,6 +168,20 @@ def _check(entry: RosterEntry, first: TeacherScores, second: TeacherScores, diff
         raise UserError(f"teacher={name}: scores the same answer differently within one batch; {REMEDY}")
     if -first.logprobs.mean().item() > UNIFORM * log(entry.model.vocab_size):  # although greedy tokens are likeliest
         raise UserError(f"teacher={name}: finds every token equally likely, like a model without weights; {REMEDY}")
+
+
+def _check_temperature(entry: RosterEntry, rollout: Rollout, plain: Tensor, temperature: float) -> None:
+    """Raises UserError if scores at `temperature` are the same as `plain` f32[R], those at temperature 1."""
+    if temperature == 1:
+        return
+    where = f"teacher={entry.plan.name}: at temperature {temperature:g}"
+    remedy = "set recipe.teacher_temperature=1 to compare it at temperature 1 knowingly"
+    (scores,) = entry.model.scorer.score([rollout], temperature)
+    if isinstance(scores, Failure):
+        raise UserError(f"{where} it cannot score its own answer: {scores.reason}; {remedy}")
+    same = (scores.logprobs - plain).abs().max().item() < MIN_DIFFERENCE
+    if same and plain.min().item() < NEARLY_SURE:
+        raise UserError(f"{where} its scores are those at temperature 1; {remedy}")
 
 
 def _check_improbable(entry: RosterEntry, prompt: Prompt, student: StudentModel) -> None:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.config.parts import MediaFor
-from uniopd_mm.distill.spans import aligned_logprobs
+from uniopd_mm.distill.spans import aligned_logprobs, span_ends
 from uniopd_mm.interfaces import Processor
-from uniopd_mm.types import FinishReason, Media, Message, Rollout, Sample, TeacherScores, UserError, Vocabulary
+from uniopd_mm.types import Media, Message, Rollout, Sample, TeacherScores, UserError, Vocabulary
 
 MIN_SHARED = 0.5  # of the student's tokens; with fewer, token by token nearly every response would fail
 
@@ -89,13 +89,19 @@ class TokenTranslation:
         top_ids = None if scores.top_ids is None else table[scores.top_ids.clamp(max=len(table) - 1)]
         same = torch.equal(scores.token_ids, teacher_ids)
         ids = rollout.response_ids if same else scores.token_ids  # the router rejects scores of other ids
-        return replace(scores, token_ids=ids, top_ids=top_ids)
+        return replace(scores, token_ids=ids, top_ids=top_ids, normalized=self._one_to_one)
 
     def _translated(self, table: Tensor, ids: Tensor, target: str) -> Tensor:
         translated = table[ids.clamp(max=len(table) - 1)].masked_fill(ids >= len(table), -1)
         if len(unknown := ids[translated < 0]):
             raise Untranslatable(f"{target} has no token for id {int(unknown[0])}")
         return translated
+
+    @cached_property
+    def _one_to_one(self) -> bool:
+        """Whether no two of the student's tokens become one of the teacher's, whose probability would count twice."""
+        known = self._to_teacher[self._to_teacher >= 0]
+        return len(known.unique()) == len(known)
 
     @cached_property
     def _to_teacher(self) -> Tensor:
@@ -107,52 +113,88 @@ class TokenTranslation:
 
 
 def _table(source: Vocabulary, target: Processor) -> Tensor:
-    """From source ids to target ids, i64[largest id + 2]; -1 if there is none."""
+    """From source ids to target ids, i64[largest id + 2]; -1 if there is none. A token that ends a turn of the source
+    becomes one that ends a turn of the target: the same string if it does, or else the target's own."""
     known: Mapping[str, int] = target.vocabulary.tokens
     table = torch.full((max(source.tokens.values()) + 2,), -1)
     table[torch.tensor(list(source.tokens.values()))] = torch.tensor([known.get(token, -1) for token in source.tokens])
     stops = torch.tensor(source.stop_ids)
-    table[stops] = torch.where(table[stops] < 0, target.encode_response("")[-1], table[stops])
+    ends_turn = torch.isin(table[stops], torch.tensor(target.vocabulary.stop_ids))
+    table[stops] = torch.where(ends_turn, table[stops], target.encode_response("")[-1])
     return table
 
 
 @final
 @dataclass(frozen=True)
 class TextTranslation:
-    """By text: the response is encoded again, and log-probs are aligned where both tokenizers have a boundary."""
+    """By text: the response is encoded again, and log-probs are aligned where both tokenizers have a boundary.
+
+    Whether a response ends its turn is told by its last token alone, not by its finish reason: a stop string ends a
+    response without an end-of-turn token, and a length limit may cut right behind one. Either side's own end-of-turn
+    token stands for the other's, whichever of several it is.
+    """
 
     student: Processor
     teacher: Processor
 
     def teacher_ids(self, rollout: Rollout) -> Tensor:
         """Raises Untranslatable if the two ids do not stand for the same bytes: a response that ends inside a
-        character, or whose text contains a special token of the teacher."""
-        ids = self.teacher.encode_response(self.student.decode(rollout.response_ids))
-        ids = ids if rollout.finish_reason is FinishReason.STOP else ids[:-1]
-        if b"".join(self.student.token_bytes(rollout.response_ids)) != b"".join(self.teacher.token_bytes(ids)):
+        character, that contains a special token of the student, or whose text contains one of the teacher."""
+        body, ended = _without_end(rollout.response_ids, self.student.vocabulary)
+        pieces = self.student.token_bytes(body)
+        if (silent := self._silent(body, pieces)) is not None:
+            raise Untranslatable(f"id {silent} of the student, inside the response, stands for no text")
+        ids = self.teacher.encode_response(self.student.decode(body))
+        if b"".join(pieces) != b"".join(self.teacher.token_bytes(ids[:-1])):
             raise Untranslatable("the teacher's tokens cannot express the response's bytes")
-        return ids
+        return ids if ended else ids[:-1]
 
     def student_ids(self, teacher_ids: Tensor) -> Tensor:
-        ids = self.student.encode_response(self.teacher.decode(teacher_ids))
+        body, ended = _without_end(teacher_ids, self.teacher.vocabulary)
+        ids = self.student.encode_response(self.teacher.decode(body))
         if torch.isin(ids, torch.tensor(self.student.vocabulary.banned_ids, dtype=torch.int64)).any():
             raise Untranslatable("the response contains a token that the student reads as a media placeholder")
-        stopped = len(teacher_ids) and int(teacher_ids[-1]) in self.teacher.vocabulary.stop_ids
-        return ids if stopped else ids[:-1]
+        return ids if ended else ids[:-1]
 
     def student_scores(self, rollout: Rollout, teacher_ids: Tensor, scores: TeacherScores) -> TeacherScores:
         if not torch.equal(scores.token_ids, teacher_ids):
             return scores  # the router rejects scores of other ids
-        ended = rollout.finish_reason is FinishReason.STOP
-        student_lengths = _lengths(self.student.token_bytes(rollout.response_ids), ended)
-        teacher_lengths = _lengths(self.teacher.token_bytes(teacher_ids), ended)
+        body, ended = _without_end(rollout.response_ids, self.student.vocabulary)
+        student_lengths = _lengths(self.student.token_bytes(body), ended)
+        teacher_lengths = _lengths(self.teacher.token_bytes(teacher_ids[:-1] if ended else teacher_ids), ended)
         logprobs = aligned_logprobs(rollout.logprobs, scores.logprobs, student_lengths, teacher_lengths)
-        return TeacherScores(teacher=scores.teacher, token_ids=rollout.response_ids, logprobs=logprobs)
+        return TeacherScores(
+            teacher=scores.teacher,
+            token_ids=rollout.response_ids,
+            logprobs=logprobs,
+            span_ends=span_ends(student_lengths, teacher_lengths),
+            normalized=False,
+        )
+
+    def _silent(self, ids: Tensor, pieces: list[bytes]) -> int | None:
+        """The first id that the text leaves out: a special token, or one without a token. A tokenizer may leave out the
+        space that it puts before a text, too; that one belongs to the text."""
+        shown = self.student.pieces(ids)
+        return next(
+            (
+                index
+                for index, piece, name in zip(ids.tolist(), pieces, shown, strict=True)
+                if not piece and (name.strip() or index not in self._known)
+            ),
+            None,
+        )
+
+    @cached_property
+    def _known(self) -> frozenset[int]:
+        return frozenset(self.student.vocabulary.tokens.values())
+
+
+def _without_end(ids: Tensor, vocabulary: Vocabulary) -> tuple[Tensor, bool]:
+    """The ids before the end-of-turn token, and whether there is one."""
+    ended = len(ids) > 0 and int(ids[-1]) in vocabulary.stop_ids
+    return (ids[:-1] if ended else ids), ended
 
 
 def _lengths(pieces: list[bytes], ended: bool) -> Tensor:
-    """Bytes of each token. An end of turn counts as one more byte, so that it is its own span."""
-    lengths = torch.tensor([len(piece) for piece in pieces], dtype=torch.int64)
-    if ended and len(lengths):
-        lengths[-1] += 1
-    return lengths
+    """Bytes of each token. An end of turn counts as one byte, so that it is its own span."""
+    return torch.tensor([*map(len, pieces), *([1] if ended else [])], dtype=torch.int64)

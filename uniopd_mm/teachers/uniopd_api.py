@@ -57,7 +57,9 @@ class UniopdApi:
         self.vocab_size = info.vocab_size
         self.identity = info.model_identity(tokens)
 
-    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]:
+    def score(
+        self, rollouts: Sequence[Rollout], temperature: float = 1.0
+    ) -> RemoteRequest[list[TeacherScores | Failure]]:
         """One entry per rollout, in order. Rollouts of one prompt must share the `Prompt` object."""
         prompts = {id(rollout.prompt): rollout.prompt for rollout in rollouts}
         index_of = {key: index for index, key in enumerate(prompts)}
@@ -70,6 +72,7 @@ class UniopdApi:
                 prompt_of=[index_of[id(rollout.prompt)] for rollout in rollouts],
                 responses=[rollout.response_ids for rollout in rollouts],
                 top_k=self.top_k,
+                temperature=temperature,
                 payloads=_missing(by_name, known),
             )
             return HttpRequest(path=SCORE, content=pack(request), content_type=CONTENT_TYPE)

@@ -15,7 +15,7 @@ from uniopd_mm.types import Failure, Rollout, TeacherScores
 
 @final
 class VLLMTeacher:
-    """Scores a student's token ids with a `VLLMEngine`, at temperature 1.
+    """Scores a student's token ids with a `VLLMEngine`.
 
     Args:
         name: of the teacher, in records and tables.
@@ -35,10 +35,10 @@ class VLLMTeacher:
     def overlaps(self) -> bool:
         return False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         """See `Teacher.score`. If vLLM expands the prompt to other ids than the student's, the score is a failure."""
         requests = [(engine_prompt(rollout.prompt, rollout.response_ids), self._parameters()) for rollout in rollouts]
-        with closing(self.engine.run(requests)) as outputs:
+        with closing(self.engine.run(requests, temperature)) as outputs:
             scores = {index: self._scores(rollouts[index], output) for index, output in outputs}
         return [scores[index] for index in range(len(rollouts))]
 

@@ -66,8 +66,13 @@ class VLLMApi:
         self.fps = fps
         self.vocabulary = vocabulary
 
-    def score(self, rollouts: Sequence[Rollout]) -> RemoteRequest[list[TeacherScores | Failure]]:
-        """For one rollout."""
+    def score(
+        self, rollouts: Sequence[Rollout], temperature: float = 1.0
+    ) -> RemoteRequest[list[TeacherScores | Failure]]:
+        """For one rollout. Raises Refused at a temperature other than 1, which vLLM does not apply to a prompt's
+        log-probs."""
+        if temperature != 1:
+            raise Refused(f"a stock vLLM server scores at temperature 1, not {temperature:g}")
         (rollout,) = rollouts
         ids = [*rollout.prompt.engine_token_ids.tolist(), *rollout.response_ids.tolist()]
         parameters = {"max_tokens": 1, "temperature": 0, "prompt_logprobs": max(1, self.top_k), "detokenize": False}

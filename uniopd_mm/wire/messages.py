@@ -32,13 +32,14 @@ class SentPrompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreRequest:
-    """Responses i64[R]; `prompt_of` has the index of each one's prompt. `payloads` are the media that the server may
-    lack: packed, by name."""
+    """Responses i64[R]; `prompt_of` has the index of each one's prompt. `temperature` divides the teacher's logits.
+    `payloads` are the media that the server may lack: packed, by name."""
 
     prompts: Sequence[SentPrompt]
     prompt_of: Sequence[int]
     responses: Sequence[Tensor]
     top_k: int
+    temperature: float
     payloads: Mapping[str, bytes]
 
 
@@ -150,12 +151,15 @@ def _score_request(values: Any) -> ScoreRequest:
         prompt_of=[int(index) for index in values["prompt_of"]],
         responses=[_ids(entry) for entry in values["responses"]],
         top_k=int(values["top_k"]),
+        temperature=float(values["temperature"]),
         payloads=_payloads(values["payloads"]),
     )
     if len(request.prompt_of) != len(request.responses) or request.top_k < 0:
         raise Malformed("prompt_of and responses differ in length, or top_k is below 0")
     if any(not 0 <= index < len(request.prompts) for index in request.prompt_of):
         raise Malformed("a response to a prompt that was not sent")
+    if not 0 < request.temperature < float("inf"):
+        raise Malformed(f"temperature={request.temperature} must be above 0")
     return request
 
 
