@@ -20,6 +20,8 @@ from uniopd_mm.types import BadSample, Media, Message, Sample, UserError, Vocabu
 MEDIA_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_pad|>", "<|vision_start|>", "<|vision_end|>")
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 ANSWER = "answer"  # found again in what a chat template makes of it
+# Templates are programs.
+TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def check_text(text: str) -> None:
@@ -53,7 +55,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]],
     """
     try:
         return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
-    except TemplateError as error:
+    except TEMPLATE_ERRORS as error:
         raise BadSample(f"the chat template refuses its turns: {error}") from error
 
 
@@ -121,7 +123,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase, template: str, stop_ids: tup
     chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": ANSWER}]
     try:
         text = tokenizer.apply_chat_template(chat, chat_template=template, tokenize=False)
-    except (TemplateError, TypeError):  # templates are programs, and some accept lists of parts only
+    except TEMPLATE_ERRORS:  # some accept lists of parts only
         text = ""
     _, found, behind = text.rpartition(ANSWER)
     ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []

@@ -6,6 +6,7 @@ call. Leaves out: generation (rollout/) and optimisation (learner/).
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
 from uniopd_mm.models.experts import compute_under_autocast
 from uniopd_mm.models.head import head_of
-from uniopd_mm.models.integrity import check_weights
+from uniopd_mm.models.integrity import check_index, check_weights
 from uniopd_mm.types import TokenBatch, UserError
 
 # (states [M, H], head, targets i64[M], *, chunk_size, temperature, banned_ids) -> tensors with M entries each
@@ -124,16 +125,17 @@ def load_model(path: str, key: str, dtype: torch.dtype = torch.float32) -> PreTr
     bfloat16.
 
     Raises:
-        UserError: there is no such checkpoint, or its architecture is neither image-text-to-text nor causal. The error
-            names the configuration key `key`.
+        UserError: there is no such checkpoint, its architecture is neither image-text-to-text nor causal, or a file is
+            damaged or runs code when it is unpickled. The error names the configuration key `key`.
     """
     try:
+        check_index(Path(path))
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         loader: Any = AutoModelForImageTextToText if vision else AutoModelForCausalLM
         model = loader.from_pretrained(path, dtype=dtype, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # unpickling, safetensors, an index and a configuration fail in ways that share no class
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise UserError(f"{key}={path}: {reason}; give a complete checkpoint folder or a hub name") from error
     return model.to(best_device()).eval()
 

@@ -1,7 +1,9 @@
 """Whether a model's weights were loaded whole, and whether all processes hold the same."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +13,18 @@ from uniopd_mm.types import UserError
 
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers by their bytes
 PART = 2**24  # values whose products exist at a time: 128 MiB
+
+
+def check_index(folder: Path) -> None:
+    """Raises ValueError if an index of weights in a checkpoint folder names a file outside of it, or none."""
+    for path in sorted(folder.glob("*.index.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        shards = content.get("weight_map") if isinstance(content, dict) else None
+        if not isinstance(shards, dict):
+            raise ValueError(f"{path.name} has no weight_map")
+        for name in sorted(map(str, set(shards.values()))):
+            if Path(name).name != name or not (folder / name).is_file():
+                raise ValueError(f"{path.name} names {name}, which is no file of this folder")
 
 
 def check_weights(model: PreTrainedModel) -> None:
