@@ -45,7 +45,7 @@ def _acquired(path: Path, refusal: str) -> tuple[int, bool]:
         try:
             held = _lock(descriptor, refusal)
             if _is_at(path, descriptor):
-                _sign(descriptor)
+                _sign(path, descriptor)
                 return descriptor, held
         except BaseException:
             os.close(descriptor)
@@ -73,6 +73,10 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _sign(descriptor: int) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+def _sign(path: Path, descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError as error:  # a full disk
+        path.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
