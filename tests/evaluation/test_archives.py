@@ -177,7 +177,7 @@ def test_a_full_disk_is_named_before_and_while_it_fills(
             with pytest.raises(UserError, match=rf"{archive}: cannot be unpacked in .*UNIOPD_MM_CACHE"):
                 media_file(REPO, name)
 
-    def fill(source: object, target: Path) -> None:
+    def fill(source: object, target: Path, size: int, what: str) -> None:
         target.write_bytes(b"a")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -211,8 +211,8 @@ SLOW = """
 import sys, time
 from uniopd_mm.tasks.benchmarks import archives, unpacking
 copy = unpacking._copy
-def slow(content, target):
-    copy(content, target)
+def slow(content, target, size, what):
+    copy(content, target, size, what)
     print("copied", flush=True)
     time.sleep(float(sys.argv[1]))
 unpacking._copy = slow

@@ -38,7 +38,8 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if data.strip():
-            self.texts.setdefault(self._open[-1], []).append(data)
+            tags = [tag for tag in self._open if tag != "bdi"]  # isolates the direction of a text
+            self.texts.setdefault(tags[-1], []).append(data)
 
 
 def _scores() -> list[Score]:
@@ -55,7 +56,7 @@ def test_the_page_has_table_pictures_failures_settings_and_the_manifest() -> Non
     assert page.texts["h2"] == ["Scores", "Failures", "Pictures", "How it was measured"]
     assert {"x", "40.0 ± 1.0", "20.0 ± 1.0*", "failed", "all, mean of 2 of 3"} <= {*page.texts["td"]}
     assert "*: 8 of 30 questions: y" in page.texts["li"]
-    assert " (uniopd_z), a: no space left on the device" in page.texts["li"]
+    assert "z (uniopd_z), a: no space left on the device" in "".join(page.texts["li"])
     assert "temperature: 1.0 · engine: vllm" in page.texts["td"] and "pass@4 61.2" in page.texts["td"]
     assert page.texts["dt"] == ["commit", "versions"] and page.texts["dd"] == ["0123abc", '{"torch": "2.13"}']
 

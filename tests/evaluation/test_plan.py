@@ -37,14 +37,15 @@ def test_responses_are_counted_as_they_will_be_asked_for(
     task: str, limits: dict[str, int], responses: str, tmp_path: Path
 ) -> None:
     table = plan_table(make_plan(jobs([task], **limits), tmp_path))
-    assert list(table.columns[2].cells) == [responses]
+    assert [str(cell) for cell in table.columns[2].cells] == [responses]
 
 
 @pytest.mark.parametrize("offline", [True, False])
 def test_offline_the_hub_is_not_asked_about_a_checkpoint(offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def from_pretrained(path: str, local_files_only: bool) -> None:
+    def from_pretrained(path: str, local_files_only: bool, trust_remote_code: bool) -> None:
+        assert not trust_remote_code
         asked.append(local_files_only)
         raise OSError("no such file")
 

@@ -1,6 +1,7 @@
 """Runs from which the student learns nothing: they say why at once, and end with exit status 1."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Rule:
     name = "oracle"
     overlaps = False
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         return [
             TeacherScores(teacher=self.name, token_ids=one.response_ids, logprobs=self.rule(one)) for one in rollouts
         ]
@@ -80,12 +81,13 @@ class Rule:
 def trained(arguments: Sequence[str], folder: Path, rule: Callable[[Rollout], Tensor]) -> Trainer:
     """A run in this process whose teacher is replaced by a `Rule`, at its end."""
     own = [f"run.root={folder}", "tracking.progress=false", "trainer.steps=4", "trainer.max_idle_steps=2"]
-    job = open_run(composed(*arguments, *own), [])
-    trainer = assemble(job, World())
-    routes = build_routes(RoutingConfig(), ["oracle"], ["video_qa"])
-    trainer.parts = replace(trainer.parts, router=TeacherRouter({"oracle": Rule(rule)}, routes))
-    trainer.train()
-    trainer.parts.tracker.close()
+    with ExitStack() as held:
+        job = open_run(composed(*arguments, *own), [], held)
+        trainer = assemble(job, World())
+        routes = build_routes(RoutingConfig(), ["oracle"], ["video_qa"])
+        trainer.parts = replace(trainer.parts, router=TeacherRouter({"oracle": Rule(rule)}, routes, 1.0))
+        trainer.train()
+        trainer.parts.tracker.close()
     return trainer
 
 

@@ -156,10 +156,11 @@ def test_a_run_goes_on_with_two_processes_and_with_one(job: list[str], one: Path
     folder = tmp_path / "runs" / "own"
     arguments = [*job, *in_folder(tmp_path), "trainer.steps=1"]
     assert [finished.status for finished in run_two(arguments, tmp_path)] == [0, 0]
-    resumed = [f"resume={folder}", "trainer.steps=2"]
+    trust = f"trust=[{HashedTask.__module__}]"
+    resumed = [f"resume={folder}", trust, "trainer.steps=2"]
     assert [finished.status for finished in run_two(resumed, tmp_path)] == [0, 0]
     assert complete_steps(folder) == [1, 2] and len(measured(folder)) == 2
-    assert run([f"resume={folder}", f"trainer.steps={STEPS}"], tmp_path).status == 0
+    assert run([f"resume={folder}", trust, f"trainer.steps={STEPS}"], tmp_path).status == 0
     values = [{name: value for name, value in line.items() if "eval/" not in name} for line in measured(one)]
     for line, other in zip(measured(folder), values, strict=True):
         assert {name: line[name] for name in other} == {

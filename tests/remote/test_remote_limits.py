@@ -31,6 +31,7 @@ def score_with(rollout: Rollout, media: dict[str, Any]) -> bytes:
             prompt_of=[0],
             responses=[rollout.response_ids],
             top_k=0,
+            temperature=1.0,
             payloads={name: pack(media)},
         )
     )

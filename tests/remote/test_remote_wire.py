@@ -85,12 +85,19 @@ def test_any_bytes_are_malformed_and_nothing_worse(content: bytes, read: Any) ->
         read(content)
 
 
-@given(VALUES, st.sampled_from(["prompts", "prompt_of", "responses", "top_k", "payloads"]))
+@given(VALUES, st.sampled_from(["prompts", "prompt_of", "responses", "top_k", "temperature", "payloads"]))
 @settings(deadline=None)
 def test_any_values_in_the_place_of_others_are_malformed(value: Any, name: str) -> None:
-    prompt = {"sample_id": "s", "token_ids": torch.arange(3), "engine_token_ids": torch.arange(3)}
+    prompt = {
+        "sample_id": "s",
+        "domain": "d",
+        "place": 0,
+        "token_ids": torch.arange(3),
+        "engine_token_ids": torch.arange(3),
+    }
     prompt |= {"token_features": {}, "payload": None}
     good = {"prompts": [prompt], "prompt_of": [0], "responses": [torch.arange(2)], "top_k": 0, "payloads": {}}
+    good |= {"temperature": 1.0}
     assert len(messages.read_score_request(pack(good)).responses) == 1
     try:
         request = messages.read_score_request(pack({**good, name: value}))

@@ -148,10 +148,11 @@ def _divergence(samples: StepSamples) -> Values:
     tokens = (samples.lengths - samples.ruled_out).masked_fill(~samples.scored, 0)
     # A distribution over a vocabulary has an entropy above zero. Exactly zero means that the teacher reports none.
     has_entropy = samples.teacher_entropy != 0
+    asked = samples.scored | (samples.ruled_out > 0)
     return {
         "reverse_kl": _quotient(samples.reverse_kl, tokens),
         "reverse_kl_k3": _quotient(samples.reverse_kl_k3, tokens.masked_fill(~samples.normalized, 0)),
-        "ruled_out_tokens": int(samples.ruled_out.sum()) if samples.scored.any() else None,
+        "ruled_out_tokens": int(samples.ruled_out.sum()) if asked.any() else None,
         "teacher_entropy": _quotient(samples.teacher_entropy, tokens.masked_fill(~has_entropy, 0)),
     }
 

@@ -51,14 +51,13 @@ class Evidence:
 class StepSamples:
     """One entry per trajectory of a step, over all processes: the input of all statistics.
 
-    bool[N]: `correct`, `incorrect`, `truncated`, `scored` (the teacher's reward is finite for at least one token) and
-    `failed` (a teacher did not score it) and `normalized` (k3 estimates a KL).
-    i64[N]: `group_ids`, `prompt_lengths` and `lengths` (prompt and response
-    tokens) and `ruled_out` (tokens of teacher probability 0). f64[N]: `returns` is the distillation return G, 0 without
-    scores. `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` are sums over a response's scored tokens, without those
-    ruled out. k3 is unbiased only for tokens drawn from one distribution and scored by another: not for a mean of
-    several teachers' log-probs, for spans of text, or where the trainer's log-probs replace those of the engine that
-    drew the tokens. There its sum is 0.
+    bool[N]: `correct`, `incorrect`, `truncated`, `scored` (the teacher's reward is finite for at least one token),
+    `failed` (a teacher did not score it) and `normalized` (k3 estimates a KL). i64[N]: `group_ids`, `prompt_lengths`,
+    `lengths` (response tokens) and `ruled_out` (tokens of teacher probability 0). f64[N]: `returns` is the distillation
+    return G, 0 without scores. `reverse_kl`, `reverse_kl_k3` and `teacher_entropy` are sums over a response's scored
+    tokens, without those ruled out. k3 is unbiased only for tokens drawn from one distribution and scored by another:
+    not for a mean of several teachers' log-probs, for spans of text, or where the trainer's log-probs replace those of
+    the engine that drew the tokens. There its sum is 0.
 
     `domains` and `teachers` have N names; a teacher is None if the recipe uses none.
     """
