@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+HEEDED = """
+import signal
+# A shell's job in the background inherits that they are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
 CODE = """
 import os, signal, sys, time
 from uniopd_mm.cli.signals import ending_signals, last_word
@@ -38,7 +44,7 @@ finally:
     ],
 )
 def test_a_signal_is_a_last_word_and_a_status(number: int, word: str, status: int) -> None:
-    command = start(CODE)
+    command = start(HEEDED + CODE)
     assert command.stdout is not None and command.stdout.readline() == "ready\n"
     command.send_signal(number)
     out, _ = command.communicate(timeout=60)

@@ -30,13 +30,15 @@ Serve = Callable[..., Served]
 
 
 def request(rollout: Rollout, payload: str | None = None, **fields: Any) -> bytes:
-    """A score request for one response."""
+    """A score request for one response, with its media unless another payload is named."""
+    media = dict(rollout.prompt.media) if payload is None else {}
+    payload = name_of(media) if media else payload
     given: dict[str, Any] = {
         "prompt_of": [0],
         "responses": [rollout.response_ids],
         "top_k": 0,
         "temperature": 1.0,
-        "payloads": {},
+        "payloads": {name_of(media): pack(media)} if media else {},
     }
     return pack(ScoreRequest(prompts=[sent_prompt(rollout.prompt, payload)], **(given | fields)))
 
