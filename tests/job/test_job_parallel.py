@@ -136,7 +136,7 @@ SPLITS = {
         "recipe.calibration.scope=BATCH",
         "recipe.calibration.after_balancing=true",
         "recipe.balancing.ratio=0.5",
-        "trainer.prompts_per_step=2",
+        "trainer.prompts_per_step=4",
     ],
 }
 
@@ -149,7 +149,7 @@ def test_a_margin_of_the_batch_is_that_of_all_processes(case: str, job: list[str
     both = run_two([*arguments, *in_folder(together), "trainer.tokens_per_microbatch=500"], together)
     assert [finished.status for finished in both] == [0, 0], both
     assert_same_run(together / "runs" / "own", alone / "runs" / "own", steps=2)
-    assert all(0 < line["dropped"] < 1 for line in measured(alone / "runs" / "own"))
+    assert any(0 < line["dropped"] < 1 for line in measured(alone / "runs" / "own")), "something is left out"
 
 
 def test_a_run_goes_on_with_two_processes_and_with_one(job: list[str], one: Path, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_whatever_a_domain_is_called_its_curve_is_named(name: str) -> None:
     values = {f"domain/{name}/auc": 0.5, "domain/other/auc": 0.25}
     (chart,) = part_charts([StepMetrics(step=step, values=values) for step in (1, 2)], "auc")
     shown = texts(chart)
-    readable = name.replace("\ud800", "\ufffd").replace("\x00", "\ufffd")
+    readable = name.replace("\ud800", "\ufffd").replace("\x00", "\\x00")
     assert (readable if len(name) <= 40 else f"{name[:39]}…") in shown
     assert "other" in shown
 
