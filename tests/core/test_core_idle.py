@@ -92,7 +92,7 @@ class Rule:
     def __init__(self, logprobs: Sequence[float]) -> None:
         self.logprobs = logprobs
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[TeacherScores | Failure]:
+    def score(self, rollouts: Sequence[Rollout], temperature: float = 1.0) -> list[TeacherScores | Failure]:
         return [scored(one, torch.tensor(self.logprobs)) for one in rollouts]
 
 
