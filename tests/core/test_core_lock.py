@@ -13,9 +13,10 @@ from uniopd_mm.runtime.lock import locked
 from uniopd_mm.types import UserError
 
 HOLD = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from uniopd_mm.runtime.lock import locked
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background inherits as ignored
 with locked(Path(sys.argv[1]), "taken"):
     if "fork" in sys.argv:
         child = os.fork()
