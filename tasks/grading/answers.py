@@ -46,16 +46,16 @@ class FinalAnswer:
     readings: tuple[str, ...]
 
 
-def right(reason: str) -> Outcome:
-    return Outcome(correct=True, reward=1.0, reason=reason)
+def right(reason: str, answer: str | None = None) -> Outcome:
+    return Outcome(correct=True, reward=1.0, reason=reason, answer=answer)
 
 
-def wrong(reason: str) -> Outcome:
-    return Outcome(correct=False, reward=0.0, reason=reason)
+def wrong(reason: str, answer: str | None = None) -> Outcome:
+    return Outcome(correct=False, reward=0.0, reason=reason, answer=answer)
 
 
-def unknown(reason: str) -> Outcome:
-    return Outcome(correct=None, reward=0.0, reason=reason)
+def unknown(reason: str, answer: str | None = None) -> Outcome:
+    return Outcome(correct=None, reward=0.0, reason=reason, answer=answer)
 
 
 def grade_open(response: str, reference: str | None) -> Outcome:

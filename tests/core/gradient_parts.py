@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch, TeacherTokens
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import predicted_logprobs, shifted
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.types import Batch, Head, TeacherTokens, TokenBatch
+from uniopd_mm.types import Head, TokenBatch
 
 V, H, TEMPERATURE = 50, 6, 0.8
 PROMPT = 7  # the one token of the prompt

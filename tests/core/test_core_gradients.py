@@ -40,6 +40,7 @@ from gradient_parts import (
 )
 from torch import Tensor
 
+from uniopd_mm.distill.batch import TeacherTokens
 from uniopd_mm.distill.exopd import ExtrapolatedDistillation
 from uniopd_mm.distill.gkd import GeneralizedDistillation
 from uniopd_mm.distill.grpo import GroupRelativePolicy
@@ -48,7 +49,7 @@ from uniopd_mm.distill.objective import Objective
 from uniopd_mm.distill.opd import OnPolicyDistillation
 from uniopd_mm.distill.opd_grpo import DistillationAndOutcome
 from uniopd_mm.distill.sft import SupervisedFineTuning
-from uniopd_mm.types import Head, TeacherTokens
+from uniopd_mm.types import Head
 
 
 def test_the_model_is_a_distribution_over_all_responses() -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from uniopd_mm.types import Batch, Head, Prompt, Rollout, TeacherScores, TeacherTokens, TokenBatch, Trajectory
+from uniopd_mm.distill.batch import Batch, TeacherTokens
+from uniopd_mm.types import Head, Prompt, Rollout, TeacherScores, TokenBatch, Trajectory
 
 Record = TypeVar("Record", TokenBatch, TeacherTokens, Batch, Head)
 

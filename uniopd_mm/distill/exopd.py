@@ -11,11 +11,12 @@ from typing import final
 from torch import Tensor
 
 from uniopd_mm.distill.advantages import extrapolated_rewards
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.objective import Needs, StudentForward
 from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.distill.spans import clipped
-from uniopd_mm.types import Batch, UserError
+from uniopd_mm.types import UserError
 
 
 @final

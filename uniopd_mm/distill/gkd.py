@@ -14,13 +14,14 @@ from typing import Any, final
 
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch, TeacherTokens
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.divergence import full_divergence, topk_divergence
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import logits_of, unshifted
 from uniopd_mm.distill.objective import Needs, StudentForward, reduce, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss, agreement, token_sums
-from uniopd_mm.types import Batch, Head, TeacherTokens, UserError
+from uniopd_mm.types import Head, UserError
 
 
 @final

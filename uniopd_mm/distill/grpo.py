@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.distill.advantages import outcome_advantages
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.objective import RATIO_SETTINGS, Needs, StudentForward
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.types import Batch
 
 
 @final

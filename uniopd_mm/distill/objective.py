@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.choices import Gradient, Reduction
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.spans import clipped
-from uniopd_mm.types import Batch
 
 # A backbone: called with a token batch, a temperature and a reader, it returns what the reader makes of the M loss
 # tokens.

@@ -10,10 +10,10 @@ from typing import final
 
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.objective import Needs, StudentForward, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.types import Batch
 
 
 @final

@@ -9,11 +9,12 @@ from typing import final
 
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.grpo import group_relative
 from uniopd_mm.distill.objective import RATIO_SETTINGS, REWARD_SETTINGS, Needs, StudentForward, token_rewards
 from uniopd_mm.distill.policy import PolicyLoss
-from uniopd_mm.types import Batch, UserError
+from uniopd_mm.types import UserError
 
 
 @final

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from uniopd_mm.distill.advantages import importance_weights, mismatch_kl
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.logprobs import unshifted
 from uniopd_mm.distill.objective import StudentForward, clipped_token_losses, denominator, reduce
-from uniopd_mm.types import Batch
 
 
 @final

@@ -11,12 +11,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.evidence import Evidence
 from uniopd_mm.distill.logprobs import unshifted
 from uniopd_mm.distill.objective import Needs, StudentForward, reduce
 from uniopd_mm.distill.policy import PolicyLoss, token_sums
-from uniopd_mm.types import Batch
 
 
 @final

@@ -12,13 +12,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from uniopd_mm.config.train import TrainerConfig
 from uniopd_mm.data.collate import collate, collate_rollouts, to_device
 from uniopd_mm.data.microbatch import by_token_budget
+from uniopd_mm.distill.batch import Batch
 from uniopd_mm.distill.choices import Gradient
 from uniopd_mm.distill.objective import Objective
 from uniopd_mm.learner.weights import exported
 from uniopd_mm.models.backbone import Backbone
 from uniopd_mm.models.checkpointing import recomputing
 from uniopd_mm.runtime.world import World
-from uniopd_mm.types import Batch, TeacherScores, Trajectory, UserError
+from uniopd_mm.types import TeacherScores, Trajectory, UserError
 
 
 @final
