@@ -4,6 +4,7 @@ outcomes in order, though they come from many threads."""
 import json
 import threading
 import time
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -87,11 +88,20 @@ def config(mixture: dict[str, Any] | None = None, **teachers: dict[str, Any]) ->
     )
 
 
-def test_values_that_work_are_let_through() -> None:
-    validate(config())
-    validate(config({"temperature": 0.5, "floor": 1.0, "recent": 1, "window": 1}))
-    validate(config({"weights": {"a": 1.0}, "shares": Shares.WEIGHTS}))
-    validate(config(a={"path": "/a"}, b={"builder": {"_target_": "x"}}, c={"reads": "TEXT", "media": "CAPTION"}))
+@pytest.mark.parametrize(
+    "works",
+    [
+        config(),
+        config({"temperature": 0.5, "floor": 1.0, "recent": 1, "window": 1}),
+        config({"weights": {"a": 1.0}, "shares": Shares.WEIGHTS}),
+        config(a={"path": "/a"}, b={"builder": {"_target_": "x"}}, c={"reads": "TEXT", "media": "CAPTION"}),
+    ],
+    ids=["defaults", "mixture", "weights", "teachers"],
+)
+def test_values_that_work_are_let_through_unchanged(works: TrainConfig) -> None:
+    before = deepcopy(works)
+    validate(works)
+    assert works == before
 
 
 @pytest.mark.parametrize(
