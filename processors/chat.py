@@ -4,7 +4,7 @@ Not here: media. Only their placeholders appear in this file.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,16 @@ ANSWER = "answer"  # found again in what a chat template makes of it
 TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-def check_text(text: str) -> None:
+def check_text(text: str, media_tokens: Sequence[str] = MEDIA_TOKENS) -> None:
     """Raises BadSample if the text contains a media token."""
-    for token in MEDIA_TOKENS:
+    for token in media_tokens:
         if token in text:
             raise BadSample(f"its text contains {token!r}, which the model reads as a media placeholder")
 
 
-def chat_messages(sample: Sample, system_prompt: str | None) -> list[dict[str, Any]]:
+def chat_messages(
+    sample: Sample, system_prompt: str | None, media_tokens: Sequence[str] = MEDIA_TOKENS
+) -> list[dict[str, Any]]:
     """The conversation for a chat template. Each content is a list of {"type": "text" | media kind, ...}.
 
     `system_prompt` is put first, unless the sample begins with a system message.
@@ -44,7 +46,7 @@ def chat_messages(sample: Sample, system_prompt: str | None) -> list[dict[str, A
     messages = list(sample.messages)
     if system_prompt is not None and messages[0].role != "system":
         messages.insert(0, Message(role="system", content=(system_prompt,)))
-    return [{"role": message.role, "content": _parts(message)} for message in messages]
+    return [{"role": message.role, "content": _parts(message, media_tokens)} for message in messages]
 
 
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, Any]], **options: Any) -> str:
@@ -64,7 +66,9 @@ def media_of(sample: Sample) -> list[Media]:
     return [item for message in sample.messages for item in message.content if isinstance(item, Media)]
 
 
-def vocabulary_of(tokenizer: PreTrainedTokenizerBase, path: str) -> Vocabulary:
+def vocabulary_of(
+    tokenizer: PreTrainedTokenizerBase, path: str, media_tokens: Sequence[str] = MEDIA_TOKENS
+) -> Vocabulary:
     """Tokens, stop tokens (the tokenizer's, the generation config's and Qwen's), banned tokens and the pad token.
 
     Raises:
@@ -80,7 +84,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, path: str) -> Vocabulary:
     return Vocabulary(
         tokens=tokens,
         stop_ids=tuple(sorted(stops)),
-        banned_ids=tuple(sorted(tokens[token] for token in MEDIA_TOKENS if token in tokens)),
+        banned_ids=tuple(sorted(tokens[token] for token in media_tokens if token in tokens)),
         pad_id=min(stops) if pad is None else pad,
     )
 
@@ -91,11 +95,11 @@ def load_error(path: str, error: Exception) -> UserError:
     return UserError(f"processor path {path!r} cannot be loaded ({reason}); give a folder with a saved processor")
 
 
-def _parts(message: Message) -> list[dict[str, Any]]:
+def _parts(message: Message, media_tokens: Sequence[str]) -> list[dict[str, Any]]:
     for is_text, items in groupby(message.content, key=lambda item: isinstance(item, str)):
         if is_text:
             # Check the joined text, as the template joins it: a token may be split over two texts.
-            check_text("".join(map(str, items)))
+            check_text("".join(map(str, items)), media_tokens)
     return [
         {"type": item.kind} if isinstance(item, Media) else {"type": "text", "text": item} for item in message.content
     ]

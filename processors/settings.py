@@ -39,6 +39,18 @@ def tensor_settings(kind: str, stock: Any) -> dict[str, str]:
     return _named(kind, settings)
 
 
+def stock_settings(stock: Any) -> dict[str, str]:
+    """All settings of the image and video processors of a family, under their own names."""
+    readers = {kind: getattr(stock, f"{kind}_processor", None) for kind in ("image", "video")}
+    return {
+        f"{kind}.{name}": str(value)
+        for kind, reader in readers.items()
+        if reader is not None
+        for name, value in sorted(reader.to_dict().items())
+        if value is not None and not callable(value)
+    }
+
+
 def budget_settings(kind: str, budget: PixelBudget) -> dict[str, str]:
     """The limits in use, including the user's."""
     return _chosen(kind, budget, ("min_pixels", "max_pixels", "min_total_pixels", "max_total_pixels"))

@@ -146,7 +146,8 @@ class Prompt:
     `token_ids` i64[L] have every placeholder expanded, as the model reads them. `media` is named after the model's
     forward arguments; batches concatenate it along dim 0. `token_features` are further forward arguments with one
     entry per token ([L], 0 for ordinary text); batches pad them like ids. `engine_token_ids` and `engine_media` are the
-    input of an inference engine: ids with one placeholder per medium, and decoded media by kind. `place` is its index.
+    input of an inference engine: ids with one placeholder per medium, and decoded media by kind, which the engine's own
+    processor must still resize where `engine_resizes`. `place` is its index.
     """
 
     sample: Sample
@@ -155,6 +156,7 @@ class Prompt:
     token_features: Mapping[str, Tensor] = field(default_factory=dict)
     engine_token_ids: Tensor
     engine_media: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    engine_resizes: bool = False
     place: int = 0
 
 

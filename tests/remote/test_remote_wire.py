@@ -94,6 +94,7 @@ def test_any_values_in_the_place_of_others_are_malformed(value: Any, name: str) 
         "place": 0,
         "token_ids": torch.arange(3),
         "engine_token_ids": torch.arange(3),
+        "engine_resizes": False,
     }
     prompt |= {"token_features": {}, "payload": None}
     good = {"prompts": [prompt], "prompt_of": [0], "responses": [torch.arange(2)], "top_k": 0, "payloads": {}}

@@ -80,12 +80,26 @@ def align(mask: Tensor, values: Sequence[Tensor]) -> Tensor:
 
 def concatenate_media(prompts: Iterable[Prompt]) -> Mapping[str, Tensor]:
     """Media tensors by forward argument, concatenated along dim 0 in the order of the prompts, which may have different
-    arguments."""
+    arguments. Where other dimensions differ, the shorter ones are padded with zeros at their end."""
     by_name: dict[str, list[Tensor]] = {}
     for prompt in prompts:
         for name, tensor in prompt.media.items():
             by_name.setdefault(name, []).append(tensor)
-    return {name: torch.cat(tensors) for name, tensors in by_name.items()}
+    return {name: torch.cat(_equally_shaped(tensors)) for name, tensors in by_name.items()}
+
+
+def _equally_shaped(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors, padded with zeros at the end of every dimension but the first."""
+    if len({tensor.shape[1:] for tensor in tensors}) == 1:
+        return tensors
+    shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    return [_enlarged(tensor, shape) for tensor in tensors]
+
+
+def _enlarged(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    larger = tensor.new_zeros((len(tensor), *shape))
+    larger[tuple(slice(size) for size in tensor.shape)] = tensor
+    return larger
 
 
 def left_padded(prompts: Sequence[Prompt], pad_id: int) -> TokenBatch:

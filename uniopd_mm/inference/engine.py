@@ -63,7 +63,11 @@ class VLLMEngine:
         self.options = options
         self._sleeps = sleeps and torch.cuda.is_available()
         if not torch.cuda.is_available():
-            options = replace(options, max_model_len=options.max_model_len or _cpu_length(path, key))
+            options = replace(
+                options,
+                max_model_len=options.max_model_len or _cpu_length(path, key),
+                args={**_of_hybrids(path, key), **options.args},
+            )
         arguments = llm_arguments(options, max_logprobs, sleeps=self._sleeps)
         with untouched_rng(), untouched_threads():
             self._llm = _load(path, arguments, key)
@@ -237,15 +241,26 @@ def _load(path: str, arguments: dict[str, Any], key: str) -> Any:
         raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
 
 
+def _of_hybrids(path: str, key: str) -> dict[str, Any]:
+    """Without chunked prefill, vLLM 0.32 has no prefix cache for models with layers other than attention."""
+    layers = _text_config(path, key).to_dict().get("layer_types")
+    hybrid = any("full_attention" not in kind and "sliding" not in kind for kind in layers or ())
+    return {"enable_prefix_caching": False} if hybrid else {}
+
+
 def _cpu_length(path: str, key: str) -> int:
     """The default `max_model_len` on a CPU, where a prompt is computed in one step."""
     try:
-        known = AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config().max_position_embeddings
-    except (OSError, ValueError) as error:
-        raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
+        return min(_text_config(path, key).max_position_embeddings, CPU_BATCH_TOKENS)
     except AttributeError as error:
         raise UserError(f"{key}.max_model_len=null: the config of {path} has no maximum length; set one") from error
-    return min(known, CPU_BATCH_TOKENS)
+
+
+def _text_config(path: str, key: str) -> Any:
+    try:
+        return AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{key}: vLLM cannot load {path}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -6,9 +6,11 @@ from torch import Tensor
 
 from uniopd_mm.types import Prompt
 
-# A prompt's media are already what the model should see. By default vLLM would resize them to the checkpoint's limits,
-# which can differ from those of the trainer's processor, and might sample frames a second time.
-NO_PREPROCESSING = {"do_resize": False, "do_sample_frames": False}
+# Videos are sampled already; by default, vLLM might sample their frames a second time.
+SAMPLED = {"do_sample_frames": False}
+# Where a prompt's media are already what the model should see, vLLM would resize them to the checkpoint's limits, which
+# can differ from those of the trainer's processor.
+FINAL = {**SAMPLED, "do_resize": False}
 
 
 def engine_prompt(prompt: Prompt, response_ids: Tensor | None = None) -> dict[str, Any]:
@@ -22,4 +24,5 @@ def engine_prompt(prompt: Prompt, response_ids: Tensor | None = None) -> dict[st
     if not prompt.engine_media:
         return {"prompt_token_ids": ids}
     media = {kind: list(items) for kind, items in prompt.engine_media.items()}
-    return {"prompt_token_ids": ids, "multi_modal_data": media, "mm_processor_kwargs": dict(NO_PREPROCESSING)}
+    options = dict(SAMPLED if prompt.engine_resizes else FINAL)
+    return {"prompt_token_ids": ids, "multi_modal_data": media, "mm_processor_kwargs": options}

@@ -10,10 +10,12 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from uniopd_mm.config.parts import VLLMOptions
 from uniopd_mm.data.seeds import prompt_seed
 from uniopd_mm.inference.engine import Declined, VLLMEngine
+from uniopd_mm.inference.names import as_saved
 from uniopd_mm.inference.options import with_dtype
 from uniopd_mm.inference.requests import engine_prompt
 from uniopd_mm.interfaces import Finished, Processor
@@ -58,7 +60,7 @@ def vllm_rollout(
         num_rollouts=check_rollouts,
         tolerance=check_tolerance if check_tolerance is not None else (1e-3 if exact else 0.1),
     )
-    return VLLMRollout(engine, processor.vocabulary, check)
+    return VLLMRollout(engine, processor.vocabulary, check, trained=backbone.model)
 
 
 @final
@@ -68,12 +70,20 @@ class VLLMRollout:
     Args:
         vocabulary: of the model's processor.
         check: compares the engine with the trained model; None if the model is not trained.
+        trained: the model whose weights `load_weights` is given; None if they have the names of the checkpoint.
     """
 
-    def __init__(self, engine: VLLMEngine, vocabulary: Vocabulary, check: SelfCheck | None = None) -> None:
+    def __init__(
+        self,
+        engine: VLLMEngine,
+        vocabulary: Vocabulary,
+        check: SelfCheck | None = None,
+        trained: PreTrainedModel | None = None,
+    ) -> None:
         self.engine = engine
         self.vocabulary = vocabulary
         self.check = check
+        self.trained = trained
 
     def generate(
         self, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, finished: Finished | None = None
@@ -103,7 +113,7 @@ class VLLMRollout:
 
     def load_weights(self, named_tensors: Iterable[tuple[str, Tensor]]) -> None:
         """See `RolloutEngine.load_weights`."""
-        self.engine.load_weights(named_tensors)
+        self.engine.load_weights(as_saved(self.trained, named_tensors) if self.trained else named_tensors)
         if self.check:
             self.check.count_sync()
 

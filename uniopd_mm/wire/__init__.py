@@ -4,7 +4,7 @@ Client and server share this code, so neither can change the protocol alone. Lea
 server, teachers/remote.py the client.
 """
 
-PROTOCOL = 2  # raised whenever an older version would misread a newer one
+PROTOCOL = 3  # raised whenever an older version would misread a newer one
 SCORE, GENERATE = "/score", "/generate"
 INFO, VOCABULARY, HEALTH, METRICS = "/info", "/vocabulary", "/health", "/metrics"
 DEADLINE_HEADER = "x-uniopd-mm-seconds"  # how much longer the client waits for the reply

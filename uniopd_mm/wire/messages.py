@@ -26,6 +26,7 @@ class SentPrompt:
     place: int
     token_ids: Tensor
     engine_token_ids: Tensor
+    engine_resizes: bool
     token_features: Mapping[str, Tensor]
     payload: str | None
 
@@ -99,6 +100,7 @@ def sent_prompt(prompt: Prompt, payload: str | None) -> SentPrompt:
         place=prompt.place,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
+        engine_resizes=prompt.engine_resizes,
         token_features=prompt.token_features,
         payload=payload,
     )
@@ -111,6 +113,7 @@ def received_prompt(prompt: SentPrompt) -> Prompt:
         sample=sample,
         token_ids=prompt.token_ids,
         engine_token_ids=prompt.engine_token_ids,
+        engine_resizes=prompt.engine_resizes,
         token_features=prompt.token_features,
         place=prompt.place,
     )
@@ -193,6 +196,7 @@ def _prompt(values: Any) -> SentPrompt:
         place=int(values["place"]),
         token_ids=ids,
         engine_token_ids=_ids(values["engine_token_ids"]),
+        engine_resizes=bool(values["engine_resizes"]),
         token_features=features,
         payload=None if payload is None else str(payload),
     )
