@@ -16,8 +16,8 @@ r"""Whether the final answer of a response is the reference, for mathematics: eq
 
 The final answer is that of `answers.final_answer`. Numbers are compared here, as exact fractions; everything else is
 compared in worker processes (`math_pool`): plain mathematics by its values to 50 digits or more, at points drawn at
-random (`math_values`), sets of real numbers as intervals (`math_sets`), the rest by math_verify. Terms count as equal if
-they have one value wherever the reference has a real one. A unit that one side leaves out does not count; "1.234" is
+random (`math_values`), sets of real numbers as intervals (`math_intervals`), the rest by math_verify. Terms are equal
+if they have one value wherever the reference has a real one. A unit that one side leaves out does not count; "1.234" is
 never a thousand. The outcome is unknown, with its reason, if no exact argument decides or a comparison does not end in
 time. Left out: equality up to the names of variables, and problems with several right answers.
 """

@@ -11,8 +11,9 @@ from uniopd_mm.tasks.grading.math_spelling import without_text
 LONGEST_CODE = 40
 _TIME = re.compile(
     r"(?:at )?(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?)?\s*(?:o'?clock\s*)?"
-    r"(?P<half>[ap]\.?\s?m\.?|noon|midnight|in the (?:morning|afternoon|evening)|at night)?(?:\s*\([^()]*\))?", re.IGNORECASE
-)  # fmt: skip
+    r"(?P<half>[ap]\.?\s?m\.?|noon|midnight|in the (?:morning|afternoon|evening)|at night)?(?:\s*\([^()]*\))?",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"[0-9]{1,4}(?P<mark>[-/.])[0-9]{1,2}(?P=mark)[0-9]{1,4}")
 _DASHED = re.compile(r"[0-9]+(?:\s*-\s*[0-9]+)+")
 _ZEROS = re.compile(r"0[0-9]+")

@@ -9,6 +9,20 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import final
 
+from uniopd_mm.tasks.grading.math_alike import (
+    all_named,
+    as_product,
+    both_symbols,
+    brackets_differ,
+    choice_letter,
+    is_letter,
+    multiplied,
+    names_differ,
+    number_in,
+    same_share,
+    with_digits,
+    with_factor,
+)
 from uniopd_mm.tasks.grading.math_codes import Codes, compare_codes
 from uniopd_mm.tasks.grading.math_forms import Form, Several, Value, equation_sides
 from uniopd_mm.tasks.grading.math_numbers import Number, read_number, same_number
@@ -16,8 +30,8 @@ from uniopd_mm.tasks.grading.math_piecewise import read_cases
 from uniopd_mm.tasks.grading.math_pool import TimeUp, Verdict, WorkerLost, shared_pool
 from uniopd_mm.tasks.grading.math_prose import compare_words
 from uniopd_mm.tasks.grading.math_sets import has_marks, read_set
-from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed, without_text
-from uniopd_mm.tasks.grading.math_tails import number_in_words, tails_agree
+from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed
+from uniopd_mm.tasks.grading.math_tails import tails_agree
 
 
 def all_of(results: Iterable[bool | None]) -> bool | None:
@@ -45,7 +59,7 @@ class Comparison:
 
     def same(self, reference: str, expected: tuple[Form, ...], answer: str, given: tuple[Form, ...]) -> bool | None:
         """Whether a text is the reference in any of the forms that either can be read as."""
-        if _is_letter(reference) and (label := _choice_letter(answer)):
+        if is_letter(reference) and (label := choice_letter(answer)):
             return label == reference.strip("() .")
         code = compare_codes(reference, answer)
         if code in (Codes.SAME, Codes.DIFFERENT):
@@ -102,14 +116,14 @@ class Comparison:
     def _same_several(self, expected: Several, given: Several) -> bool | None:
         if (":" in (expected.brackets, given.brackets)) and expected.brackets != given.brackets:
             return False
-        if len(expected.items) != len(given.items) or _names_differ(expected, given):
+        if len(expected.items) != len(given.items) or names_differ(expected, given):
             return False
         if expected.brackets == ":":
             return self._same_ratio(expected, given)
-        if _brackets_differ(expected, given) or _brackets_differ(given, expected):
+        if brackets_differ(expected, given) or brackets_differ(given, expected):
             return False
         own_names = not given.brackets and any(item.name for item in given.items)
-        if (expected.ordered and given.brackets != "{}") or (_all_named(expected) and not own_names):
+        if (expected.ordered and given.brackets != "{}") or (all_named(expected) and not own_names):
             return all_of(self._same(one, other) for one, other in zip(expected.items, given.items, strict=True))
         return False if expected.ordered else self._same_in_any_order(expected, given)
 
@@ -136,8 +150,8 @@ class Comparison:
     def _same_value(self, expected: Value, given: Value) -> bool | None:
         if squeezed(expected.whole) == squeezed(given.whole):
             return True
-        if _names_differ(expected, given):
-            return False if _both_symbols(expected.name, given.name) else self._named_apart(expected, given)
+        if names_differ(expected, given):
+            return False if both_symbols(expected.name, given.name) else self._named_apart(expected, given)
         sides = [equation_sides(value.text) for value in (expected, given)]
         if len(sides[0]) > 1 or len(sides[1]) > 1:
             if len(sides[0]) == 1 and len(sides[1]) > 1 and not expected.name and not has_marks(given.text):
@@ -156,13 +170,13 @@ class Comparison:
         other = given if expected.tail.loose else expected
         if expected.tail.loose and given.tail.loose:
             as_units = self._measured(expected, given)
-            return as_units or self._algebra(_of(expected), _of(given))
+            return as_units or self._algebra(as_product(expected), as_product(given))
         if other.tail.unit:
             return self._measured(expected, given)
         if read_number(other.text) and not other.tail.text:
             same = self._measured(expected, given)
             return self._unclear("its letters may be a unit or variables") if same else same
-        return self._algebra(_of(expected), _of(given))
+        return self._algebra(as_product(expected), as_product(given))
 
     def _measured(self, expected: Value, given: Value) -> bool | None:
         agree = tails_agree(expected.tail, given.tail)
@@ -178,13 +192,13 @@ class Comparison:
     def _scaled(self, expected: Value, given: Value) -> bool | None:
         texts, tails = (expected.text, given.text), (expected.tail, given.tail)
         units = [tail.unit for tail in tails]
-        numbers = [_number(text) for text in texts]
+        numbers = [number_in(text) for text in texts]
         if units[0] and units[1] and (units[0].scale, units[0].offset) != (units[1].scale, units[1].offset):
             return self._converted(expected, given, numbers)
         if numbers[0] and numbers[1]:
-            factored = [_times(number, tail.factor) for number, tail in zip(numbers, tails, strict=True) if number]
-            return _same_share(factored[0], tails[0].percent, factored[1], tails[1].percent)
-        plain = [_with_factor(text, tail.factor) for text, tail in zip(texts, tails, strict=True)]
+            factored = [multiplied(number, tail.factor) for number, tail in zip(numbers, tails, strict=True) if number]
+            return same_share(factored[0], tails[0].percent, factored[1], tails[1].percent)
+        plain = [with_factor(text, tail.factor) for text, tail in zip(texts, tails, strict=True)]
         if tails[0].percent != tails[1].percent:
             plain = [f"({text})/100" if tail.percent else text for text, tail in zip(plain, tails, strict=True)]
         return self._values(*plain)
@@ -217,7 +231,7 @@ class Comparison:
 
     def _values(self, expected: str, given: str) -> bool | None:
         """Texts without names and units."""
-        expected, given = _digits(expected), _digits(given)
+        expected, given = with_digits(expected), with_digits(given)
         numbers = read_number(expected), read_number(given)
         if numbers[0] and numbers[1]:
             return same_number(numbers[0], numbers[1])
@@ -271,93 +285,3 @@ _DOUBTS = {
 }
 _INFINITE = re.compile(r"\s*[-+]?\s*\\infty\s*")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
-
-
-def _number(text: str) -> Number | None:
-    if number := read_number(_digits(text)):
-        return number
-    value = number_in_words(without_text(text)) if text.isascii() and len(text) < 100 else None
-    return None if value is None else Number(value=value)
-
-
-def _digits(text: str) -> str:
-    """0.333… with its digits repeated for ever, where dots say so."""
-    if match := _REPEATED.fullmatch(text.strip()):
-        return rf"{match['head']}\overline{{{match['again']}}}"
-    return text
-
-
-_REPEATED = re.compile(r"(?P<head>-?[0-9]*\.[0-9]*?)(?P<again>[0-9]{1,6}?)(?P=again){2,}\s*\\ldots")
-
-
-def _of(value: Value) -> str:
-    """The value with the letters behind it as factors."""
-    return without_text(f"{value.text} {value.tail.text}") if value.tail.loose else value.text
-
-
-def _times(number: Number, factor: Fraction) -> Number:
-    return number if factor == 1 else Number(value=number.value * factor)
-
-
-def _with_factor(text: str, factor: Fraction) -> str:
-    return text if factor == 1 else f"({text})*({factor})"
-
-
-def _same_share(expected: Number, expected_percent: bool, given: Number, given_percent: bool) -> bool:
-    """50% is 50% and 0.5, and 50 too: the sign goes without saying, but not below 1, where 0.5 is 50%."""
-    if expected_percent == given_percent:
-        return same_number(expected, given)
-    percent, plain = (expected, given) if expected_percent else (given, expected)
-    decimals = None if percent.decimals is None else percent.decimals + 2
-    if same_number(Number(value=percent.value / 100, decimals=decimals), plain):
-        return True
-    return abs(percent.value) >= Fraction(1) and same_number(percent, plain)
-
-
-_FUNCTION_NAME = re.compile(r"[a-zA-Z]\([a-z]\)")
-
-
-def _names_differ(expected: Form, given: Form) -> bool:
-    """Whether both are named and not alike; y and f(x) are both what depends on x."""
-    if not (expected.name and given.name) or expected.name == given.name:
-        return False
-    names = {_FUNCTION_NAME.sub(lambda match: match[0][0], name) for name in (expected.name, given.name)}
-    depends = [name == "y" or _FUNCTION_NAME.fullmatch(name) for name in (expected.name, given.name)]
-    return len(names) > 1 and not (all(depends) and "y" in (expected.name, given.name))
-
-
-def _both_symbols(first: str, second: str) -> bool:
-    """Whether neither name is a word: "Area" may be A."""
-    return all(len(name) <= 2 or name.startswith("\\") or "_" in name or "(" in name for name in (first, second))
-
-
-def _all_named(several: Several) -> bool:
-    """Whether its values have different names, which gives them an order: x = 1, y = 2."""
-    names = {item.name for item in several.items}
-    return "" not in names and len(names) == len(several.items) > 1
-
-
-def _brackets_differ(first: Several, second: Several) -> bool:
-    """Whether the first, of two values in brackets, is an interval or a pair that the second is not."""
-    if not first.ordered or len(first.items) != 2:
-        return False
-    if second.ordered:
-        return first.brackets != second.brackets
-    if second.brackets == "{}" or second.either or first.brackets != "()":
-        return True
-    return any("infty" in item.whole for item in first.items)
-
-
-_LETTER = re.compile("[A-J]")
-_CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)[.:]?| ?[.:])\s+(?P<rest>.*)", re.DOTALL)
-_FURTHER_CHOICE = re.compile(r"(?<![A-Za-z])\(?[A-J](?:\)|[.:]\s|$)")
-
-
-def _is_letter(text: str) -> bool:
-    return _LETTER.fullmatch(text.strip("() .")) is not None
-
-
-def _choice_letter(text: str) -> str | None:
-    """The letter of "(B) 12" and "B. red", None where there is none or where others follow."""
-    match = _CHOICE.fullmatch(without_text(text))
-    return match[1].upper() if match and not _FURTHER_CHOICE.search(match["rest"]) else None

@@ -1,10 +1,6 @@
-"""What a term is worth, to any number of digits, and whether two terms are equal.
+"""What a term is worth at a point, to any number of digits, over the real or the complex numbers."""
 
-Two terms differ if they do at one point. They are the same if they agree to many digits wherever the first is defined
-over the real numbers, at points drawn at random: a fraction, a root or a logarithm that did so by accident is unknown.
-"""
-
-import random
+import math
 import zlib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -12,15 +8,13 @@ from typing import Any
 
 from mpmath import mp
 
-from uniopd_mm.tasks.grading.math_terms import Term, has, numbers_of, symbols_of
+from uniopd_mm.tasks.grading.math_terms import Term
 
 DIGITS = 50
 MOST_BITS = 200_000  # of the exponent of a value
-MOST_DIGITS = 20_000
 LONGEST_SUM = 20_000
 INFINITE_TERMS = 300
 VANISHED = 6  # terms in a row, after which a sum has converged
-ROUNDED = 6  # decimals that make a number in an expression a rounded one
 
 
 class Undefined(ArithmeticError):
@@ -31,8 +25,8 @@ class TooLarge(ArithmeticError):
     """A value, or the way to it, is too large to compute."""
 
 
-class _Evaluation:
-    """One evaluation at a point. `largest` and `smallest` are the binary exponents of the values on the way, above 0."""
+class Evaluation:
+    """One evaluation at a point. `largest` and `smallest` are binary exponents of the values on the way, above 0."""
 
     def __init__(self, point: Mapping[str, Any], *, real: bool) -> None:
         self._point = dict(point)
@@ -223,8 +217,6 @@ def _divisors(name: str, values: list[Any]) -> Any:
     whole = [int(mp.re(value)) for value in values]
     if any(part != value for part, value in zip(whole, values, strict=True)):
         raise TooLarge
-    import math
-
     return mp.mpf(math.gcd(*whole) if name == "gcd" else math.lcm(*whole))
 
 

@@ -14,8 +14,9 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from uniopd_mm.tasks.grading.math_compounds import read_compound
 from uniopd_mm.tasks.grading.math_phrases import computed
-from uniopd_mm.tasks.grading.math_tails import NO_TAIL, Tail, read_compound, split_tail
+from uniopd_mm.tasks.grading.math_tails import NO_TAIL, Tail, split_tail
 
 DEEPEST = 40  # brackets inside brackets
 MOST_ITEMS = 64
@@ -75,7 +76,8 @@ _THOUSANDS = re.compile(
 )
 _ALONE = re.compile(rf"[-+]?\s*(?:{_THOUSANDS.pattern})(?:\.[0-9]+)?")
 _EUROPEAN = re.compile(
-    r"(?<![0-9.,^_{(\[])[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|(?:\.[0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})|(?: [0-9]{3})+,[0-9]{1,2})(?![0-9,.])"
+    r"(?<![0-9.,^_{(\[])[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?"
+    r"|(?:\.[0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})|(?: [0-9]{3})+,[0-9]{1,2})(?![0-9,.])"
 )
 
 

@@ -5,15 +5,19 @@ Only phrases between plain values are read, so that a sentence stays a sentence.
 
 import re
 
+from uniopd_mm.tasks.grading.math_number_words import number_in_words
 from uniopd_mm.tasks.grading.math_spelling import without_text
-from uniopd_mm.tasks.grading.math_tails import number_in_words
 
 LONGEST_PHRASE = 120
 _OPERATOR = re.compile(
-    r"\b(?:plus|minus|times|over|squared|cubed|factorial|of|than|divided|multiplied|power|root|zero|to|negative|mod|modulo|choose|doubled|halved)\b",
+    r"\b(?:plus|minus|times|over|squared|cubed|factorial|of|than|divided|multiplied|power|root|zero|to|negative|mod"
+    r"|modulo|choose|doubled|halved)\b",
     re.IGNORECASE,
 )
-_V = r"(?P<{0}>[-+]?\s*(?:[0-9][0-9.,]*(?:\s*/\s*[0-9]+)?|\\frac\s*\{{[0-9]+\}}\{{[0-9]+\}}|[a-zA-Z]|\\pi|\\sqrt\{{[0-9]+\}}|[a-z]+(?:-[a-z]+)?))"
+_V = (
+    r"(?P<{0}>[-+]?\s*(?:[0-9][0-9.,]*(?:\s*/\s*[0-9]+)?|\\frac\s*\{{[0-9]+\}}\{{[0-9]+\}}|[a-zA-Z]|\\pi"
+    r"|\\sqrt\{{[0-9]+\}}|[a-z]+(?:-[a-z]+)?))"
+)
 _A, _B = _V.format("a"), _V.format("b")
 _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), shape)

@@ -31,13 +31,16 @@ _GREEK = {
 _ROOT = re.compile(r"√\s*(\([^()√]*\)|[0-9]+(?:\.[0-9]+)?|[^\W\d_])")
 _SCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ]+|[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₙₘ]+")
 _VULGAR = re.compile("[¼½¾⅐-⅞↉]")
+_STYLES = "bf|it|rm|sf|normal"
+_ROMAN = "e|i|d|ln|log|exp|sin|cos|tan|min|max|gcd|lcm"
+_PLAIN_FUNCTIONS = "sqrt|exp|arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|lg"
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
         (r"\\(?:rm|it|bf|sf)(?![a-zA-Z])", " "),
-        (r"\\(?:text(?:bf|it|rm|sf|normal)|mbox|operatorname\*?|math(?:rm|bf|it|sf)|bm|boldsymbol)(?![a-zA-Z])", r"\\text"),
+        (rf"\\(?:text(?:{_STYLES})|mbox|operatorname\*?|math(?:{_STYLES})|bm|boldsymbol)(?![a-zA-Z])", r"\\text"),
         (r"\\(?:textcolor|color|colorbox)\s*\{[a-zA-Z!0-9]*\}", " "),
         (r"\\(?:large|Large|LARGE|huge|Huge|small|normalsize|tiny|nonumber|notag|strut)(?![a-zA-Z])", " "),
         (r"\\(?:underline|underbrace|cancel|mathstrut|uline|hbox|emph|phantom)(?=\s*\{)", " "),
@@ -45,17 +48,18 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\!", ""),
         (r"\{:\}", ":"),
         (r"(?<!\\)\\[()\[\]]", " "),
-        (r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|quad|qquad|hspace\{[^{}]*\})(?![a-zA-Z])\.?", " "),
+        (r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])\.?", " "),
+        (r"\\hspace\{[^{}]*\}", " "),
         (r"(?<!\\)\\[,;:> ]|~", " "),
         (r"\\%|\\text\s*\{\s*(?:percent(?:age)?|per\s?cent|pct)\.?\s*\}|\b(?:percent|per\scent|pct)\b\.?", "%"),
         (r"\\(?:degree|degrees)(?![a-zA-Z])", r"^\\circ"),
         (r"\\text\s*\{\s*\}", ""),
-        (r"\\text\s*\{\s*(e|i|d|ln|log|exp|sin|cos|tan|min|max|gcd|lcm)\s*\}(?=\s*(?:[\^\\({}),+\-*/=]|$|[a-zA-Z0-9]))", r" \\roman{\1} "),
+        (rf"\\text\s*\{{\s*({_ROMAN})\s*\}}(?=\s*(?:[\^\\({{}}),+\-*/=]|$|[a-zA-Z0-9]))", r" \\roman{\1} "),
         (r"\\roman\{([eid])\}", r"\1"),
         (r"\\roman\{([a-z]+)\}", r"\\\1"),
         (r"(?<=[0-9a-zA-Z)}])\*\*(?=[-0-9a-zA-Z({])", "^"),
         (r"\*\*|`", ""),
-        (r"(?<![\\a-zA-Z])(sqrt|exp|arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|lg)(?=\s*[(_0-9^{]|\s+(?:\\|[a-zA-Z](?![a-zA-Z])))", r"\\\1"),
+        (rf"(?<![\\a-zA-Z])({_PLAIN_FUNCTIONS})(?=\s*[(_0-9^{{]|\s+(?:\\|[a-zA-Z](?![a-zA-Z])))", r"\\\1"),
         (r"(?<![\\a-zA-Z])(?:abs)\s*\(([^()]*)\)", r"|\1|"),
         (r"(?<![\\a-zA-Z])(?:floor)\s*\(([^()]*)\)", r"\\lfloor \1\\rfloor "),
         (r"(?<![\\a-zA-Z])(?:ceil)\s*\(([^()]*)\)", r"\\lceil \1\\rceil "),

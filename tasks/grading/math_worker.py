@@ -22,10 +22,12 @@ from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify import verify
 from math_verify.parser import should_treat_as_complex
 
+from uniopd_mm.tasks.grading.math_intervals import same_set
 from uniopd_mm.tasks.grading.math_numbers import read_number, rounds_to
 from uniopd_mm.tasks.grading.math_pool import Verdict
-from uniopd_mm.tasks.grading.math_sets import has_marks, read_set, same_set
-from uniopd_mm.tasks.grading.math_terms import Term, has, read_term, with_decimal_logarithms
+from uniopd_mm.tasks.grading.math_sets import has_marks, read_set
+from uniopd_mm.tasks.grading.math_term_parts import has, with_decimal_logarithms
+from uniopd_mm.tasks.grading.math_terms import Term, read_term
 from uniopd_mm.tasks.grading.math_values import is_undefined, real_value, same
 
 MEMORY_BYTES = 2 << 30

@@ -52,14 +52,15 @@ _COMMON = {
     **{"kcal": "kilocalorie", "cal": "calorie", "Torr": "torr", "mbar": "millibar"},
     **{"C": "coulomb", "F": "farad", "K": "kelvin", "T": "tesla", "h": "hour", "d": "day", "kt": "knot"},
 }
+# Units of pint whose names are words for what is counted, or letters.
 _NOT_UNITS = frozenset(
     {"a", "u", "e", "c", "pi", "x", "y", "z", "q", "p", "i", "k", "dozen", "count", "percent", "ppm", "dimensionless"}
-    | {"point", "points", "number", "permille", "score", "gross", "half", "at", "as", "are", "ar", "bar_", "dot", "dots"}
+    | {"point", "points", "number", "permille", "score", "gross", "half", "at", "as", "are", "ar", "dot", "dots", "el"}
     | {"pixel", "pixels", "element", "baker", "hand", "hands", "link", "links", "pole", "poles", "rod", "rods", "tex"}
-    | {"line", "lines", "chain", "chains", "barn", "barns", "second_", "cup_", "drop", "drops", "perch", "pica", "picas"}
-    | {"mark", "marks", "sheet", "sheets", "stone_", "slug", "slugs", "bag", "bags", "pod", "peak", "load", "em", "el"}
-    | {"stick", "sticks", "pounds_", "male", "mils", "mil", "faces", "span", "pace", "bit_", "stere", "ppb", "particle"}
-)  # fmt: skip  # units of pint whose names are words for things that are counted
+    | {"line", "lines", "chain", "chains", "barn", "barns", "drop", "drops", "perch", "pica", "picas", "em", "bag"}
+    | {"mark", "marks", "sheet", "sheets", "slug", "slugs", "bags", "pod", "peak", "load", "ppb", "particle", "stere"}
+    | {"stick", "sticks", "male", "mils", "mil", "faces", "span", "pace", "counts", "shot", "shots", "cup_"}
+)
 _TEMPERATURES = {
     "C": Unit(dimension=(("[temperature]", 1),), scale=Fraction(1), offset=Fraction("273.15")),
     "F": Unit(dimension=(("[temperature]", 1),), scale=Fraction(5, 9), offset=Fraction("459.67") * Fraction(5, 9)),
@@ -115,20 +116,18 @@ def _plain(words: str) -> str:
 
 
 def _product(text: str) -> Unit | None:
-    found, power = _ONE, 1
-    words = re.sub(r"\^\{\s*([-+]?[0-9])\s*\}", r"^\1", text.strip("() ")).split()
-    for place, word in enumerate(words):
-        if (raised := _POWER_WORDS.get(word.lower())) is not None:
-            if place and word.lower().endswith("ed"):
-                continue
+    found, power, last = _ONE, 1, _ONE
+    for word in re.sub(r"\^\{\s*([-+]?[0-9])\s*\}", r"^\1", text.strip("() ")).split():
+        raised = _POWER_WORDS.get(word.lower())
+        if raised and word.lower().endswith("ed"):  # meters squared
+            found = _times(found, last, raised - 1)
+        elif raised:
             power = raised
-            continue
-        behind = _POWER_WORDS.get(words[place + 1].lower(), 1) if words[place + 1 : place + 2] and words[place + 1].lower().endswith("ed") else 1  # fmt: skip
-        unit = _single(word)
-        if unit is None:
+        elif unit := _single(word):
+            found, last, power = _times(found, unit, power), unit, 1
+        else:
             return None
-        found, power = _times(found, unit, power * behind), 1
-    return found if words and power == 1 else None
+    return found if found is not _ONE and power == 1 else None
 
 
 def _single(word: str) -> Unit | None:
