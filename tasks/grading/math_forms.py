@@ -14,8 +14,9 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from uniopd_mm.tasks.grading.math_numbers import KNOWN_UNITS
-from uniopd_mm.tasks.grading.math_spelling import is_words
+from uniopd_mm.tasks.grading.math_compounds import read_compound
+from uniopd_mm.tasks.grading.math_phrases import computed
+from uniopd_mm.tasks.grading.math_tails import NO_TAIL, Tail, split_tail
 
 DEEPEST = 40  # brackets inside brackets
 MOST_ITEMS = 64
@@ -28,18 +29,19 @@ class Value:
     whole: str
     text: str
     name: str
-    unit: str
-    percent: bool
+    tail: Tail = NO_TAIL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Several:
-    """Values in brackets, `brackets` being "()", "[]", "(]", "[)" or "{}", or a list of them, which has none."""
+    """Values in brackets, `brackets` being "()", "[]", "(]", "[)" or "{}", a ratio ":", or a list of them, which has
+    none; `either` says that a list was written with "or" or \\pm."""
 
     whole: str
     name: str
     brackets: str
     items: "tuple[Form, ...]"
+    either: bool = False
 
     @property
     def ordered(self) -> bool:
@@ -59,15 +61,32 @@ def read_forms(text: str) -> tuple[Form, ...]:
     Raises:
         TooDeep: see there.
     """
-    joined = _THOUSANDS.sub(lambda match: re.sub("[, ]", "", match[0]), text)
+    text = computed(text)
+    joined = _joined_digits(text)
     plain = _read(text, 0)
     if joined == text:
         return (plain,)
-    alone = _THOUSANDS.fullmatch(text.strip()) is not None
+    alone = _ALONE.fullmatch(text.strip()) is not None
     return (_read(joined, 0), plain) if alone else (_read(joined, 0),)
 
 
-_THOUSANDS = re.compile(r"(?<![0-9.,^_{(\[])(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]{0,2}(?: [0-9]{3})+)(?![0-9,])")
+_THOUSANDS = re.compile(
+    r"(?<![0-9.,^_{(\[])(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]{0,2}(?: [0-9]{3})+)(?![0-9,])"
+    r"|(?<![0-9.,^_{(\[])[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?![0-9,])"  # Indian
+)
+_ALONE = re.compile(rf"[-+]?\s*(?:{_THOUSANDS.pattern})(?:\.[0-9]+)?")
+_EUROPEAN = re.compile(
+    r"(?<![0-9.,^_{(\[])[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?"
+    r"|(?:\.[0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})|(?: [0-9]{3})+,[0-9]{1,2})(?![0-9,.])"
+)
+
+
+def _joined_digits(text: str) -> str:
+    """1,234,567, 12,34,567, 1 234 567, 1.234.567 and 1.234,5 without what parts their digits."""
+    text = _EUROPEAN.sub(lambda match: re.sub("[. ]", "", match[0]).replace(",", "."), text)
+    return _THOUSANDS.sub(lambda match: re.sub("[, ]", "", match[0]), text)
+
+
 _TOKEN = re.compile(r"\\(?:begin|end|langle|rangle|lfloor|rfloor|lceil|rceil|lvert|rvert)(?![a-zA-Z])|\\.|[()\[\]{},;]")
 _OPENING = frozenset({r"\begin", r"\langle", r"\lfloor", r"\lceil", r"\lvert", r"\{", "(", "[", "{"})
 _CLOSING = frozenset({r"\end", r"\rangle", r"\rfloor", r"\rceil", r"\rvert", r"\}", ")", "]", "}"})
@@ -86,14 +105,40 @@ def _read(text: str, depth: int) -> Form:
         raise TooDeep
     text = text.strip()
     tokens = _outer_tokens(text, depth)
+    if compound := read_compound(text):
+        return Value(whole=text, text=str(compound[0]), name="", tail=compound[1])
     parts = _parts(text, tokens)
     if len(parts) > 1:
-        return Several(whole=text, name="", brackets="", items=_unordered(parts, depth))
+        return Several(
+            whole=text, name="", brackets="", items=(items := _unordered(parts, depth)), either=_either(text, items)
+        )
     name, value = _named(text)
-    if signs := _plus_minus(value):
-        before = text[: len(text) - len(value)]  # "x = "
-        return Several(whole=text, name="", brackets="", items=_items([before + sign for sign in signs], depth))
-    return _bracketed(text, name, value, depth) or _value(text, name, value)
+    is_set = value.startswith(r"\{") and value.endswith(r"\}")
+    if not is_set and (signs := _plus_minus(value)):
+        before = f"{name} = " if name else ""
+        return Several(
+            whole=text, name="", brackets="", items=_items([before + sign for sign in signs], depth), either=True
+        )
+    return _ratio(text, name, value, depth) or _bracketed(text, name, value, depth) or _value(text, name, value)
+
+
+_OR = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-zA-Z])")
+
+
+def _either(text: str, items: tuple[Form, ...]) -> bool:
+    names = [item.name for item in items if item.name]
+    return _OR.search(text) is not None or len(names) > len(set(names))
+
+
+def _ratio(whole: str, name: str, value: str, depth: int) -> Form | None:
+    """3 : 2 : 4, of which only the quotients count."""
+    parts = value.split(":")
+    if len(parts) < 2 or not all(_balanced(part) and part.strip() and _RATIO_PART.fullmatch(part) for part in parts):
+        return None
+    return Several(whole=whole, name=name, brackets=":", items=_items(parts, depth))
+
+
+_RATIO_PART = re.compile(r"[-0-9./a-z\\{}()^+ ]{1,60}")
 
 
 def _outer_tokens(text: str, depth: int) -> list[tuple[int, str]]:
@@ -147,15 +192,48 @@ def _unordered(parts: list[str], depth: int) -> tuple[Form, ...]:
     return tuple(form for forms in within for form in forms)
 
 
+_CONSTANTS = frozenset({r"\pi", "e", "i", r"\infty"})
+_BARE_SYMBOL = re.compile(_SYMBOL)
+_APPROX = re.compile(r"\\approx(?![a-zA-Z])")
+
+
 def _named(text: str) -> tuple[str, str]:
-    """A name and the value that stands at the end of its equations: "x = 2 + 3 = 5" is x and 5."""
+    """A name and the value that stands at the end of its equations: "x = 2 + 3 = 5" is x and 5, as "5 = x" is. Of
+    "\\sqrt{2} \\approx 1.41" the exact value counts."""
     match = _NAME.match(text)
-    if not match:
+    if re.search(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])", text):
         return "", text
-    sides = re.split(r"(?<![<>!:=\\])=(?!=)", text[match.end() :])
-    if not all(side.strip() for side in sides) or re.search(r"[<>]|\\(?:le|ge|ne|lt|gt)", text):
-        return "", text
-    return re.sub(r"\\text|[\s{}]", "", match["name"]), sides[-1].strip()
+    if match and match["name"].strip() not in _CONSTANTS:
+        sides = equation_sides(text[match.end() :])
+        if not all(side.strip() for side in sides):
+            return "", text
+        return re.sub(r"\\text|[\s{}]", "", match["name"]), _exact(sides[-1])
+    sides = equation_sides(text)
+    if len(sides) == 2 and _BARE_SYMBOL.fullmatch(sides[1].strip()) and sides[1].strip() not in _CONSTANTS:
+        return sides[1].strip(), sides[0].strip()
+    return ("", _exact(text)) if len(sides) == 1 else ("", text)
+
+
+def _exact(text: str) -> str:
+    exact, *rough = _APPROX.split(text)
+    return (exact if exact.strip() else rough[-1] if rough else text).strip()
+
+
+def equation_sides(text: str) -> list[str]:
+    """The sides of an equation, parted at every = outside brackets, subscripts and environments."""
+    depth, sides, start = 0, [], 0
+    for match in _EQUALS_OR_BRACKET.finditer(text):
+        token = match[0]
+        if token == "=":
+            if depth == 0:
+                sides.append(text[start : match.start()])
+                start = match.end()
+        else:
+            depth += (token in _OPENING) - (token in _CLOSING)
+    return [*sides, text[start:]]
+
+
+_EQUALS_OR_BRACKET = re.compile(rf"(?<![<>!:=\\])=(?!=)|{_TOKEN.pattern}")
 
 
 def _plus_minus(text: str) -> list[str]:
@@ -193,35 +271,6 @@ def _encloses(tokens: list[re.Match[str]]) -> bool:
     return depth == 0
 
 
-_PERCENT = re.compile(r"\s*(?:\\?%|\\text\s*\{\s*percent\s*\})$")
-_SUBSCRIPT_BASE = re.compile(r"^([0-9A-F]+)\s*_\s*\{?\s*([0-9]{1,2})\s*\}?$")
-_TEXT_UNIT = re.compile(r"^(.*[0-9A-Za-z)}!])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?[0-9]\}?)?$", re.DOTALL)
-_DEGREE_UNIT = re.compile(r"^(.+?)\s*\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\s*\{\s*[CFK]\s*\}|[CFK])?$", re.DOTALL)
-_ANGLE_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
-_BARE_UNIT = re.compile(r"^(.*[0-9}])( ?)([A-Za-z][A-Za-z./ ]*)(\^\s*\{?[0-9]\}?)?$", re.DOTALL)
-
-
 def _value(whole: str, name: str, value: str) -> Value:
-    text, unit = _without_unit(value)
-    percent = _PERCENT.search(text)
-    text = text[: percent.start()] if percent else text
-    return Value(whole=whole, text=text, name=name, unit=unit, percent=percent is not None)
-
-
-def _without_unit(text: str) -> tuple[str, str]:
-    if match := _SUBSCRIPT_BASE.match(text):
-        return match[1], f"base {match[2]}"
-    if (match := _DEGREE_UNIT.match(text)) and not _ANGLE_FUNCTION.search(text):
-        return match[1], r"^\circ"
-    if match := _TEXT_UNIT.match(text):
-        return match[1].strip(), match[2].strip() + (match[3] or "")
-    if (match := _BARE_UNIT.match(text)) and _is_unit(match[2], match[3]):
-        return match[1], match[3].strip() + (match[4] or "")
-    return text, ""
-
-
-def _is_unit(blank: str, words: str) -> bool:
-    """Whether bare letters behind a number are a unit and no variables: "5cm" and "5 m" but "5m", "5 pears"."""
-    first = re.split(r"[/ ]", words.strip().lower())[0].strip(".")
-    known = first in KNOWN_UNITS or first.removesuffix("s") in KNOWN_UNITS
-    return (known and (len(first) > 1 or blank != "")) or (blank != "" and len(first) > 3 and is_words(words))
+    text, tail = split_tail(value)
+    return Value(whole=whole, text=text, name=name, tail=tail)

@@ -1,9 +1,8 @@
-r"""Numbers and units as answers write them, compared exactly with rational arithmetic.
+r"""Numbers as answers write them, compared exactly with rational arithmetic.
 
     1,000   -3.50   .5   2/3   \frac{2}{3}   \frac12   3\frac{1}{2}   0.1\overline{6}   1.5 \times 10^{-3}   2e5
 
-Left out: anything to compute with (roots, powers, constants), which `math_worker` reads. A unit that is not in the
-table is no unit here: it is whatever words stand behind a number, and they do not count.
+Left out: anything to compute with (roots, powers, constants), which `math_terms` reads.
 """
 
 import re
@@ -107,42 +106,3 @@ def _decimals(digits: str) -> int | None:
 def _repeating(whole: str, fixed: str, again: str) -> Fraction:
     """1.2\\overline{34} is (1234 - 12) / 990."""
     return Fraction(int(whole + fixed + again) - int(whole + fixed or "0"), 10 ** len(fixed) * (10 ** len(again) - 1))
-
-
-_UNIT_NAMES = {
-    **{"mm": "mm", "millimeter": "mm", "millimetre": "mm", "cm": "cm", "centimeter": "cm", "centimetre": "cm"},
-    **{"m": "m", "meter": "m", "metre": "m", "km": "km", "kilometer": "km", "kilometre": "km"},
-    **{"in": "in", "inch": "in", "inche": "in", "ft": "ft", "foot": "ft", "feet": "ft", "yd": "yd", "yard": "yd"},
-    **{"mile": "mi", "mi": "mi", "mg": "mg", "milligram": "mg", "g": "g", "gram": "g", "kg": "kg", "kilogram": "kg"},
-    **{"lb": "lb", "pound": "lb", "oz": "oz", "ounce": "oz", "ton": "ton", "tonne": "ton"},
-    **{"s": "s", "sec": "s", "second": "s", "min": "min", "minute": "min", "h": "h", "hr": "h", "hour": "h"},
-    **{"day": "day", "week": "week", "month": "month", "year": "year", "yr": "year"},
-    **{"l": "l", "liter": "l", "litre": "l", "ml": "ml", "milliliter": "ml", "millilitre": "ml", "gallon": "gal"},
-    **{"degree": "deg", "deg": "deg", "^\\circ": "deg", "radian": "rad", "rad": "rad"},
-    **{"mph": "mi/h", "kmh": "km/h", "kph": "km/h", "n": "n", "newton": "n", "j": "j", "joule": "j", "w": "w"},
-    **{"watt": "w", "v": "v", "volt": "v", "hz": "hz", "hertz": "hz", "pa": "pa", "pascal": "pa"},
-    **{"cent": "cent", "dollar": "dollar", "euro": "euro", "am": "am", "pm": "pm"},
-}
-KNOWN_UNITS = frozenset(_UNIT_NAMES)
-_POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
-
-
-def canonical_unit(words: str) -> str | None:
-    """One name for a unit that the table has, with its power and its denominators; None for any other words.
-
-    >>> canonical_unit("square centimeters"), canonical_unit("km per hour"), canonical_unit("pears")
-    ('cm^2', 'km/h', None)
-    """
-    parts = [_canonical_part(part) for part in re.split(r"/|\bper\b", words.lower())]
-    return "/".join(part for part in parts if part) if all(parts) else None
-
-
-def _canonical_part(words: str) -> str | None:
-    text = " ".join(re.sub(r"\^\s*\{?\s*([0-9])\s*\}?", r" ^\1", words).replace(".", "").split())
-    power = re.search(r" ?\^([0-9])$", text)
-    names = (text[: power.start()] if power else text).split()
-    prefix = _POWERS.get(names[0], "") if len(names) == 2 else ""
-    if len(names) != (2 if prefix else 1):
-        return None
-    name = _UNIT_NAMES.get(names[-1]) or _UNIT_NAMES.get(names[-1].removesuffix("s"))
-    return name and name + (f"^{power[1]}" if power else prefix)

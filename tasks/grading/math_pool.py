@@ -24,6 +24,7 @@ from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
 
 START_SECONDS = 60.0
 PATIENCE = 10.0
+GRACE = 0.5  # seconds in which a worker may stop by itself, which spares the start of another
 PROGRAM = "from uniopd_mm.tasks.grading.math_worker import main; main()"
 
 
@@ -38,6 +39,8 @@ class Verdict(StrEnum):
     BAD_REFERENCE = "bad reference"
     BAD_ANSWER = "bad answer"
     FAILED = "failed"
+    UNPROVED = "unproved"
+    TIME = "time"
 
 
 class TimeUp(Exception):
@@ -75,7 +78,8 @@ class Worker:
             assert self._process.stdin is not None
             began = self._cpu_seconds()
             self._process.stdin.write(request.encode() + b"\n")
-            return self._read_verdict(seconds), self._cpu_seconds() - began
+            verdict = self._read_verdict(seconds + GRACE)
+            return verdict, self._cpu_seconds() - began
         except OSError as error:
             raise WorkerLost(str(error)) from error
 
@@ -125,13 +129,15 @@ class WorkerPool:
         with self._free:
             worker = self._take()
             try:
-                verdict_and_seconds = worker.compare(reference, answer, seconds)
+                verdict, used = worker.compare(reference, answer, seconds)
             except BaseException:  # also Ctrl-C: the next caller would get this worker's unread answer
                 self._drop(worker)
                 raise
             with self._lock:
                 self._idle.append(worker)
-            return verdict_and_seconds
+        if verdict is Verdict.TIME:
+            raise TimeUp
+        return verdict, used
 
     def close(self) -> None:
         """End all workers, even busy ones."""

@@ -17,11 +17,18 @@ from functools import lru_cache
 from typing import Any, TextIO
 
 import sympy
-from latex2sympy2_extended import NormalizationConfig
-from math_verify import LatexExtractionConfig, parse, verify
+from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
+from math_verify import verify
+from math_verify.parser import should_treat_as_complex
 
+from uniopd_mm.tasks.grading.math_intervals import same_set
 from uniopd_mm.tasks.grading.math_numbers import read_number, rounds_to
 from uniopd_mm.tasks.grading.math_pool import Verdict
+from uniopd_mm.tasks.grading.math_sets import has_marks, read_set
+from uniopd_mm.tasks.grading.math_term_parts import has, with_decimal_logarithms
+from uniopd_mm.tasks.grading.math_terms import Term, read_term
+from uniopd_mm.tasks.grading.math_values import is_undefined, real_value, same
 
 MEMORY_BYTES = 2 << 30
 CLOSE = sympy.Rational(1, 10**12)
@@ -29,8 +36,8 @@ ROUGHLY_CLOSE = sympy.Rational(1, 10**6)
 DIGITS = 30
 
 # Units are removed earlier: math_verify would take the letters of "3ab" for a unit.
-_NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last")
-_EXTRACTION = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=_NORMALIZATION)]
+_NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+_CONVERSION = ConversionConfig(lowercase_symbols=False)
 _DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
 _TWO_NUMBERS = re.compile(
     r"(?:^|[-+*/=(,{}])\s*[0-9.]+ +[0-9.]"
@@ -39,6 +46,50 @@ _TWO_NUMBERS = re.compile(
 
 def compare(reference: str, answer: str) -> Verdict:
     """The verdict on two expressions. May raise any exception of the libraries."""
+    if (has_marks(reference) or has_marks(answer)) and (sets := _of_sets(reference, answer)):
+        return sets
+    terms = read_term(reference), read_term(answer)
+    if terms[0] and terms[1]:
+        return _of_terms(terms[0], terms[1], reference, answer)
+    return _of_expressions(reference, answer)
+
+
+def _of_sets(reference: str, answer: str) -> Verdict | None:
+    expected, given = read_set(reference), read_set(answer)
+    if not expected or not given:
+        return None
+    equal = same_set(expected, given)
+    if equal is None:
+        return Verdict.EQUAL if _of_expressions(reference, answer) is Verdict.EQUAL else Verdict.UNPROVED
+    return Verdict.EQUAL if equal else Verdict.DIFFERENT
+
+
+def _of_terms(expected: Term, given: Term, reference: str, answer: str) -> Verdict:
+    for number, other in ((read_number(answer), expected), (read_number(reference), given)):
+        if number and number.decimals and (value := real_value(other)) is not None and rounds_to(value, number):
+            return Verdict.EQUAL
+    equal = same(expected, given)
+    if equal is None:
+        return _undecided(expected, given)
+    if (
+        not equal
+        and (has(expected, "log") or has(given, "log"))
+        and same(with_decimal_logarithms(expected), with_decimal_logarithms(given))
+    ):
+        return Verdict.UNPROVED
+    return Verdict.EQUAL if equal else Verdict.DIFFERENT
+
+
+def _undecided(expected: Term, given: Term) -> Verdict:
+    """Where one of two terms has no value; a value that is too large makes a failure."""
+    if is_undefined(expected):
+        return Verdict.BAD_REFERENCE
+    if is_undefined(given):
+        return Verdict.BAD_ANSWER
+    return Verdict.UNPROVED
+
+
+def _of_expressions(reference: str, answer: str) -> Verdict:
     expected = read_expression(reference)
     if expected is None or _is_undefined(expected):
         return Verdict.BAD_REFERENCE
@@ -54,7 +105,10 @@ def compare(reference: str, answer: str) -> Verdict:
     equal = _expand_alike(expected, given) or verify(
         expected, given, timeout_seconds=None, raise_on_error=True, allow_set_relation_comp=True
     )
-    return Verdict.EQUAL if equal else Verdict.DIFFERENT
+    if equal:
+        return Verdict.EQUAL
+    numeric = all(isinstance(side, sympy.Expr) and not side.free_symbols for side in (expected, given))
+    return Verdict.UNPROVED if numeric else Verdict.DIFFERENT
 
 
 @lru_cache(maxsize=1024)
@@ -64,8 +118,17 @@ def read_expression(text: str) -> Any:
         return sympy.Rational(number.value.numerator, number.value.denominator)
     if _TWO_NUMBERS.search(text):
         return None
-    parsed = parse(rf"\boxed{{{_in_radians(text)}}}", _EXTRACTION, fallback_mode="no_fallback", parsing_timeout=None)
-    expression = parsed[0] if parsed else None
+    latex = normalize_latex(_in_radians(text), _NORMALIZATION)
+    try:
+        expression = latex2sympy(
+            latex,
+            is_real=not should_treat_as_complex(latex),
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=_CONVERSION,
+        )
+    except Exception:  # noqa: BLE001 - the parser raises many kinds for what it cannot read
+        return None
     if not isinstance(expression, sympy.Basic):
         return expression
     symbols = expression.free_symbols
@@ -119,17 +182,31 @@ def _expand_alike(expected: Any, given: Any) -> bool:
     return bool(sympy.expand(expected - given) == 0)
 
 
+class _TimeOut(BaseException):
+    """A comparison has computed for long enough. No library catches it as an error of its own."""
+
+
+def _stop(*_: object) -> None:
+    """A second alarm, in a call that does not let go, ends the process."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, 1)
+    raise _TimeOut
+
+
 def verdict_on(line: str) -> Verdict:
-    """The verdict on one request {"reference", "answer", "seconds"}. If it computes for longer, the process ends itself
-    by an alarm, even if its parent is gone."""
+    """The verdict on one request {"reference", "answer", "seconds"}. A comparison that computes for longer is left, and
+    the process serves on; if it cannot be left, the process ends itself, even if its parent is gone."""
     request = json.loads(line)
-    signal.setitimer(signal.ITIMER_PROF, request["seconds"] + 2)
+    signal.signal(signal.SIGPROF, _stop)
+    signal.setitimer(signal.ITIMER_PROF, request["seconds"])
     try:
-        verdict = compare(request["reference"], request["answer"])
+        return compare(request["reference"], request["answer"])
+    except _TimeOut:
+        return Verdict.TIME
     except Exception:  # noqa: BLE001 - parsers and a simplifier on a model's text may raise anything
-        verdict = Verdict.FAILED
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    return verdict
+        return Verdict.FAILED
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def main() -> None:

@@ -37,7 +37,8 @@ WRONG = [
     ("5 m", "5 cm"),
     (r"5\text{ cm}^2", r"5\text{ cm}"),
     (r"5\text{ cm}^3", r"5\text{ cm}^2"),
-    (r"50\text{ mm}", r"5\text{ cm}"),
+    (r"5\text{ mm}", r"5\text{ cm}"),
+    ("€5", r"\$5"),
     ("6 cm", "5 cm"),
     (r"\frac{\pi}{6}", r"30^\circ"),
     ("101_2", "101_3"),
@@ -145,4 +146,5 @@ UNKNOWN = [
     ("5", r"\frac{1}{0}"),
     ("5", "{" * 100 + "5" + "}" * 100),
     ("5", "5" * 3000),
+    (r"12\text{ pears}", r"12\text{ apples}"),  # no table knows whether pupils are students
 ]

@@ -15,7 +15,7 @@ from uniopd_mm.tasks.grading.math_answers import grade_math
 from uniopd_mm.tasks.grading.math_pool import TimeUp, Verdict, Worker, WorkerLost, WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
-ENDLESS = r"\sum_{k=1}^{10^{12}} \sin(k^2)"
+ENDLESS = r"\int_0^1 1 dx + \sum_{k=1}^{10^{12}} \sin(k^2)"
 QUESTION = (r"\boxed{\sqrt{%d}}", r"\frac{\sqrt{%d}}{2}")  # equal for n and 4n
 
 
@@ -116,7 +116,7 @@ import sys, time
 from uniopd_mm.tasks.grading.math_answers import grade_math
 print(grade_math(r"\boxed{\sqrt{8}}", r"2\sqrt{2}").correct, flush=True)
 if sys.argv[1] == "stay":
-    grade_math(r"\boxed{\sum_{k=1}^{10^{12}} \sin(k^2)}", "7")
+    grade_math(r"\boxed{\int_0^1 1 dx + \sum_{k=1}^{10^{12}} \sin(k^2)}", "7")
     time.sleep(60)
 """  # unguarded by `if __name__`: a start method that imports the main module again would run it again
 
