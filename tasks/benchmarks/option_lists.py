@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
 
-from uniopd_mm.tasks.grading.answers import final_answer, right, unknown, unwrapped, wrong
+from uniopd_mm.tasks.grading.answers import final_answer, right, unanswered, unknown, unwrapped, wrong
 from uniopd_mm.tasks.grading.choices import chosen_labels, grade_choice
 from uniopd_mm.tasks.grading.math_answers import grade_math
 from uniopd_mm.tasks.grading.values import quote
@@ -84,7 +84,7 @@ def grade_labels(response: str, reference: str, choices: Mapping[str, str]) -> O
         return grade_label_or_value(response, next(iter(expected)), choices)
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
     taken = _alone(final.readings[-1], choices) or taken_labels(response, choices)
     if _OR.search(final.readings[-1]):
         return wrong(f"offers {_joined(taken)} for choice")

@@ -15,7 +15,7 @@ from typing import Any
 from uniopd_mm.tasks.benchmarks.archives import data_set, media_file
 from uniopd_mm.tasks.benchmarks.benchmark import Benchmark, Row, video
 from uniopd_mm.tasks.benchmarks.video_choices import INSTRUCTION, detailed, in_turn
-from uniopd_mm.tasks.grading.answers import final_answer, literal_readings, right, unknown, wrong
+from uniopd_mm.tasks.grading.answers import final_answer, literal_readings, right, unanswered, unknown, wrong
 from uniopd_mm.tasks.grading.choices import grade_choice
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
@@ -78,7 +78,7 @@ def _grade_yes_no(response: str, answer: str) -> Outcome:
         return unknown(f"the reference answer {quote(answer)} is neither yes nor no")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
     shown = f"{final.form}: {quote(final.readings[-1])}"
     said = {match["word"].casefold() for reading in literal_readings(final) if (match := _YES_NO.match(reading))}
     if len(said) != 1:

@@ -1,32 +1,48 @@
 r"""Finds the final answer in a response, and compares it with a reference text.
 
-The final answer is the first of these that the text after any `</think>` holds:
+The answer is looked for in what the response says (`spoken`), in this order:
 
-    boxed    the last \boxed{…} whose braces balance and that is not empty
+    boxed    \boxed{…}; of several, the last one if a correction or a conclusion leads to it, or all as a list if only
+             commas and "and" stand between them
     tagged   the last <answer>…</answer> that is not empty
-    stated   what follows the last "answer is", "Answer:", "option is", "choice is" …
+    stated   what follows the last "answer is", "Answer:", "option is", "####" …; it also replaces a box before it
     plain    the whole text, or its last line
 
-A box or tag that is not closed gives no answer. Two texts are the same answer if they are equal after normalisation:
-case, articles, punctuation, number words up to 99 and the notation of a number do not count ("Twenty-one." is "21.0"),
-but signs, units and further words do. An unmarked answer is not looked for inside a sentence, because that would also
-accept "it is not red". English only. Left out: synonyms, plurals, ordinals, symbolic mathematics. Every function takes
-time linear in the length of the text. The answer is looked for in the last LONGEST_TEXT characters, and graders compare
-at most LONGEST_READING: of a longer answer they see both ends, with words between them that no reference has.
+An answer is doubtful if several boxes differ, or if the text denies it, takes it back or names an alternative. Graders
+call the outcome of a doubtful answer unknown.
+
+A box or tag that is not closed gives no answer. `texts` says when two texts are the same. An unmarked answer is not
+looked for inside a sentence, because that would also accept "it is not red". English only. Left out: synonyms, plurals,
+ordinals, symbolic mathematics. Every function takes time linear in the length of the text. The answer is looked for in
+the last LONGEST_TEXT characters, and graders compare at most LONGEST_READING: of a longer answer they see both ends,
+with words between them that no reference has.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
+from itertools import pairwise
 
+from uniopd_mm.tasks.grading.marked import Mark, boxes, last_boxed, last_tagged
+from uniopd_mm.tasks.grading.spoken import spoken
+from uniopd_mm.tasks.grading.statements import (
+    Statement,
+    doubt_of,
+    last_sentence,
+    not_believed,
+    readings_of,
+    statements,
+    taken_back,
+)
+from uniopd_mm.tasks.grading.texts import normalise, same_text
 from uniopd_mm.tasks.grading.values import quote
+from uniopd_mm.tasks.grading.wrappings import unwrapped
 from uniopd_mm.types import Outcome
 
 LONGEST_TEXT = 100_000
 LONGEST_READING = 20_000
+LONGEST_STATED = 60  # characters of a statement that replaces a box before it
 
 
 class Form(StrEnum):
@@ -40,10 +56,20 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinalAnswer:
-    """A response's final answer: the texts it may be read as, widest first ("red. It moves.", "red")."""
+    """A response's final answer: the texts it may be read as, widest first ("red. It moves.", "red"). `doubt` says why
+    it may not be meant, "" if nothing speaks against it."""
 
     form: Form
     readings: tuple[str, ...]
+    doubt: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.readings[-1]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.form}: {quote(self.text)}"
 
 
 def right(reason: str, answer: str | None = None) -> Outcome:
@@ -58,40 +84,41 @@ def unknown(reason: str, answer: str | None = None) -> Outcome:
     return Outcome(correct=None, reward=0.0, reason=reason, answer=answer)
 
 
+def unanswered(response: str) -> Outcome:
+    """The outcome of a response without a final answer."""
+    return wrong("empty response" if spoken(response) is not None else "its thoughts do not end")
+
+
+def doubtful(final: FinalAnswer) -> Outcome:
+    """The outcome of a doubtful answer."""
+    return unknown(f"{final.shown}: {final.doubt}", final.text)
+
+
 def grade_open(response: str, reference: str | None) -> Outcome:
-    """Right if the final answer is the reference. Unknown if the reference is empty. An empty response is wrong. Never
-    raises."""
-    expected = normalise(last_boxed(reference) or reference) if reference else ""
-    if not expected:
+    """Right if the final answer is the reference. Unknown if the reference is empty or the answer is doubtful. An empty
+    response is wrong. Never raises."""
+    expected = (last_boxed(reference) or reference) if reference else ""
+    if not normalise(expected):
         return unknown(f"the reference answer {quote(reference)} cannot be read")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
-    if any(normalise(reading) == expected for reading in final.readings):
-        return right(f"{final.form}: {quote(final.readings[-1])}")
-    return wrong(f"{final.form}: {quote(final.readings[-1])} is not {quote(reference)}")
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
+    verdicts = [same_text(reading, expected) for reading in final.readings]
+    if True in verdicts:
+        return right(final.shown, final.text)
+    if None in verdicts:
+        return unknown(f"{final.shown} and {quote(reference)} differ in zeros at their ends", final.text)
+    return wrong(f"{final.shown} is not {quote(reference)}", final.text)
 
 
 def final_answer(response: str) -> FinalAnswer | None:
-    """The final answer of a response; None if it has no text after its thinking."""
-    text = response[_end_of_thinking(response) :].strip()[-LONGEST_TEXT:]
+    """The final answer of a response; None if it says nothing, or if its thoughts do not end."""
+    text = (spoken(response) or "")[-LONGEST_TEXT:]
     if not text:
         return None
-    for form, marked in ((Form.BOXED, last_boxed(text)), (Form.TAGGED, last_tagged(text))):
-        if marked:
-            marked = _bounded(marked)
-            return FinalAnswer(form=form, readings=_distinct([marked, *last_stated(marked)]))
-    if stated := last_stated(text):
-        return FinalAnswer(form=Form.STATED, readings=stated)
-    text = _bounded(text)
-    return FinalAnswer(form=Form.PLAIN, readings=_distinct([text, text.splitlines()[-1]]))
-
-
-def _bounded(text: str) -> str:
-    left_out = len(text) - LONGEST_READING
-    if left_out <= 0:
-        return text
-    return f"{text[: LONGEST_READING // 2]} [{left_out} characters left out] {text[-LONGEST_READING // 2 :]}"
+    return _boxed(text) or _tagged(text) or _stated(text) or _plain(text)
 
 
 def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
@@ -101,150 +128,134 @@ def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
     return _distinct([*final.readings, *map(unwrapped, final.readings), *stopless])
 
 
-_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
-_STYLED = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt))\s*\{([^{}]*)\}")
-_ESCAPED = re.compile(r"\\([%$&#_])|\{([,.])\}")
-
-
-def unwrapped(text: str) -> str:
-    r"""The text without emphasis, quotes, mathematics delimiters and LaTeX styles: "1,000" for "$\text{1{,}000}$"."""
-    text = text.replace("**", "").replace("`", "").strip()
-    for opening, closing in _DELIMITERS:
-        if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
-            text = text[len(opening) : -len(closing)].strip()
-    text = _ESCAPED.sub(r"\1\2", text)
-    return _STYLED.sub(r"\1", text).strip()
-
-
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-
-
-def last_boxed(text: str) -> str | None:
-    r"""The stripped content of the last \boxed{…} that balances and is not empty: "B" in r"\boxed{A \boxed{B}}"."""
-    open_braces: list[tuple[int, bool]] = []
-    last: tuple[int, int] | None = None
-    for match in _BRACES.finditer(text):
-        if match[0].endswith("{") and match[0] != r"\{":
-            open_braces.append((match.end(), match[0] != "{"))
-        elif match[0] == "}" and open_braces:
-            start, boxed = open_braces.pop()
-            later = last is None or start > last[0]
-            if boxed and later and not text[start : match.start()].isspace() and start < match.start():
-                last = start, match.start()
-    return text[slice(*last)].strip() if last else None
-
-
-_TAG = re.compile(r"</?answer>", re.IGNORECASE)
-
-
-def last_tagged(text: str) -> str | None:
-    """The stripped content of the last <answer>…</answer> that is not empty."""
-    start: int | None = None
-    last: str | None = None
-    for match in _TAG.finditer(text):
-        if not match[0].startswith("</"):
-            start = match.end()
-        elif start is not None:
-            last = text[start : match.start()].strip() or last
-            start = None
-    return last
-
-
-_STATED = re.compile(
-    r"""(?<!\bthis\s)(?<!\bthat\s)(?<!\bother\s)(?<!\beach\s)(?<!\bwhich\s)(?<!\bno\s)\b(?:answer|option|choice)\b
-    [\s"'”)]*(?:\b(?:is|are)\b|\b(?:would|should|must|will)\s+be\b|[:=]|(?<=\s)[-–—](?=\s))[\s:]*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_SENTENCE_END = re.compile(r"[.!?;] |,? (?:because|since|rather than|instead of)\b|, not ")
-
-
 def last_stated(text: str) -> tuple[str, ...]:
-    """What follows the last "answer is": the rest of the line and, if shorter, its first sentence without reasons
-    ("because …") and ruled-out answers ("rather than …"). () if nothing does; "this option is …" does not count."""
-    text = text.replace("**", "").replace("`", "").strip()
-    starts = [match.end() for match in _STATED.finditer(text) if match.end() < len(text)]
-    if not starts:
-        return ()
-    line = " ".join(_bounded(text[starts[-1] :].splitlines()[0]).split())
-    return _distinct([line, _SENTENCE_END.split(line, maxsplit=1)[0]])
+    """The readings of the last statement of a text, () if there is none; "this option is …" does not count."""
+    text = _unemphasised(text)
+    found = _last_meant(statements(text))
+    return _distinct(map(_bounded, readings_of(text, found))) if found else ()
 
 
-def _end_of_thinking(text: str) -> int:
-    position = text.rfind("</think>")
-    return 0 if position < 0 else position + len("</think>")
+def _boxed(text: str) -> FinalAnswer | None:
+    found = boxes(text)
+    if not found.filled:
+        return None
+    last = found.filled[-1]
+    tail = _unemphasised(text[last.end :])
+    later = _last_meant(statements(tail))
+    if later and _replaces(tail, later, last.content):
+        return _of_statement(tail, later)
+    content, doubt = _of_boxes(text, found.filled)
+    if not doubt and found.cut_off:
+        doubt = "another box behind it is cut off"
+    content = _bounded(content)
+    return FinalAnswer(
+        form=Form.BOXED,
+        readings=_distinct([content, *last_stated(content)]),
+        doubt=doubt or taken_back(tail) or _contradicted(text[: found.filled[0].begin], content),
+    )
+
+
+def _contradicted(head: str, content: str) -> str:
+    """Why an "Answer: A" on a line of its own speaks against a box behind it, or ""."""
+    if not (found := _ANSWER_LINE.findall(_unemphasised(head))):
+        return ""
+    stated = found[-1].strip()
+    return "" if _alike(stated, content) else f"it follows the answer {quote(stated)}"
+
+
+_ANSWER_LINE = re.compile(r"^[ \t]*(?:final )?answer:[ \t]*([^\n]{1,60})$", re.IGNORECASE | re.MULTILINE)
+_DENYING = re.compile(
+    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+(?:(?:the|answer|equals?|to|simply|just)\s+)*[\s$\\(\[]*$",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(
+    r"(?:[\s$,;&.]|\\[()\[\],;!]|\\q?quad|\\(?:text|mbox)\s*\{|\}|\band\b|\bor\b|\\\\|[A-Za-z](?:_\{?\w\}?)?\s*=)*"
+)
+_OR = re.compile(r"\bor\b")
+_CORRECTING = re.compile(r"\b(?:at first|initially|but then|but now|changed? to|corrected|no)\b", re.IGNORECASE)
+_CONCLUDING = re.compile(
+    r"\b(?:final|finally|answer|therefore|thus|hence|so|conclu\w*|altogether|in total|overall|result)\b", re.IGNORECASE
+)
+NEAR = 200  # characters before a box that may lead to it
+
+
+def _of_boxes(text: str, filled: Sequence[Mark]) -> tuple[str, str]:
+    """The answer that the boxes give, and why it is doubtful, or ""."""
+    kept = [box for box in filled if not _DENYING.search(text[max(0, box.begin - NEAR) : box.begin])]
+    last = (kept or filled)[-1]
+    if not kept or not_believed(last_sentence(text[max(0, last.begin - NEAR) : last.begin])):
+        return last.content, "it is denied"
+    if all(_alike(box.content, last.content) for box in kept):
+        return last.content, ""
+    between = [text[one.end : other.begin] for one, other in pairwise(kept)]
+    if all(len(part) <= NEAR and _BETWEEN.fullmatch(part) for part in between):
+        joint = " or " if any(map(_OR.search, between)) else ", "
+        return joint.join(box.content for box in kept), ""
+    concluded = [_concludes(text, box) for box in kept]
+    if taken_back(between[-1]) or _CORRECTING.search(between[-1]) or (concluded[-1] and not any(concluded[:-1])):
+        return last.content, ""
+    return last.content, "several boxes hold different answers"
+
+
+def _concludes(text: str, box: Mark) -> bool:
+    return _CONCLUDING.search(last_sentence(text[max(0, box.begin - NEAR) : box.begin])) is not None
+
+
+def _tagged(text: str) -> FinalAnswer | None:
+    if not (content := last_tagged(text)):
+        return None
+    content = _bounded(content)
+    return FinalAnswer(form=Form.TAGGED, readings=_distinct([content, *last_stated(content)]))
+
+
+def _stated(text: str) -> FinalAnswer | None:
+    text = _unemphasised(text)
+    found = _last_meant(statements(text))
+    return _of_statement(text, found) if found else None
+
+
+def _of_statement(text: str, statement: Statement) -> FinalAnswer:
+    readings = _distinct(map(_bounded, readings_of(text, statement)))
+    return FinalAnswer(form=Form.STATED, readings=readings, doubt=doubt_of(text, statement))
+
+
+def _plain(text: str) -> FinalAnswer:
+    last = last_sentence(text)
+    doubt = "it is denied or only reported" if not_believed(last) else ""
+    text = _bounded(text)
+    return FinalAnswer(form=Form.PLAIN, readings=_distinct([text, text.splitlines()[-1]]), doubt=doubt)
+
+
+def _last_meant(found: Sequence[Statement]) -> Statement | None:
+    """The last statement that says which answer, or the last one if none does."""
+    meant = [statement for statement in found if not statement.about]
+    return (meant or [*found] or [None])[-1]
+
+
+def _replaces(tail: str, statement: Statement, boxed: str) -> bool:
+    """Whether a statement behind a box gives an answer of its own."""
+    readings = readings_of(tail, statement)
+    text = readings[-1]
+    short = len(text) <= LONGEST_STATED and (re.search(r"[0-9\\$]", text) or len(text.split()) <= 2)
+    return bool(short) and not statement.about and not any(_alike(one, boxed) for one in readings)
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether two answers are written alike, but for blanks and wrappers."""
+    one, other = (re.sub(r"\s", "", unwrapped(text)).rstrip(".") for text in (first, second))
+    return one == other
+
+
+def _unemphasised(text: str) -> str:
+    return text.replace("**", "").replace("`", "").strip()
+
+
+def _bounded(text: str) -> str:
+    left_out = len(text) - LONGEST_READING
+    if left_out <= 0:
+        return text
+    return f"{text[: LONGEST_READING // 2]} [{left_out} characters left out] {text[-LONGEST_READING // 2 :]}"
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stripped for text in texts if (stripped := text.strip())))
-
-
-def normalise(text: str) -> str:
-    """The text as it is compared; "" only for blank text.
-
-    >>> normalise("The  Twenty-One red cars!"), normalise("1,000.0"), normalise("Vitamin A")
-    ('21 red cars', '1000', 'vitamin a')
-    """
-    words = list(_numerals(_simplified(text).split()))
-    kept = [word for word in words[:-1] if word not in _ARTICLES] + words[-1:]  # a last word is not an article
-    return " ".join(kept) or " ".join(text.casefold().split())
-
-
-_ARTICLES = frozenset({"a", "an", "the"})
-_SAME_WORD = {"true": "yes", "false": "no"}
-_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-_NUMBER_WORDS = {
-    **{"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},
-    **{"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16},
-    **{"seventeen": 17, "eighteen": 18, "nineteen": 19},
-    **_TENS,
-}
-# NFKC alone would read 10² as 102 and 1½ as 11/2.
-_BEFORE_NFKC = str.maketrans(
-    {char: f"^{value}" for value, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
-    | {char: f" {char}" for char in "¼½¾⅓⅔⅛⅜⅝⅞"}
-    | dict.fromkeys("−–—‐‑", "-")
-)
-_REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r" \1/\2 "),
-    (re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt))\b|\\[,;:! ()\[\]]"), " "),
-    (re.compile(r"['’‘]|\.(?![0-9])"), ""),
-    (re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])"), " "),
-    (re.compile(r"[\s,;:!?\"“”()\[\]{}`|~_*#$€£\\]+"), " "),
-    (re.compile(r"%"), " percent "),
-    (re.compile(r"&"), " and "),
-)
-_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]{1,2})?|[-+]?[0-9]+/0*[1-9][0-9]*")
-_LONGEST_NUMBER = 64  # characters; longer digits stay text, which Python's own limit on integers would refuse
-
-
-def _simplified(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text.translate(_BEFORE_NFKC)).casefold().replace("\u2044", "/")
-    text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def _numerals(words: list[str]) -> Iterable[str]:
-    """The words with every number written one way: "2.0" and "two" as "2", "twenty one" as "21", "0.5" as "1/2"."""
-    tens = 0
-    for word in words:
-        value = _NUMBER_WORDS.get(word)
-        if tens and value is not None and 1 <= value <= 9:
-            yield str(tens + value)
-            tens = 0
-            continue
-        if tens:
-            yield str(tens)
-        tens = value if value is not None and word in _TENS else 0
-        if not tens and word != "-":
-            yield str(value) if value is not None else _canonical(word)
-    if tens:
-        yield str(tens)
-
-
-def _canonical(word: str) -> str:
-    if len(word) <= _LONGEST_NUMBER and _NUMBER.fullmatch(word):
-        return str(Fraction(word))
-    return _SAME_WORD.get(word, word)

@@ -24,11 +24,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from uniopd_mm.tasks.grading.answers import (
+    doubtful,
     final_answer,
     last_boxed,
     literal_readings,
     normalise,
     right,
+    unanswered,
     unknown,
     unwrapped,
     wrong,
@@ -71,11 +73,13 @@ def grade_relaxed(response: str, reference: str | None, tolerance: float = 0.05)
         return unknown(f"the reference answer {quote(reference)} cannot be read")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
     for reading in literal_readings(final):
         if relaxed_correct(reading, expected, tolerance):
-            return right(f"{final.form}: {quote(reading)} is {quote(expected)}")
-    return wrong(f"{final.form}: {quote(final.readings[-1])} is not {quote(expected)}")
+            return right(f"{final.form}: {quote(reading)} is {quote(expected)}", final.text)
+    return wrong(f"{final.shown} is not {quote(expected)}", final.text)
 
 
 _AND = r", ?and |,(?![0-9]{3}(?![0-9]))| and |;"
@@ -134,7 +138,11 @@ _ASCII = str.maketrans(
     | dict.fromkeys("\u00a0\u2009\u202f", " ")
 )
 _SCALES = {
+    **dict.fromkeys(("dozen", "dozens"), 12),
+    **dict.fromkeys(("hundred", "hundreds"), 10**2),
     **dict.fromkeys(("k", "thousand", "thousands"), 10**3),
+    **dict.fromkeys(("lakh", "lakhs", "lac", "lacs"), 10**5),
+    **dict.fromkeys(("crore", "crores", "cr"), 10**7),
     **dict.fromkeys(("m", "mn", "mio", "million", "millions"), 10**6),
     **dict.fromkeys(("b", "bn", "billion", "billions"), 10**9),
     **dict.fromkeys(("tn", "trn", "trillion", "trillions"), 10**12),
@@ -152,6 +160,21 @@ _MONTHS = "january february march april may june july august september october n
 _NO_UNITS = frozenset(
     {"st", "nd", "rd", "th", "s", "ad", "bc", "ce", "bce", "sept", "or", "and", "to", "not", "no", "nor", "of", "than"}
     | {"at", "in", "is", "more", "less", "most", "least", "over", "under", "maybe", "perhaps", "plus", "minus", "times"}
+    | {
+        "below",
+        "above",
+        "zero",
+        "negative",
+        "squared",
+        "cubed",
+        "half",
+        "halves",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+    }
+    | {"tenths", "hundredths", "thousandths", "score", "gross", "fold", "x", "by", "per", "out", "if", "but", "wrong"}
     | {*_MONTHS.split(), *(month[:3] for month in _MONTHS.split())}
 )
 _QUANTITY = re.compile(
@@ -159,10 +182,10 @@ _QUANTITY = re.compile(
     (?P<sign>[-+]?)[ ]?
     (?:(?P<currency>US\$|[$€£¥₹]|USD|EUR|GBP|JPY|INR)[ ]?)?
     (?P<inner>[-+]?)
-    (?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:[ ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)
+    (?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]{1,3}(?:[ ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)
     (?P<exponent>(?:e[-+]?[0-9]{1,2})?)
     (?:(?P<letter>(?-i:[kKMB]))(?![^\W\d_])
-      |[ ]?(?P<scale>thousands?|millions?|billions?|trillions?|mn|mio|bn|tn|trn)\b)?
+      |[ ]?(?P<scale>dozens?|hundreds?|thousands?|lakhs?|lacs?|crores?|cr|millions?|billions?|trillions?|mn|mio|bn|tn|trn)\b)?
     (?:[ ]?(?P<unit>[%$€£¥₹]|[°]?[^\W\d_][\w°/².·^-]{0,19}(?:[ ][^\W\d_][\w/²-]{0,19})?))?""",
     re.IGNORECASE | re.VERBOSE,
 )

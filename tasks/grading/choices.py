@@ -16,13 +16,24 @@ from itertools import zip_longest
 from string import ascii_uppercase
 from typing import Any
 
-from uniopd_mm.tasks.grading.answers import final_answer, last_boxed, normalise, right, unknown, wrong
+from uniopd_mm.tasks.grading.answers import (
+    doubtful,
+    final_answer,
+    last_boxed,
+    normalise,
+    right,
+    unanswered,
+    unknown,
+    wrong,
+)
+from uniopd_mm.tasks.grading.math_answers import same_answer
 from uniopd_mm.tasks.grading.values import is_absent, quote
 from uniopd_mm.types import BadSample, Outcome
 
 # Sample.metadata[CHOICES] is a dict from label to text, in the order shown. It travels with the sample, so that any
 # process can grade it.
 CHOICES = "choices"
+LONGEST_VALUE = 100  # characters of an answer that is compared with the choices by value
 
 
 def read_choices(value: Any) -> dict[str, str]:
@@ -86,14 +97,26 @@ def grade_choice(response: str, reference: str | None, choices: Any) -> Outcome:
         return unknown(str(bad))
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
-    shown = f"{final.form}: {quote(final.readings[-1])}"
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
     taken = frozenset[str]().union(*(chosen_labels(reading, choices) for reading in final.readings))
+    taken = taken or labels_by_value(final.text, choices)
     if not taken:
-        return wrong(f"{shown} is none of the choices {_listed(choices)}")
+        return wrong(f"{final.shown} is none of the choices {_listed(choices)}", final.text)
     if len(taken) > 1:
-        return wrong(f"{shown} takes several choices: {_listed(taken)}")
-    return right(f"{shown} is {expected}") if taken == {expected} else wrong(f"{shown} is not {expected}")
+        return wrong(f"{final.shown} takes several choices: {_listed(taken)}", final.text)
+    if taken == {expected}:
+        return right(f"{final.shown} is {expected}", final.text)
+    return wrong(f"{final.shown} is not {expected}", final.text)
+
+
+def labels_by_value(text: str, choices: Mapping[str, str]) -> frozenset[str]:
+    """The labels of the choices that are equal to a text as mathematics: "1/2" for \\frac{1}{2}."""
+    if len(text) > LONGEST_VALUE or not re.search(r"[0-9\\]", text):
+        return frozenset()
+    alike = (label for label, choice in choices.items() if re.search(r"[0-9\\]", choice))
+    return frozenset(label for label in alike if same_answer(choices[label], text))
 
 
 _WRAPPING = " \t\n\"'`*_$“”‘’{}"

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from uniopd_mm.tasks.grading.answers import final_answer, literal_readings, unknown, wrong
+from uniopd_mm.tasks.grading.answers import doubtful, final_answer, literal_readings, unanswered, unknown
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
@@ -43,7 +43,9 @@ def grade_anls(response: str, references: Sequence[str]) -> Outcome:
         return unknown("no reference answer that can be read")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
     score, reading = max(
         ((_unhedged(text, usable), text) for text in literal_readings(final)), key=lambda pair: pair[0]
     )

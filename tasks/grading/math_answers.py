@@ -27,10 +27,12 @@ import re
 from uniopd_mm.tasks.grading.answers import (
     FinalAnswer,
     Form,
+    doubtful,
     final_answer,
     last_boxed,
     last_stated,
     right,
+    unanswered,
     unknown,
     wrong,
 )
@@ -54,11 +56,13 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     if not reference or not reference.strip():
         return unknown("there is no reference answer")
     expected = spelled(reference_answer(reference))
-    if not expected or len(expected) > LONGEST_ANSWER:
+    if not expected or len(expected) > LONGEST_ANSWER or not _closes(reference):
         return unknown(f"the reference answer {quote(reference)} cannot be read")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
     answer = final.readings[-1]
     shown = f"{final.form}: {quote(answer)}"
     closed = [reading for reading in final.readings if not _OPEN_BOX.search(reading)]
@@ -73,6 +77,12 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     if equal is None:
         return unknown(f"{shown} against {quote(reference)}: {reason}", answer)
     return wrong(f"{shown} {reason or 'is not ' + quote(reference)}", answer)
+
+
+def _closes(text: str) -> bool:
+    """Whether its braces pair off, but for escaped ones."""
+    braces = [match[0] for match in re.finditer(r"\\.|[{}]", text, re.DOTALL)]
+    return braces.count("{") == braces.count("}")
 
 
 def reference_answer(reference: str) -> str:

@@ -13,7 +13,7 @@ answers are equal) and every full stop counts (there, the first 32). Left out: a
 import re
 from collections.abc import Sequence
 
-from uniopd_mm.tasks.grading.answers import final_answer, literal_readings, unknown, wrong
+from uniopd_mm.tasks.grading.answers import doubtful, final_answer, literal_readings, unanswered, unknown
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
 
@@ -51,7 +51,9 @@ def grade_vqa(response: str, answers: Sequence[str]) -> Outcome:
         return unknown("no reference answer that can be read")
     final = final_answer(response)
     if final is None:
-        return wrong("empty response")
+        return unanswered(response)
+    if final.doubt:
+        return doubtful(final)
     expected = [normalise_vqa(answer) for answer in usable]
     matches, reading = max(
         ((expected.count(normalise_vqa(text)), text) for text in literal_readings(final)), key=lambda pair: pair[0]
