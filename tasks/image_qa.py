@@ -23,13 +23,10 @@ from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
 
 def grade_exact(response: str, references: Sequence[str]) -> Outcome:
-    """Right if the final answer is one of the references, as `grade_open` compares them."""
-    outcome = wrong("no reference")
-    for reference in references:
-        outcome = grade_open(response, reference)
-        if outcome.correct:
-            return outcome
-    return outcome
+    """Right if the final answer is one of the references, as `grade_open` compares them; unknown if it may be one."""
+    outcomes = [grade_open(response, reference) for reference in references] or [wrong("no reference")]
+    certain = {outcome.correct: outcome for outcome in reversed(outcomes)}
+    return certain.get(True) or certain.get(None) or certain[False]
 
 
 METRICS: dict[str, Callable[[str, Sequence[str]], Outcome]] = {

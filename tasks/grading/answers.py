@@ -165,7 +165,8 @@ def _contradicted(head: str, content: str) -> str:
 
 _ANSWER_LINE = re.compile(r"^[ \t]*(?:final )?answer:[ \t]*([^\n]{1,60})$", re.IGNORECASE | re.MULTILINE)
 _DENYING = re.compile(
-    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+(?:(?:the|answer|equals?|to|simply|just)\s+)*[\s$\\(\[]*$",
+    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+"
+    r"(?:(?:the|answer|equals?|to|simply|just)\s+)*[\s$\\(\[]*$",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(

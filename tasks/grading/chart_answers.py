@@ -160,21 +160,8 @@ _MONTHS = "january february march april may june july august september october n
 _NO_UNITS = frozenset(
     {"st", "nd", "rd", "th", "s", "ad", "bc", "ce", "bce", "sept", "or", "and", "to", "not", "no", "nor", "of", "than"}
     | {"at", "in", "is", "more", "less", "most", "least", "over", "under", "maybe", "perhaps", "plus", "minus", "times"}
-    | {
-        "below",
-        "above",
-        "zero",
-        "negative",
-        "squared",
-        "cubed",
-        "half",
-        "halves",
-        "third",
-        "thirds",
-        "quarter",
-        "quarters",
-    }
-    | {"tenths", "hundredths", "thousandths", "score", "gross", "fold", "x", "by", "per", "out", "if", "but", "wrong"}
+    | {"below", "above", "zero", "negative", "squared", "cubed", "half", "halves", "third", "thirds", "quarter"}
+    | {"quarters", "tenths", "hundredths", "thousandths", "gross", "fold", "by", "out", "if", "but", "wrong"}
     | {*_MONTHS.split(), *(month[:3] for month in _MONTHS.split())}
 )
 _QUANTITY = re.compile(
@@ -182,10 +169,13 @@ _QUANTITY = re.compile(
     (?P<sign>[-+]?)[ ]?
     (?:(?P<currency>US\$|[$€£¥₹]|USD|EUR|GBP|JPY|INR)[ ]?)?
     (?P<inner>[-+]?)
-    (?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]{1,3}(?:[ ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)
+    (?P<number>
+      (?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]{1,3}(?:[ ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?
+      |\.[0-9]+)
     (?P<exponent>(?:e[-+]?[0-9]{1,2})?)
     (?:(?P<letter>(?-i:[kKMB]))(?![^\W\d_])
-      |[ ]?(?P<scale>dozens?|hundreds?|thousands?|lakhs?|lacs?|crores?|cr|millions?|billions?|trillions?|mn|mio|bn|tn|trn)\b)?
+      |[ ]?(?P<scale>dozens?|hundreds?|thousands?|lakhs?|lacs?|crores?|cr
+        |millions?|billions?|trillions?|mn|mio|bn|tn|trn)\b)?
     (?:[ ]?(?P<unit>[%$€£¥₹]|[°]?[^\W\d_][\w°/².·^-]{0,19}(?:[ ][^\W\d_][\w/²-]{0,19})?))?""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -33,6 +33,7 @@ from uniopd_mm.types import BadSample, Outcome
 # Sample.metadata[CHOICES] is a dict from label to text, in the order shown. It travels with the sample, so that any
 # process can grade it.
 CHOICES = "choices"
+_FORMULA, _COMMAND, _WORD = re.compile(r"[0-9\\]"), re.compile(r"\\[a-zA-Z]+"), re.compile(r"[^\W\d_]{2}")
 LONGEST_VALUE = 100  # characters of an answer that is compared with the choices by value
 
 
@@ -113,10 +114,14 @@ def grade_choice(response: str, reference: str | None, choices: Any) -> Outcome:
 
 def labels_by_value(text: str, choices: Mapping[str, str]) -> frozenset[str]:
     """The labels of the choices that are equal to a text as mathematics: "1/2" for \\frac{1}{2}."""
-    if len(text) > LONGEST_VALUE or not re.search(r"[0-9\\]", text):
+    if not _is_formula(text):
         return frozenset()
-    alike = (label for label, choice in choices.items() if re.search(r"[0-9\\]", choice))
-    return frozenset(label for label in alike if same_answer(choices[label], text))
+    return frozenset(label for label, choice in choices.items() if _is_formula(choice) and same_answer(choice, text))
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a short text has digits or LaTeX, and no words."""
+    return len(text) <= LONGEST_VALUE and bool(_FORMULA.search(text)) and not _WORD.search(_COMMAND.sub("", text))
 
 
 _WRAPPING = " \t\n\"'`*_$“”‘’{}"

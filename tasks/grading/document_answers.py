@@ -51,7 +51,7 @@ def grade_anls(response: str, references: Sequence[str]) -> Outcome:
     )
     shown = f"{final.form}: {quote(reading)} has ANLS {score:.2f} with {quote(usable[0])}"
     others = f" and {len(usable) - 1} more" if len(usable) > 1 else ""
-    return Outcome(correct=score >= CORRECT_FROM, reward=score, reason=shown + others)
+    return Outcome(correct=score >= CORRECT_FROM, reward=score, reason=shown + others, answer=final.text)
 
 
 def levenshtein(left: str, right: str, limit: int) -> int | None:

@@ -32,7 +32,7 @@ _ABOUT = re.compile(
 _BREAK = re.compile(r"[.!?;\n](?=\s)")
 _DENIED = re.compile(
     r"""\b(?:don['’]?t|do\s+not|doesn['’]?t|does\s+not|didn['’]?t|did\s+not|cannot|can['’]?t|wouldn['’]?t|not|never)\s+
-    (?:really\s+|quite\s+|yet\s+)?(?:think|believe|say|mean|know|agree|suppose|expect|sure|certain|convinced|true|
+    (?:really\s+|quite\s+|yet\s+)?(?:think|believe|say|agree|suppose|expect|sure|certain|convinced|true|
     the\s+case)\b
     |\b(?:unlikely|doubt(?:ful)?|impossible)\b
     |\b(?:may|might|could|would|often|people|some|others|many)\s+(?:people\s+|have\s+|wrongly\s+|mistakenly\s+)?

@@ -29,7 +29,8 @@ def same_text(first: str, second: str) -> bool | None:
         return False
     if normalise(first) != normalise(second):
         return _all_words(first) == _all_words(second)
-    return True if _decimals(first) == _decimals(second) else None
+    decimals = _decimals(first), _decimals(second)
+    return None if all(decimals) and decimals[0] != decimals[1] else True
 
 
 def _all_words(text: str) -> str:

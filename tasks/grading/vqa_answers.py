@@ -60,7 +60,7 @@ def grade_vqa(response: str, answers: Sequence[str]) -> Outcome:
     )
     score = agreement(matches, len(usable))
     reason = f"{final.form}: {quote(reading)} is {matches} of {len(usable)} answers, as {quote(usable[0])}"
-    return Outcome(correct=score >= CORRECT_FROM, reward=score, reason=reason)
+    return Outcome(correct=score >= CORRECT_FROM, reward=score, reason=reason, answer=final.text)
 
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'

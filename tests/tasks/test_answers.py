@@ -24,7 +24,6 @@ RIGHT = [
     (r"It starts right. \boxed{left}", "left"),
     (r"\boxed{right}? No: \boxed{left}", "left"),
     (r"\boxed{left} as asked in \boxed{}", "left"),
-    (r"\boxed{left} and then \boxed{ri", "left"),
     (r"{ \boxed{left}", "left"),
     (r"} \boxed{left} }", "left"),
     (r"\{ \boxed{left} \}", "left"),
@@ -88,7 +87,24 @@ RIGHT = [
     ("Two", "2"),
     ("2.0", "2"),
     ("2.", "2"),
-    ("02", "2"),
+    ("-0.5", "-.50"),
+    ("vitamin a", "vitamin A"),
+    ("C#", "c#"),
+    ("$5", "5"),
+    ("#### 5", "5"),
+    ("It is 2.\n#### left", "left"),
+    (r"\boxed{}. The answer is left.", "left"),
+    (r"\boxed{right} at first, but then \boxed{left}", "left"),
+    (r"\boxed{right}. So the final answer is \boxed{left}.", "left"),
+    (r"The answer is \boxed{left}, not \boxed{right}.", "left"),
+    ("The answer is left, as required.", "left"),
+    ("The answer is left, when the clip ends.", "left"),
+    ("The answer is left. I hope the answer is clear.", "left"),
+    ("<thinking>right</thinking>left", "left"),
+    ("[THINK]right[/THINK]left", "left"),
+    ("<|channel|>analysis<|message|>right<|end|><|start|>assistant<|channel|>final<|message|>left", "left"),
+    ("left\n\nHuman: and then?\nAssistant: right", "left"),
+    ("left<|im_end|>\n<|im_start|>user\nright", "left<|im_end|>"),
     (r"\boxed{2}", "2.00"),
     ("twenty-one", "21"),
     ("Twenty one", "21"),
@@ -124,6 +140,19 @@ WRONG = [
     ("right", "left", "'right' is not 'left'"),
     (r"\boxed{right}", "left", "boxed: 'right'"),
     (r"\boxed{left} no, \boxed{right}", "left", "boxed: 'right'"),
+    (r"\boxed{left}, \boxed{right}", "left", "boxed: 'left, right'"),
+    (r"\boxed{left}. Wait, that is wrong. So the answer is right.", "left", "stated: 'right'"),
+    ("<think>left", "left", "its thoughts do not end"),
+    ("<thinking>It is left. \\boxed{left}", "left", "its thoughts do not end"),
+    ("<|channel|>analysis<|message|>left", "left", "its thoughts do not end"),
+    ("02", "2", "plain"),
+    ("7", "007", "plain"),
+    ("6/8", "3/4", "plain"),
+    ("200000", "2E5", "plain"),
+    ("C", "C#", "plain"),
+    ("€5", "$5", "plain"),
+    ("hepatitis", "hepatitis A", "plain"),
+    ("hepatitis virus", "hepatitis A virus", "plain"),
     (r"\boxed{}", "left", "plain"),
     (r"\boxed{left", "left", "plain"),
     ("<answer>left", "left", "plain"),
@@ -190,6 +219,40 @@ def test_wrong(response: str, reference: str, reason: str) -> None:
     outcome = grade_open(response, reference)
     assert (outcome.correct, outcome.reward) == (False, 0.0), outcome.reason
     assert reason in outcome.reason
+
+
+DOUBTFUL = [
+    "I don't think the answer is {}.",
+    "It is unlikely that the answer is {}.",
+    "People may think the answer is {}.",
+    "The answer could be {}.",
+    "The answer is {}, but it could also be up.",
+    "The answer is {}, or maybe up.",
+    "The answer is {}? Hard to say.",
+    "The answer is {}, which is wrong.",
+    "The answer is {}. Wait, actually it is up.",
+    "The answer is {}. No, it is up.",
+    "The answer is {}. Sorry, I made a mistake.",
+    "If it were dark, the answer would be {}.",
+    r"\boxed{{{}}}. Wait, that is wrong.",
+    r"It is not \boxed{{{}}}.",
+    r"One car goes \boxed{{up}} there. The other goes \boxed{{{}}} here.",
+    r"\boxed{{{}}} and then \boxed{{u",
+    "**Answer: up**\n\nCheck: $\\boxed{{{}}}$",
+]
+
+
+@pytest.mark.parametrize("answer", ["left", "12", "B"])
+@pytest.mark.parametrize("response", DOUBTFUL)
+def test_what_is_denied_hedged_or_taken_back_is_unknown(response: str, answer: str) -> None:
+    for reference in (answer, "up", "down"):
+        outcome = grade_open(response.format(answer), reference)
+        assert outcome.correct is None, outcome.reason
+
+
+def test_zeros_at_the_end_of_a_decimal_may_matter() -> None:
+    assert grade_open("3.1", "3.10").correct is None
+    assert grade_open("2.0", "2").correct
 
 
 @pytest.mark.parametrize("reference", [None, "", "  ", "\n"])

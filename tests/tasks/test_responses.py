@@ -47,7 +47,7 @@ WORDS = st.sampled_from(["red", "blue", "left", "car", "two", "17", "3.5", "movi
 FORMS = [
     r"\boxed{%s}",
     r"I think so. $\boxed{%s}$.",
-    r"\boxed{nothing} \boxed{%s}",
+    r"\boxed{nothing}? No: \boxed{%s}",
     "<answer>%s</answer>",
     "<think>well\n</think> <answer> %s </answer>",
     "The answer is %s",
