@@ -73,8 +73,9 @@ class Comparison:
             return self._unclear("one of them may be a time, a date, a score or a code")
         return result
 
-    def _unclear(self, doubt: str) -> None:
+    def _unclear(self, doubt: str) -> bool | None:
         self.doubt = doubt
+        return None
 
     def _same(self, expected: Form, given: Form) -> bool | None:
         match expected, given:

@@ -13,7 +13,7 @@ from uniopd_mm.tasks.grading.math_terms import Term
 DIGITS = 50
 MOST_BITS = 200_000  # of the exponent of a value
 LONGEST_SUM = 20_000
-INFINITE_TERMS = 300
+INFINITE_TERMS = 400
 VANISHED = 6  # terms in a row, after which a sum has converged
 
 
@@ -168,7 +168,7 @@ class Evaluation:
         stop = start + INFINITE_TERMS if endless else self.value(last)
         if start != int(start) or stop != int(stop) or stop - start > LONGEST_SUM:
             raise TooLarge
-        kept = self._point.get(index)
+        kept, smallest = self._point.get(index), self.smallest
         total = mp.mpf(0 if name == "sum" else 1)
         small = 0
         for count in range(int(start), int(stop) + 1):
@@ -178,10 +178,11 @@ class Evaluation:
             self._point[index] = mp.mpf(count)
             part = self.value(inside)
             total = total + part if name == "sum" else total * part
-            small = small + 1 if abs(part - (name == "prod")) < mp.power(10, -DIGITS - 5) else 0
+            small = small + 1 if abs(part - (name == "prod")) < mp.power(10, -mp.dps - 5) else 0
             if endless and small == VANISHED:
                 break
         self._restore(index, kept)
+        self.smallest = smallest  # its last terms are small, which says nothing of the sum
         if endless and small < VANISHED:
             raise TooLarge  # it does not converge quickly enough to tell
         return total

@@ -60,6 +60,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<=[0-9a-zA-Z)}])\*\*(?=[-0-9a-zA-Z({])", "^"),
         (r"\*\*|`", ""),
         (rf"(?<![\\a-zA-Z])({_PLAIN_FUNCTIONS})(?=\s*[(_0-9^{{]|\s+(?:\\|[a-zA-Z](?![a-zA-Z])))", r"\\\1"),
+        (r"(?<![\\a-zA-Z])log(10|2)(?=\s*\()", r"\\log_{\1}"),
         (r"(?<![\\a-zA-Z])(?:abs)\s*\(([^()]*)\)", r"|\1|"),
         (r"(?<![\\a-zA-Z])(?:floor)\s*\(([^()]*)\)", r"\\lfloor \1\\rfloor "),
         (r"(?<![\\a-zA-Z])(?:ceil)\s*\(([^()]*)\)", r"\\lceil \1\\rceil "),

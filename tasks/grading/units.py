@@ -34,7 +34,7 @@ class Unit:
 class _Registry:
     """Made on first use: it takes a sixth of a second."""
 
-    units: pint.UnitRegistry | None = None  # type: ignore[type-arg]
+    units: pint.UnitRegistry | None = None
 
 
 _COMMON = {
