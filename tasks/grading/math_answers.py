@@ -36,6 +36,7 @@ from uniopd_mm.tasks.grading.answers import (
 )
 from uniopd_mm.tasks.grading.math_compare import Comparison
 from uniopd_mm.tasks.grading.math_forms import TooDeep, read_forms
+from uniopd_mm.tasks.grading.math_prose import compare_words, is_prose
 from uniopd_mm.tasks.grading.math_spelling import is_words, spelled, squeezed
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
@@ -136,4 +137,6 @@ def _compare(expected: str, given: str, comparison: Comparison) -> tuple[bool | 
     except TooDeep:
         return False, "has more brackets or values than an answer has"
     equal = comparison.same(expected, expected_forms, given, given_forms)
+    if equal is False and is_prose(expected) and compare_words(expected, given) is not False:
+        return None, "the reference is a text"
     return equal, comparison.doubt if equal is None else ""

@@ -16,6 +16,11 @@ _NOTHING = frozenset(
 _OF_NOTHING = (r"\emptyset", r"\infty", r"-\infty", r"\text{DNE}", r"\{\}", r"\mathbb{R}")
 
 
+def is_prose(text: str) -> bool:
+    """Whether a text is a sentence."""
+    return is_words(text) and len(_WORD.findall(without_text(text))) >= PROSE
+
+
 def compare_words(expected: str, given: str) -> bool | None:
     """Whether two texts, of which one at least is words, say the same. Long sentences cannot be told apart unless their
     numbers differ; a word is not a number."""

@@ -83,7 +83,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 _ENDS = " .,;:"
 _ONE_TEXT = re.compile(r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
-_ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:aligned?|equation|gather(?:ed)?|split|alignat|math|displaymath)\*?\}")
+_ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:align(?:ed|at)?|equation|gather(?:ed)?|split|math|displaymath)\*?\}")
 _CURRENCY_SIGN = re.compile(r"\\?\$(?=\s*-?[.0-9])")
 _DOLLARS = re.compile(r"\\?\$")
 

@@ -12,7 +12,7 @@ from uniopd_mm.tasks.grading.units import convert, read_unit
 UNITS = [
     *("mm", "cm", "m", "km", "in", "ft", "mi", "mg", "g", "kg", "Mg", "lb", "s", "ms", "min", "h", "day", "N", "kN"),
     *("J", "kJ", "eV", "W", "kW", "MW", "kWh", "Pa", "kPa", "atm", "V", "mV", "A", "mA", r"\Omega", r"k\Omega", "L"),
-    *("mL", "mol", "mol/L", "mmol/L", "Hz", "kHz", "m/s", "km/h", "m/s^2", "kg m/s", "N s", "cm^2", "m^2", "cm^3", "K"),
+    *("mL", "mol", "mol/L", "mmol/L", "Hz", "kHz", "m/s", "km/h", "m/s^2", "kg m/s", "N s", "cm^2", "m^2", "cm^3"),
     *(
         "euros",
         "dollars",
