@@ -63,6 +63,8 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     answer = final.readings[-1]
     shown = f"{final.form}: {quote(answer)}"
     closed = [reading for reading in final.readings if not _OPEN_BOX.search(reading)]
+    if not closed and _open_braces(expected):
+        return unknown(f"the reference answer {quote(reference)} cannot be read", answer)
     if not closed:
         return wrong(f"{shown}: a box that is not closed", answer)
     short = [reading for reading in closed if len(reading) <= LONGEST_ANSWER]
@@ -74,6 +76,10 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     if equal is None:
         return unknown(f"{shown} against {quote(reference)}: {reason}", answer)
     return wrong(f"{shown} {reason or 'is not ' + quote(reference)}", answer)
+
+
+def _open_braces(text: str) -> bool:
+    return text.count("{") != text.count("}")
 
 
 def reference_answer(reference: str) -> str:

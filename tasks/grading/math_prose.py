@@ -3,7 +3,7 @@
 import re
 
 from uniopd_mm.tasks.grading.answers import normalise
-from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed, without_text
+from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed, without_text, words_of
 
 PROSE = 5  # words, from which on a text is a sentence
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -18,7 +18,7 @@ _OF_NOTHING = (r"\emptyset", r"\infty", r"-\infty", r"\text{DNE}", r"\{\}", r"\m
 
 def is_prose(text: str) -> bool:
     """Whether a text is a sentence."""
-    return is_words(text) and len(_WORD.findall(without_text(text))) >= PROSE
+    return is_words(text) and len(words_of(text)) >= PROSE
 
 
 def compare_words(expected: str, given: str) -> bool | None:

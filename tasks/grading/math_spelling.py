@@ -171,8 +171,12 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 def is_words(text: str) -> bool:
     """Whether a text holds a word of a language, so that its letters are no variables ("listen" is not "silent")."""
-    words = _WORD.findall(_COMMANDS.sub(" ", text.replace(r"\text", " ")).lower())
-    return any(word in SHORT_WORDS or (len(word) > 2 and not _is_product(word)) for word in words)
+    return any(word in SHORT_WORDS or (len(word) > 2 and not _is_product(word)) for word in words_of(text))
+
+
+def words_of(text: str) -> list[str]:
+    """What may be words, in lower case: two letters or more that are no command."""
+    return _WORD.findall(_COMMANDS.sub(" ", text.replace(r"\text", " ")).lower())
 
 
 def _is_product(word: str) -> bool:

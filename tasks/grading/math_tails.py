@@ -240,6 +240,8 @@ def tails_agree(expected: Tail, given: Tail) -> bool | None:
         return None
     if (expected.unclear or given.unclear) and _plain(expected.text) != _plain(given.text):
         return None
+    if expected.percent != given.percent and (expected.unit or given.unit):
+        return False
     if expected.unit and given.unit:
         return expected.unit.dimension == given.unit.dimension
     if expected.unit or given.unit:
