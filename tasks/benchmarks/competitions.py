@@ -13,6 +13,7 @@ from uniopd_mm.tasks.grading.math_spelling import spelled, squeezed
 from uniopd_mm.types import Outcome
 
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_LEADING_ZEROS = re.compile(r"^0+(?=[0-9])")  # AIME fills its answers up to three digits
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -29,7 +30,7 @@ def target(row: Row) -> str:
 
 
 def grade(row: Row, response: str) -> Outcome:
-    return grade_math(response, target(row))
+    return grade_math(response, _LEADING_ZEROS.sub("", target(row)))
 
 
 def voted(response: str) -> str | None:
@@ -37,7 +38,7 @@ def voted(response: str) -> str | None:
     final = final_answer(response)
     if final is None or len(final.readings[-1]) > LONGEST_ANSWER:
         return None
-    text = spelled(final.readings[-1])
+    text = spelled(final.readings[-1]).replace(r"\usd ", "")
     number = read_number(_THOUSANDS.sub("", text))
     return str(number.value) if number else squeezed(text)
 

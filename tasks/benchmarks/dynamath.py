@@ -68,7 +68,7 @@ def _numbers(reading: str) -> Iterator[Fraction]:
         yield quantity.value
     if number := read_number(spelled(said)):
         yield number.value
-    elif isinstance(form := _form(spelled(said)), Value) and not form.percent:
+    elif isinstance(form := _form(spelled(said)), Value) and not form.tail.percent:
         value = closed_value(form.text)
         if value is not None:
             yield Fraction(value)

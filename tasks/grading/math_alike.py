@@ -73,13 +73,16 @@ def all_named(several: Several) -> bool:
     return "" not in names and len(names) == len(several.items) > 1
 
 
+_MEMBER = re.compile(r"\\in(?![a-zA-Z])")
+
+
 def brackets_differ(first: Several, second: Several) -> bool:
     """Whether the first, of two values in brackets, is an interval or a pair that the second is not."""
     if not first.ordered or len(first.items) != 2:
         return False
     if second.ordered:
         return first.brackets != second.brackets
-    if second.brackets == "{}" or second.either or first.brackets != "()":
+    if second.brackets == "{}" or second.either or first.brackets != "()" or _MEMBER.search(first.whole):
         return True
     return any("infty" in item.whole for item in first.items)
 

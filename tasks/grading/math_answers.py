@@ -38,6 +38,7 @@ from uniopd_mm.tasks.grading.answers import (
 )
 from uniopd_mm.tasks.grading.math_compare import Comparison
 from uniopd_mm.tasks.grading.math_forms import TooDeep, read_forms
+from uniopd_mm.tasks.grading.math_prose import compare_words, is_prose
 from uniopd_mm.tasks.grading.math_spelling import is_words, spelled, squeezed
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.types import Outcome
@@ -56,7 +57,7 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     if not reference or not reference.strip():
         return unknown("there is no reference answer")
     expected = spelled(reference_answer(reference))
-    if not expected or len(expected) > LONGEST_ANSWER or not _closes(reference):
+    if not expected or len(expected) > LONGEST_ANSWER:
         return unknown(f"the reference answer {quote(reference)} cannot be read")
     final = final_answer(response)
     if final is None:
@@ -66,6 +67,8 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     answer = final.readings[-1]
     shown = f"{final.form}: {quote(answer)}"
     closed = [reading for reading in final.readings if not _OPEN_BOX.search(reading)]
+    if not closed and _open_braces(expected):
+        return unknown(f"the reference answer {quote(reference)} cannot be read", answer)
     if not closed:
         return wrong(f"{shown}: a box that is not closed", answer)
     short = [reading for reading in closed if len(reading) <= LONGEST_ANSWER]
@@ -79,10 +82,8 @@ def grade_math(response: str, reference: str | None) -> Outcome:
     return wrong(f"{shown} {reason or 'is not ' + quote(reference)}", answer)
 
 
-def _closes(text: str) -> bool:
-    """Whether its braces pair off, but for escaped ones."""
-    braces = [match[0] for match in re.finditer(r"\\.|[{}]", text, re.DOTALL)]
-    return braces.count("{") == braces.count("}")
+def _open_braces(text: str) -> bool:
+    return text.count("{") != text.count("}")
 
 
 def reference_answer(reference: str) -> str:
@@ -146,4 +147,6 @@ def _compare(expected: str, given: str, comparison: Comparison) -> tuple[bool | 
     except TooDeep:
         return False, "has more brackets or values than an answer has"
     equal = comparison.same(expected, expected_forms, given, given_forms)
+    if equal is False and is_prose(expected) and compare_words(expected, given) is not False:
+        return None, "the reference is a text"
     return equal, comparison.doubt if equal is None else ""

@@ -26,7 +26,7 @@ from uniopd_mm.tasks.grading.math_alike import (
 from uniopd_mm.tasks.grading.math_codes import Codes, compare_codes
 from uniopd_mm.tasks.grading.math_forms import Form, Several, Value, equation_sides
 from uniopd_mm.tasks.grading.math_numbers import Number, read_number, same_number
-from uniopd_mm.tasks.grading.math_piecewise import read_cases
+from uniopd_mm.tasks.grading.math_piecewise import read_cases, read_matrix
 from uniopd_mm.tasks.grading.math_pool import TimeUp, Verdict, WorkerLost, shared_pool
 from uniopd_mm.tasks.grading.math_prose import compare_words
 from uniopd_mm.tasks.grading.math_sets import has_marks, read_set
@@ -73,8 +73,9 @@ class Comparison:
             return self._unclear("one of them may be a time, a date, a score or a code")
         return result
 
-    def _unclear(self, doubt: str) -> None:
+    def _unclear(self, doubt: str) -> bool | None:
         self.doubt = doubt
+        return None
 
     def _same(self, expected: Form, given: Form) -> bool | None:
         match expected, given:
@@ -241,6 +242,8 @@ class Comparison:
             return self._infinite(expected, given)
         if (cases := read_cases(expected)) and (others := read_cases(given)):
             return self._same_cases(cases, others)
+        if (matrix := read_matrix(expected)) and (other := read_matrix(given)):
+            return self._same_matrix(matrix, other)
         if r"\ldots" in expected + given:
             return self._unclear("what the dots stand for")
         if is_words(expected) or is_words(given):
@@ -260,6 +263,12 @@ class Comparison:
         if set(expected) != set(given):
             return self._unclear("the conditions of its cases are written otherwise")
         return all_of(self._values(value, given[condition]) for condition, value in expected.items())
+
+    def _same_matrix(self, expected: list[list[str]], given: list[list[str]]) -> bool | None:
+        if [len(row) for row in expected] != [len(row) for row in given]:
+            return False
+        rows = zip(expected, given, strict=True)
+        return all_of(self._values(one, other) for row in rows for one, other in zip(*row, strict=True))
 
     def _algebra(self, expected: str, given: str) -> bool | None:
         """What a worker process says."""

@@ -8,12 +8,13 @@ from typing import Any
 
 from mpmath import mp
 
+from uniopd_mm.tasks.grading.math_term_parts import has
 from uniopd_mm.tasks.grading.math_terms import Term
 
 DIGITS = 50
 MOST_BITS = 200_000  # of the exponent of a value
 LONGEST_SUM = 20_000
-INFINITE_TERMS = 300
+INFINITE_TERMS = 400
 VANISHED = 6  # terms in a row, after which a sum has converged
 
 
@@ -168,9 +169,9 @@ class Evaluation:
         stop = start + INFINITE_TERMS if endless else self.value(last)
         if start != int(start) or stop != int(stop) or stop - start > LONGEST_SUM:
             raise TooLarge
-        kept = self._point.get(index)
+        kept, smallest, largest = self._point.get(index), self.smallest, self.largest
         total = mp.mpf(0 if name == "sum" else 1)
-        small = 0
+        small = most = 0
         for count in range(int(start), int(stop) + 1):
             self._left -= 1
             if self._left < 0:
@@ -178,10 +179,14 @@ class Evaluation:
             self._point[index] = mp.mpf(count)
             part = self.value(inside)
             total = total + part if name == "sum" else total * part
-            small = small + 1 if abs(part - (name == "prod")) < mp.power(10, -DIGITS - 5) else 0
+            most = max([most, *(mp.mag(value) for value in (part, total) if value)])
+            small = small + 1 if abs(part - (name == "prod")) < mp.power(10, -mp.dps - 5) else 0
             if endless and small == VANISHED:
                 break
         self._restore(index, kept)
+        self.smallest = smallest  # its last terms are small, which says nothing of the sum
+        if not has(inside, "+"):  # nothing cancels within a term
+            self.largest = max(largest, most)
         if endless and small < VANISHED:
             raise TooLarge  # it does not converge quickly enough to tell
         return total

@@ -59,9 +59,10 @@ def same_set(expected: SetTree, given: SetTree) -> bool | None:
 
 
 def _same_set(expected: SetTree, given: SetTree) -> bool | None:
-    names = [variable_of(tree) for tree in (expected, given)]
-    if None in names:
+    first_name, second_name = variable_of(expected), variable_of(given)
+    if first_name is None or second_name is None:
         return None
+    names = (first_name, second_name)
     letters = (_letters(expected) - {names[0]}) | (_letters(given) - {names[1]})
     if names[0] and names[1] and names[0] != names[1]:
         return None

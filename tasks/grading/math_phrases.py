@@ -11,7 +11,7 @@ from uniopd_mm.tasks.grading.math_spelling import without_text
 LONGEST_PHRASE = 120
 _OPERATOR = re.compile(
     r"\b(?:plus|minus|times|over|squared|cubed|factorial|of|than|divided|multiplied|power|root|zero|to|negative|mod"
-    r"|modulo|choose|doubled|halved)\b",
+    r"|modulo|half|choose|doubled|halved)\b",
     re.IGNORECASE,
 )
 _V = (
@@ -44,6 +44,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"(?:negative|minus) {_A}", "-({a})"),
         (rf"{_A} below zero", "-({a})"),
         (rf"{_A} above zero", "{a}"),
+        (rf"{_A} and (?:a|one) half", "{a}+1/2"),
         (rf"{_A} to {_B}", "{a}:{b}"),
     )
 )

@@ -3,7 +3,7 @@
 import re
 
 from uniopd_mm.tasks.grading.answers import normalise
-from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed, without_text
+from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed, without_text, words_of
 
 PROSE = 5  # words, from which on a text is a sentence
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -14,6 +14,11 @@ _NOTHING = frozenset(
     | {"not possible", "no value", "no values", "no limit", "indeterminate", "never", "not exist", "it diverges"}
 )
 _OF_NOTHING = (r"\emptyset", r"\infty", r"-\infty", r"\text{DNE}", r"\{\}", r"\mathbb{R}")
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text is a sentence."""
+    return is_words(text) and len(words_of(text)) >= PROSE
 
 
 def compare_words(expected: str, given: str) -> bool | None:

@@ -20,7 +20,8 @@ _MARKS = re.compile(
     r"[<>]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|mid|infty|in|lor|land|emptyset)(?![a-zA-Z])|\breals?\b|real numbers"
 )
 _REALS = re.compile(
-    r"(?:all |the |any |every |set of )*(?:of )?(?:all )?(?:the )?reals?(?: (?:numbers?|values?))?(?: (?:of )?[a-z])?"
+    r"(?:[a-z] (?:is|can be|may be) )?(?:all |the |any |every |set of )*(?:of )?(?:all )?(?:the )?"
+    r"reals?(?: (?:numbers?|values?))?(?: (?:of )?[a-z])?"
     r"|\\mathbb\s*\{?R\}?|(?:for )?(?:all|any)(?: values of)? [a-z]"
     r"|(?:for )?(?:all|any|every) (?:real (?:number|value)s?(?: of)?|reals?) ?[a-z]?",
     re.IGNORECASE,

@@ -32,7 +32,7 @@ _ROOT = re.compile(r"√\s*(\([^()√]*\)|[0-9]+(?:\.[0-9]+)?|[^\W\d_])")
 _SCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ]+|[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₙₘ]+")
 _VULGAR = re.compile("[¼½¾⅐-⅞↉]")
 _STYLES = "bf|it|rm|sf|normal"
-_ROMAN = "e|i|d|ln|log|exp|sin|cos|tan|min|max|gcd|lcm"
+_ROMAN = "ln|log|exp|sin|cos|tan|min|max|gcd|lcm"
 _PLAIN_FUNCTIONS = "sqrt|exp|arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|lg"
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -54,12 +54,12 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\%|\\text\s*\{\s*(?:percent(?:age)?|per\s?cent|pct)\.?\s*\}|\b(?:percent|per\scent|pct)\b\.?", "%"),
         (r"\\(?:degree|degrees)(?![a-zA-Z])", r"^\\circ"),
         (r"\\text\s*\{\s*\}", ""),
-        (rf"\\text\s*\{{\s*({_ROMAN})\s*\}}(?=\s*(?:[\^\\({{}}),+\-*/=]|$|[a-zA-Z0-9]))", r" \\roman{\1} "),
-        (r"\\roman\{([eid])\}", r"\1"),
-        (r"\\roman\{([a-z]+)\}", r"\\\1"),
+        (r"\\text\s*\{\s*([ei])\s*\}(?=\s*(?:[\^\\({}),+\-*/=]|$|[a-zA-Z0-9]))", r" \1 "),
+        (rf"\\text\s*\{{\s*({_ROMAN})\s*\}}(?=\s*(?:[\^\\({{_]|[a-zA-Z0-9]))", r" \\\1 "),
         (r"(?<=[0-9a-zA-Z)}])\*\*(?=[-0-9a-zA-Z({])", "^"),
         (r"\*\*|`", ""),
         (rf"(?<![\\a-zA-Z])({_PLAIN_FUNCTIONS})(?=\s*[(_0-9^{{]|\s+(?:\\|[a-zA-Z](?![a-zA-Z])))", r"\\\1"),
+        (r"(?<![a-zA-Z])\\?log(10|2)(?=\s*\()", r"\\log_{\1}"),
         (r"(?<![\\a-zA-Z])(?:abs)\s*\(([^()]*)\)", r"|\1|"),
         (r"(?<![\\a-zA-Z])(?:floor)\s*\(([^()]*)\)", r"\\lfloor \1\\rfloor "),
         (r"(?<![\\a-zA-Z])(?:ceil)\s*\(([^()]*)\)", r"\\lceil \1\\rceil "),
@@ -82,8 +82,8 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 _ENDS = " .,;:"
-_ONE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-_ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:aligned?|equation|gather(?:ed)?|split|alignat|math|displaymath)\*?\}")
+_ONE_TEXT = re.compile(r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:align(?:ed|at)?|equation|gather(?:ed)?|split|math|displaymath)\*?\}")
 _CURRENCY_SIGN = re.compile(r"\\?\$(?=\s*-?[.0-9])")
 _DOLLARS = re.compile(r"\\?\$")
 
@@ -171,8 +171,12 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 def is_words(text: str) -> bool:
     """Whether a text holds a word of a language, so that its letters are no variables ("listen" is not "silent")."""
-    words = _WORD.findall(_COMMANDS.sub(" ", text.replace(r"\text", " ")).lower())
-    return any(word in SHORT_WORDS or (len(word) > 2 and not _is_product(word)) for word in words)
+    return any(word in SHORT_WORDS or (len(word) > 2 and not _is_product(word)) for word in words_of(text))
+
+
+def words_of(text: str) -> list[str]:
+    """What may be words, in lower case: two letters or more that are no command."""
+    return _WORD.findall(_COMMANDS.sub(" ", text.replace(r"\text", " ")).lower())
 
 
 def _is_product(word: str) -> bool:

@@ -46,6 +46,7 @@ _MONEY = re.compile(
 )
 _MONEY_BEHIND = re.compile(rf"^(?P<rest>.*[0-9.)}}])\s*(?P<money>\\usd|[{''.join(CURRENCY_SIGNS)}¢元円])$", re.DOTALL)
 _SUBSCRIPT_BASE = re.compile(r"^([0-9A-F]+)\s*_\s*\{?\s*([0-9]{1,2})\s*\}?$")
+_PRIMES = re.compile(r"^(?P<core>[-+]?[0-9.]+)\s*(?P<primes>'{1,2}|\"|\^\s*\{?\s*(?:\\prime\s*){1,2}\}?)$")
 _PERCENT = re.compile(r"\s*\\?%\s*$")
 _PERCENT_AND_WORDS = re.compile(r"^(?P<core>.*[0-9)}])\s*\\?%\s*(?P<words>(?:\\text|[a-z(]).*)$", re.DOTALL)
 _PERMIL = re.compile(r"\s*(?:\\permil|\\text\s*\{\s*(?:per mille|permille)\s*\})\s*$")
@@ -62,6 +63,7 @@ _BARE = re.compile(
     re.DOTALL,
 )
 _PLAIN_NUMBER = re.compile(r"\s*[-+]?[0-9][0-9.,]*(?:\s*(?:\\times|\\cdot)\s*10\s*\^\s*\{?-?[0-9]+\}?)?\s*")
+_LETTERS = re.compile(r"[a-z](?: [a-z])+")  # b h, m g
 # Letters that behind a number are read as a unit by everyone, though they might be a product.
 _CLEAR_UNITS = frozenset(
     {
@@ -101,6 +103,8 @@ def split_tail(text: str) -> tuple[str, Tail]:
         return core, _with_money(tail, match["money"])
     if match := _MONEY_BEHIND.match(text):
         return match["rest"].strip(), _with_money(NO_TAIL, match["money"])
+    if match := _PRIMES.match(text):
+        return match["core"], Tail(text=match["primes"], words=(match["primes"],), unclear=True)
     if match := _PERMIL.search(text):
         return text[: match.start()], Tail(text="permil", factor=Fraction(1, 1000))
     if match := _PERCENT.search(text):
@@ -130,6 +134,8 @@ def _is_subscript(core: str) -> bool:
 
 def _bare_tail(core: str, blank: str, words: str) -> Tail | None:
     """Letters behind a number as a unit or words; None where they are letters to multiply with."""
+    if _LETTERS.fullmatch(words):
+        return None
     tail = read_tail(words)
     compact = re.sub(r"\s*\^\s*\{?([0-9])\}?", r"^\1", words)
     plain = _PLAIN_NUMBER.fullmatch(core) is not None
@@ -234,6 +240,8 @@ def tails_agree(expected: Tail, given: Tail) -> bool | None:
         return None
     if (expected.unclear or given.unclear) and _plain(expected.text) != _plain(given.text):
         return None
+    if expected.percent != given.percent and (expected.unit or given.unit):
+        return False
     if expected.unit and given.unit:
         return expected.unit.dimension == given.unit.dimension
     if expected.unit or given.unit:

@@ -49,7 +49,8 @@ def read_term(text: str) -> Term | None:
 
 
 def _tokens(text: str) -> list[str]:
-    tokens, place, end = [], 0, len(text.rstrip())
+    tokens: list[str] = []
+    place, end = 0, len(text.rstrip())
     while place < end:
         match = _TOKEN.match(text, place)
         if not match:
@@ -277,7 +278,14 @@ class _Reader:
             last = self._argument(depth)
         if not index.isalpha():
             raise Unreadable
-        return (name, index, first, last, self._product(depth))
+        return (name, index, first, last, _counted(self._product(depth), index))
+
+
+def _counted(term: Term, index: str) -> Term:
+    """The term with the letter that a sum counts with as a letter, though elsewhere it be a constant."""
+    if term == (index,):
+        return ("symbol", index)
+    return tuple(_counted(part, index) if isinstance(part, tuple) else part for part in term)
 
 
 def _is_mixed(term: Term, part: Term) -> bool:

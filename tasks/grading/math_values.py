@@ -54,7 +54,7 @@ def same(expected: Term, given: Term) -> bool | None:
 def _same_at(expected: Term, given: Term, point: Mapping[str, Any], *, real: bool) -> bool | None:
     """At one point; None where only the second is undefined. Points at which the first is undefined say nothing."""
     digits = DIGITS
-    for _ in range(2):
+    for _ in range(_TRIES):
         try:
             first, *sizes = value_at(expected, point, digits, real=real)
         except Undefined:
@@ -66,11 +66,16 @@ def _same_at(expected: Term, given: Term, point: Mapping[str, Any], *, real: boo
         except (Undefined, TooLarge):
             return None
         above, below = map(max, zip(sizes, further, strict=True))
-        if digits > DIGITS or above + below <= 60:
-            break
-        digits = int(DIGITS + 0.31 * (above + below))  # parts that cancel, and the last digit of a large number, count
+        needed = int(DIGITS + 0.31 * max(0, above + below - 60))  # for parts that cancel, and the last digit of all
+        if needed <= digits:
+            return _close(expected, given, first, second, digits, above)
+        digits = needed + 5
         if digits > MOST_DIGITS:
             return None
+    return None
+
+
+def _close(expected: Term, given: Term, first: Any, second: Any, digits: int, above: int) -> bool:
     rough = any(_is_rounded(number) for term in (expected, given) if not is_plain(term) for number in numbers_of(term))
     with mp.workdps(digits + 10):
         apart = abs(first - second)
@@ -79,6 +84,7 @@ def _same_at(expected: Term, given: Term, point: Mapping[str, Any], *, real: boo
         return bool(apart <= mp.power(10, 14 - digits) * mp.power(2, above))
 
 
+_TRIES = 4
 _UNSAID: Any = ()  # neither True, False nor None
 
 

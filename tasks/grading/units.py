@@ -34,7 +34,7 @@ class Unit:
 class _Registry:
     """Made on first use: it takes a sixth of a second."""
 
-    units: pint.UnitRegistry | None = None  # type: ignore[type-arg]
+    units: pint.UnitRegistry | None = None
 
 
 _COMMON = {
@@ -59,7 +59,7 @@ _NOT_UNITS = frozenset(
     | {"pixel", "pixels", "element", "baker", "hand", "hands", "link", "links", "pole", "poles", "rod", "rods", "tex"}
     | {"line", "lines", "chain", "chains", "barn", "barns", "drop", "drops", "perch", "pica", "picas", "em", "bag"}
     | {"mark", "marks", "sheet", "sheets", "slug", "slugs", "bags", "pod", "peak", "load", "ppb", "particle", "stere"}
-    | {"stick", "sticks", "male", "mils", "mil", "faces", "span", "pace", "counts", "shot", "shots", "cup_"}
+    | {"stick", "sticks", "male", "mils", "mil", "faces", "span", "pace", "counts", "shot", "shots", "th", "st", "nd"}
 )
 _TEMPERATURES = {
     "C": Unit(dimension=(("[temperature]", 1),), scale=Fraction(1), offset=Fraction("273.15")),

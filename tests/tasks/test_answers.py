@@ -141,7 +141,7 @@ WRONG = [
     (r"\boxed{right}", "left", "boxed: 'right'"),
     (r"\boxed{left} no, \boxed{right}", "left", "boxed: 'right'"),
     (r"\boxed{left}, \boxed{right}", "left", "boxed: 'left, right'"),
-    (r"\boxed{left}. Wait, that is wrong. So the answer is right.", "left", "stated: 'right'"),
+    (r"\boxed{left}. Wait, that is wrong. So the answer is right.", "left", "stated: 'right.'"),
     ("<think>left", "left", "its thoughts do not end"),
     ("<thinking>It is left. \\boxed{left}", "left", "its thoughts do not end"),
     ("<|channel|>analysis<|message|>left", "left", "its thoughts do not end"),

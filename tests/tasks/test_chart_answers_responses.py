@@ -12,7 +12,7 @@ RIGHT: list[tuple[str, str]] = [
     (r"\boxed{45}", "45"), (r"\boxed{45\%}", "45"), (r"\boxed{\text{Blue line}}", "blue line"),
     (r"\boxed{\$45}", "45"),
     (r"$\boxed{47}$", "45"), (r"\boxed{1{,}234}", "1234"), (r"\boxed{12 \text{ million}}", "12 million"),
-    (r"\boxed{45\text{ kg}}", "45"), (r"\boxed{[1, 2]}", "[1, 2]"), (r"\boxed{1} \boxed{45}", "45"), ("**45**", "45"),
+    (r"\boxed{45\text{ kg}}", "45"), (r"\boxed{[1, 2]}", "[1, 2]"), (r"\boxed{1}? No: \boxed{45}", "45"), ("**45**", "45"),
     ("<answer>45</answer>", "45"), ("<answer>46%</answer>", "45%"), ("The answer is 45.", "45"), ("Answer: $45", "45"),
     ("The answer is 45.5.", "45.5"), ("The answer is 45 because the bar ends there.", "45"), ("**Answer:** 45%", "45"),
     ("<think>60?</think>45", "45"), ("The bar ends there.\n45", "45"), ("The final answer is 2019.", "2019"),

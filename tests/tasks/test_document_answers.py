@@ -106,7 +106,7 @@ GRADED: list[tuple[str, list[str], float]] = [
     ('"Total"', ["total"], 1.0), ("“Total”", ["total"], 1.0), ("`Total`", ["total"], 1.0),
     ("'Total'.", ["total"], 1.0),
     ("<answer>Total</answer>", ["total"], 1.0), ("<think>sum?</think>\nTotal", ["total"], 1.0),
-    ("It is at the foot of the page.\nTotal", ["total"], 1.0), ("\\boxed{sum} \\boxed{Total}", ["total"], 1.0),
+    ("It is at the foot of the page.\nTotal", ["total"], 1.0), ("\\boxed{sum}? No: \\boxed{Total}", ["total"], 1.0),
     ("The answer is $45.50.", ["$45.50"], 1.0), ("The answer is U.S. Army", ["U.S. Army"], 1.0),
     (r"\boxed{Totel}", ["total"], 0.8), (r"\boxed{Totel}", ["sum", "total"], 0.8),
     ("Hello Wrld", ["Hello World"], 10 / 11),

@@ -111,7 +111,7 @@ GRADED: list[tuple[str, float]] = [
     ("**red**", 1.0),
     ("<answer>red</answer>", 1.0), ("The answer is red.", 1.0), ("The answer is red because it is dark.", 1.0),
     ("Answer: red", 1.0), ("<think>blue</think> red", 1.0), ("I look at it.\nred", 1.0), ("$\\text{red}$", 1.0),
-    (r"\boxed{blue} \boxed{red}", 1.0), ("brown", 0.6), ("Brown!", 0.6), (r"\boxed{\textbf{brown}}", 0.6),
+    (r"\boxed{blue}? No: \boxed{red}", 1.0), ("brown", 0.6), ("Brown!", 0.6), (r"\boxed{\textbf{brown}}", 0.6),
     ("blue", 0.3), ("maroon", 0.3), ("dark red", 0.3), ("dark-red", 0.3), ("Dark red.", 0.3), ("2", 0.3),
     ("Two", 0.3), ("two.", 0.3),
     ("red or blue", 0.0), ("red and blue", 0.0), ("red, blue", 0.0), ("red/brown", 0.0), ("either red or brown", 0.0),
