@@ -124,7 +124,7 @@ CHANGED = {
     "_greedy": ("uniopd_ai2d", "uniopd_mathvision"),
     "benchmarks/ai2d.py": ("uniopd_ai2d",),
     "grading/choices.py": ("uniopd_ai2d", "uniopd_mathvision", "uniopd_mbpp_plus"),  # code_gen uses it
-    "grading/math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision"),  # in a process of its own
+    "grading/math_worker.py": ("uniopd_ai2d", "uniopd_aime24", "uniopd_mathvision", "uniopd_mbpp_plus"),
     "grading/code_driver.py": ("uniopd_mbpp_plus",),
     "video_qa.py": (),
 }

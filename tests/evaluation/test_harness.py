@@ -18,8 +18,10 @@ from PIL import Image
 pytest.importorskip("lmms_eval")
 
 from lmms_eval.api.task import ConfigurableMessagesTask, ConfigurableTask
+from lmms_eval.utils import hash_string
 from model_parts import Recorder
 
+from uniopd_mm.evaluation.documents import identified
 from uniopd_mm.evaluation.engine_model import EngineModel
 from uniopd_mm.evaluation.harness import run_task
 from uniopd_mm.evaluation.library import our_tasks, task_metadata
@@ -107,6 +109,19 @@ def test_one_task_and_what_came_of_it(model: EngineModel, recorder: Recorder, ro
     assert [len(sample["resps"][0]) for sample in run.samples] == [2, 2, 2]
     assert run.seconds > 0
     assert os.environ["UNIOPD_MM_DATA_ROOT"] == str(root)
+
+
+def test_fault_07_each_document_has_a_hash_of_its_own(model: EngineModel, root: Path, tmp_path: Path) -> None:
+    """The pictures differ in nothing but their colours, which lmms-eval's log leaves out."""
+    hashes = []
+    for task in (load_task("uniopd_aime24", data_root=root, num_samples=2, max_new_tokens=2), picture_task(tmp_path)):
+        first, again = ([sample["doc_hash"] for sample in run_task(model, task).samples] for _ in range(2))
+        assert first == again and len(set(first)) == len(first) > 1
+        hashes += first
+    assert hash_string("null") not in hashes
+    pictures = [{"picture": Image.new("RGB", (8, 8), colour)} for colour in ("red", "red", "blue")]
+    red, same, blue = map(identified, pictures)
+    assert red == same != blue
 
 
 def test_the_same_task_again_and_another_after_it(

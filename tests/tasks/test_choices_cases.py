@@ -20,7 +20,7 @@ TAKES_B = [
     r"\boxed{b}",
     r"\boxed{\textbf{(B)}}", r"\boxed{\mathrm{B}}", r"\boxed{\mathsf{B}}", r"\boxed{\text{Option B}}",
     r"\boxed{**B**}",
-    r"\boxed{A} \boxed{B}", r"Final Answer: \boxed{B}", r"\[\boxed{B}\]", r"The answer is: $\boxed{B}$",
+    r"\boxed{A}? No: \boxed{B}", r"Final Answer: \boxed{B}", r"\[\boxed{B}\]", r"The answer is: $\boxed{B}$",
     # full-width and invisible characters
     "Ｂ", "（Ｂ）", "ｂ", "Ｂ。", "B。", "B、blue", "Ｂ：blue", "\u200bB", "B\u200b", "\ufeffB", "B\ufe0f", "\u202eB",
     "\u2066B\u2069",
@@ -131,7 +131,7 @@ def test_takes_none(response: str) -> None:
 @pytest.mark.parametrize("response", SEVERAL)
 def test_several_choices_are_no_answer(response: str) -> None:
     for label in COLOURS:
-        assert grade_choice(response, label, COLOURS).correct is False
+        assert not grade_choice(response, label, COLOURS).correct  # wrong, or unknown where it hedges
 
 
 COUNTS = {"A": "1", "B": "2", "C": "3", "D": "12"}

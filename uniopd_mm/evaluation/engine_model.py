@@ -14,6 +14,7 @@ from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 from lmms_eval.api.model import lmms
 
 from uniopd_mm.evaluation.decoding import Decoding, decoding_of
+from uniopd_mm.evaluation.documents import identified
 from uniopd_mm.evaluation.messages import sample_of
 from uniopd_mm.evaluation.records import ResponseStats
 from uniopd_mm.interfaces import Processor, RolloutEngine
@@ -133,7 +134,9 @@ class EngineModel(lmms):
         _, messages_of, _, index, task, split = question.request.args
         name = f"{task}/{index}"
         try:
-            messages = messages_of(self.task_dict[task][split][index])
+            document = self.task_dict[task][split][index]
+            question.request.doc = identified(document)
+            messages = messages_of(document)
             prompt = self.processor.encode(sample_of(messages, name, task))
         except BadSample as error:
             return Skip(where=name, reason=str(error))
