@@ -57,7 +57,7 @@ class QuestionAnswering:
         self._instruction = instruction
         self._domain = domain
         self._judge = judge
-        self._needs = needs
+        self._needs = () if rows.graded_only else needs
         self._read_references = read_references
 
     def samples(self, split: str) -> Corpus:

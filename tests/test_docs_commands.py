@@ -23,13 +23,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from uniopd_mm.__main__ import COMMANDS as NAMES
 from uniopd_mm.cli.groups import CONFIGS, documented_keys, is_open, sections
-from uniopd_mm.config import balance, evaluate, report, serve
+from uniopd_mm.config import balance, evaluate, grade, report, serve
 from uniopd_mm.run.checks import check, check_components
 
 SCHEMAS = {name: importlib.import_module(f"uniopd_mm.{name}").COMMAND.schema for name in NAMES}
 CHECKS: dict[str, Callable[[Any], None]] = {
     "train": check,
     "balance": balance.validate,
+    "grade": grade.validate,
     "serve": serve.validate,
     "evaluate": evaluate.validate,
     "report": report.validate,

@@ -5,7 +5,7 @@ import sys
 
 from uniopd_mm import __version__
 
-COMMANDS = ("train", "balance", "serve", "evaluate", "report")
+COMMANDS = ("train", "balance", "grade", "serve", "evaluate", "report")
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ class RowSource:
         media_root: folder where relative media paths start; by default the folder of the row's file.
         validation_fraction: share of the rows without a `split` that is held out.
         max_rows: the most rows to read; None for all.
+        graded_only: the rows' responses are graded and nothing is asked, so that rows may lack their media.
     """
 
     path: str | None = None
@@ -50,6 +51,7 @@ class RowSource:
     media_root: str | None = None
     validation_fraction: float = 0.1
     max_rows: int | None = None
+    graded_only: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "where", dict(flattened(self.where)))  # the record is frozen

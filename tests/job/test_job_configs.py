@@ -46,7 +46,7 @@ OTHERS = {"task": (*DATA, "mixture"), "rollout": ("hf", "vllm"), "recipe": RECIP
 ZOO = ("math", "code", "vqa", "video_qa", "chart", "mixture")  # tasks for which model=tiny is made in a way of its own
 WITH_MIXTURE = {"teacher/tiny_experts.yaml"}  # task=mixture chooses it
 WITH_EVERY_TASK = {"rows/data.yaml"}
-BUILT_ALONE = {"train.yaml", "balance.yaml", "serve.yaml", "evaluate.yaml", "report.yaml"}
+BUILT_ALONE = {"train.yaml", "balance.yaml", "grade.yaml", "serve.yaml", "evaluate.yaml", "report.yaml"}
 OF_A_PATH = {"model/checkpoint.yaml", "teacher/checkpoint.yaml"}
 SUITES = ("paper16", "text", "multimodal", "video", "all", "upstream")  # of evaluate.yaml, as is processor/auto.yaml
 

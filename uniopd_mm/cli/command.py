@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +19,7 @@ from typing import Any, final
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -111,7 +112,8 @@ def run_command(command: Command) -> None:
 
 
 def composed(command: Command, arguments: Sequence[str]) -> Any:
-    """The typed configuration of a command line without options. Runs nothing.
+    """The typed configuration of a command line without options. Runs nothing. Within a running command, its
+    --config-dir counts too.
 
     Raises:
         UserError: what `run_command` would refuse while it composes.
@@ -119,7 +121,8 @@ def composed(command: Command, arguments: Sequence[str]) -> Any:
     words = vocabulary(command.name, command.schema, command.refused)
     overrides = hydra_overrides(arguments, words)
     _prepare(command)
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    running = GlobalHydra.instance().is_initialized()
+    with nullcontext() if running else initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             return OmegaConf.to_object(compose(command.name, overrides))
         except (HydraException, OmegaConfBaseException) as error:

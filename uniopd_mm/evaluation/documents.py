@@ -5,21 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def identified(document: Mapping[str, Any]) -> dict[str, Any]:
+def identified(value: Any) -> Any:
     """The document with a digest in the place of each value that JSON does not have, such as pictures and bytes.
 
     lmms-eval hashes what `Instance.doc` holds, which it leaves empty: without this, all samples have the hash of null.
     """
-    return {str(name): _plain(value) for name, value in document.items()}
-
-
-def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return identified(value)
+        return {str(name): identified(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [identified(item) for item in value]
     return f"{type(value).__name__} {hashlib.sha256(_content(value)).hexdigest()}"
 
 
