@@ -1,12 +1,27 @@
 """What two forms of answers have in common besides their values: numbers, names, brackets, letters of choices."""
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 
 from uniopd_mm.tasks.grading.math_forms import Form, Several, Value
 from uniopd_mm.tasks.grading.math_number_words import number_in_words
 from uniopd_mm.tasks.grading.math_numbers import Number, read_number, same_number
 from uniopd_mm.tasks.grading.math_spelling import without_text
+
+
+def all_of(results: Iterable[bool | None]) -> bool | None:
+    found = list(results)
+    return False if False in found else None if None in found else True
+
+
+def any_of(results: Iterable[bool | None]) -> bool | None:
+    doubt = False
+    for result in results:
+        if result:
+            return True
+        doubt = doubt or result is None
+    return None if doubt else False
 
 
 def number_in(text: str) -> Number | None:
