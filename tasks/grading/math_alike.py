@@ -46,6 +46,17 @@ def as_product(value: Value) -> str:
     return without_text(f"{value.text} {value.tail.text}") if value.tail.loose else value.text
 
 
+_COEFFICIENT = re.compile(r"(?P<sign>[-+]?)\s*(?P<size>[0-9]*\.?[0-9]*)\s*(?:\\?[a-zA-Z]+(?:_\{?[a-zA-Z0-9]+\}?)?)?")
+
+
+def divided(value: str, left: str) -> str:
+    """The value without the factor before the letter on the other side: -x = 5 says -5, and 2x = 5 says 5/2."""
+    match = _COEFFICIENT.fullmatch(left)
+    if match and match["size"].strip(".") and left.strip("+-0123456789. "):
+        return f"({value})/({match['sign']}{match['size']})"
+    return f"-({value})" if left.startswith("-") and not re.search("[-+]", left[1:]) else value
+
+
 def multiplied(number: Number, factor: Fraction) -> Number:
     return number if factor == 1 else Number(value=number.value * factor)
 

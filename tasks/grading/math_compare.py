@@ -16,6 +16,7 @@ from uniopd_mm.tasks.grading.math_alike import (
     both_symbols,
     brackets_differ,
     choice_letter,
+    divided,
     is_letter,
     multiplied,
     names_differ,
@@ -153,6 +154,7 @@ class Comparison:
         """An equation beside another, or beside a value: a + b = 5 says 5, but x^2 + y^2 = 5 may be a curve."""
         if len(sides[0]) == 1 and not expected.name and not has_marks(given.text):
             text, tail = split_tail(sides[1][-1].strip())
+            text = divided(text, sides[1][0].strip())
             same = self._measured(expected, Value(whole=text, text=text, name="", tail=tail))
             curve = "^" in sides[1][0] and read_number(sides[1][0]) is None
             return self._unclear("an equation may be more than its value") if same and curve else same
