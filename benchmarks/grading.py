@@ -5,24 +5,32 @@
 Two kinds of answers, half of them correct: numbers, which are compared in this process, and LaTeX that needs algebra in
 a worker process. Both are graded from one thread and from as many threads as there are cores. "Mixed" resembles test
 sets of school and competition mathematics: four in five answers are numbers. All answers differ, so that no parser
-cache helps; the start of the workers does not count. Exit status 1 if mixed answers are graded more slowly than the
-limit, per core.
+cache helps; the start of the workers does not count. Then come 10,000 mixed answers with units, intervals and words
+among them, with the slowest hundredth, and the memory of all processes before and after 100,000 of them. Exit status 1
+if mixed answers are graded more slowly than the limit per core, or a figure of the mix is beyond its own.
 """
 
 import os
 import random
 import re
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from uniopd_mm.tasks.grading.math_answers import grade_math
 
 NUM_ANSWERS = 500
 REPEATS = 5
 LIMIT = 200.0  # mixed answers per second and core
+MIX_ANSWERS = 10_000
+MEMORY_ANSWERS = 100_000
+MIX_PART = 1000
+MOST_MILLISECONDS = 50.0  # of the 99th percentile
+MOST_GROWTH = 1.1  # of the memory, from the first tenth of MEMORY_ANSWERS to the last
 LAST_DIGIT = re.compile("(.*)([0-9])(.*)")
 Case = tuple[str, str, bool]  # response, reference, whether it is correct
 ALGEBRA = (
@@ -59,6 +67,20 @@ def mixed(draw: random.Random, right: bool) -> Case:
     return (number if draw.random() < 0.8 else algebra)(draw, right)
 
 
+def short(draw: random.Random, right: bool) -> Case:
+    """Numbers, algebra, and in one of five a unit, an interval, a time, a multiplier or a plain function."""
+    n, k = draw.randrange(2, 10**5), draw.randrange(2, 99)
+    forms = (
+        (rf"{n}000 \text{{ m}}", rf"{n} \text{{ km}}"),
+        (rf"{n} \text{{ thousand}}", f"{n}000"),
+        (rf"x \ge {n}", rf"[{n}, \infty)"),
+        (f"{k}<x<{k + n}", rf"({k}, {k + n})"),
+        (f"{k % 12 + 1}:{n % 60:02d} pm", f"{k % 12 + 1}:{n % 60:02d} p.m."),
+        (f"sin({n}x)", rf"\sin {n}x"),
+    )
+    return _case(*draw.choice(forms), right) if draw.random() < 0.2 else mixed(draw, right)
+
+
 def _case(answer: str, reference: str, right: bool) -> Case:
     """For a wrong answer, the last digit is changed."""
     before, digit, behind = LAST_DIGIT.fullmatch(answer).groups()
@@ -79,8 +101,52 @@ def rate(kind: Callable[[random.Random, bool], Case], num_threads: int, seed: in
     return len(cases) / seconds
 
 
+def mix() -> bool:
+    """Print the rate and the slowest hundredth of the mix, and the growth of memory; whether all are within limits."""
+    threads = len(os.sched_getaffinity(0))
+    grade_all(short, MIX_ANSWERS // 10, threads, seed=1)  # the workers and their parsers are warm
+    began = time.perf_counter()
+    seconds = grade_all(short, MIX_ANSWERS, threads, seed=2)
+    per_second = MIX_ANSWERS / (time.perf_counter() - began)
+    slow = 1000 * statistics.quantiles(seconds, n=100)[-1]
+    before = memory_bytes()
+    grade_all(short, MEMORY_ANSWERS - MIX_ANSWERS, threads, seed=3)
+    growth = memory_bytes() / before
+    print(f"\n{MIX_ANSWERS:,} short answers, {threads} threads: {per_second:,.0f} per second")
+    print(f"99 in 100 of them took at most {slow:.1f} ms")
+    print(f"memory after {MEMORY_ANSWERS:,} answers: {growth:.2f} of that after {MIX_ANSWERS:,} ({before >> 20} MiB)")
+    return per_second >= LIMIT * threads and slow <= MOST_MILLISECONDS and growth <= MOST_GROWTH
+
+
+def grade_all(kind: Callable[[random.Random, bool], Case], count: int, num_threads: int, seed: int) -> list[float]:
+    """The seconds that each answer took, of at most MIX_ANSWERS. A verdict that is not the expected one ends the
+    benchmark."""
+    draw, seconds = random.Random(seed), list[float]()
+
+    def timed(case: Case) -> float:
+        began = time.perf_counter()
+        outcome = grade_math(case[0], case[1])
+        assert outcome.correct is case[2], (case, outcome)
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        for _ in range(count // MIX_PART):
+            part = [kind(draw, index % 2 == 0) for index in range(MIX_PART)]
+            seconds = [*seconds, *threads.map(timed, part)][-MIX_ANSWERS:]
+    return seconds
+
+
+def memory_bytes() -> int:
+    """The memory of this process and of its workers."""
+    pids = [
+        os.getpid(),
+        *(int(pid) for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()),
+    ]
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * resource.getpagesize()
+
+
 def main() -> None:
-    """Print the rates; exit status 1 below the limit."""
+    """Print the figures; exit status 1 beyond the limits."""
     num_cores = len(os.sched_getaffinity(0))
     variants = [(kind, threads) for kind in (number, algebra, mixed) for threads in sorted({1, num_cores})]
     rates: dict[tuple[str, int], list[float]] = {}
@@ -93,7 +159,8 @@ def main() -> None:
     medians = {key: statistics.median(values) for key, values in rates.items()}
     for (name, threads), median in medians.items():
         print(f"{name:10} {threads:7} {median:10,.0f} {median / threads:10,.0f}")
-    sys.exit(any(median / threads < LIMIT for (name, threads), median in medians.items() if name == "mixed"))
+    slow = any(median / threads < LIMIT for (name, threads), median in medians.items() if name == "mixed")
+    sys.exit(not mix() or slow)
 
 
 if __name__ == "__main__":

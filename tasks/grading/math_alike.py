@@ -1,12 +1,27 @@
 """What two forms of answers have in common besides their values: numbers, names, brackets, letters of choices."""
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 
 from uniopd_mm.tasks.grading.math_forms import Form, Several, Value
 from uniopd_mm.tasks.grading.math_number_words import number_in_words
 from uniopd_mm.tasks.grading.math_numbers import Number, read_number, same_number
 from uniopd_mm.tasks.grading.math_spelling import without_text
+
+
+def all_of(results: Iterable[bool | None]) -> bool | None:
+    found = list(results)
+    return False if False in found else None if None in found else True
+
+
+def any_of(results: Iterable[bool | None]) -> bool | None:
+    doubt = False
+    for result in results:
+        if result:
+            return True
+        doubt = doubt or result is None
+    return None if doubt else False
 
 
 def number_in(text: str) -> Number | None:
@@ -29,6 +44,17 @@ _REPEATED = re.compile(r"(?P<head>-?[0-9]*\.[0-9]*?)(?P<again>[0-9]{1,6}?)(?P=ag
 def as_product(value: Value) -> str:
     """The value with the letters behind it as factors."""
     return without_text(f"{value.text} {value.tail.text}") if value.tail.loose else value.text
+
+
+_COEFFICIENT = re.compile(r"(?P<sign>[-+]?)\s*(?P<size>[0-9]*\.?[0-9]*)\s*(?:\\?[a-zA-Z]+(?:_\{?[a-zA-Z0-9]+\}?)?)?")
+
+
+def divided(value: str, left: str) -> str:
+    """The value without the factor before the letter on the other side: -x = 5 says -5, and 2x = 5 says 5/2."""
+    match = _COEFFICIENT.fullmatch(left)
+    if match and match["size"].strip(".") and left.strip("+-0123456789. "):
+        return f"({value})/({match['sign']}{match['size']})"
+    return f"-({value})" if left.startswith("-") and not re.search("[-+]", left[1:]) else value
 
 
 def multiplied(number: Number, factor: Fraction) -> Number:

@@ -5,16 +5,18 @@ Values are compared here where they are numbers or words, and in a worker proces
 """
 
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import final
 
 from uniopd_mm.tasks.grading.math_alike import (
     all_named,
+    all_of,
+    any_of,
     as_product,
     both_symbols,
     brackets_differ,
     choice_letter,
+    divided,
     is_letter,
     multiplied,
     names_differ,
@@ -31,21 +33,7 @@ from uniopd_mm.tasks.grading.math_pool import TimeUp, Verdict, WorkerLost, share
 from uniopd_mm.tasks.grading.math_prose import compare_words
 from uniopd_mm.tasks.grading.math_sets import has_marks, read_set
 from uniopd_mm.tasks.grading.math_spelling import is_words, squeezed
-from uniopd_mm.tasks.grading.math_tails import tails_agree
-
-
-def all_of(results: Iterable[bool | None]) -> bool | None:
-    found = list(results)
-    return False if False in found else None if None in found else True
-
-
-def any_of(results: Iterable[bool | None]) -> bool | None:
-    doubt = False
-    for result in results:
-        if result:
-            return True
-        doubt = doubt or result is None
-    return None if doubt else False
+from uniopd_mm.tasks.grading.math_tails import split_tail, tails_agree
 
 
 @final
@@ -93,6 +81,8 @@ class Comparison:
         """{5} and 5; the interval (1, 2) and 1 < x < 2; 3:2 and 3/2. A list is no single value."""
         if several.brackets == ":" and len(several.items) == 2:
             above, below = (item.whole for item in several.items)
+            if value.tail.unit:
+                return False
             quotient = rf"\frac{{{above}}}{{{below}}}"
             return self._algebra(*((quotient, value.text) if several is expected else (value.text, quotient)))
         if len(several.items) == 1 and several.brackets in ("", "{}"):
@@ -155,12 +145,22 @@ class Comparison:
             return False if both_symbols(expected.name, given.name) else self._named_apart(expected, given)
         sides = [equation_sides(value.text) for value in (expected, given)]
         if len(sides[0]) > 1 or len(sides[1]) > 1:
-            if len(sides[0]) == 1 and len(sides[1]) > 1 and not expected.name and not has_marks(given.text):
-                return self._values(expected.text, sides[1][-1].strip())
-            return self._algebra(expected.whole, given.whole)
+            return self._equations(expected, given, sides)
         if expected.tail.loose != given.tail.loose or (expected.tail.loose and given.tail.loose):
             return self._loose(expected, given)
         return self._measured(expected, given)
+
+    def _equations(self, expected: Value, given: Value, sides: list[list[str]]) -> bool | None:
+        """An equation beside another, or beside a value: a + b = 5 says 5, but x^2 + y^2 = 5 may be a curve."""
+        if len(sides[0]) == 1 and not expected.name and not has_marks(given.text):
+            text, tail = split_tail(sides[1][-1].strip())
+            text = divided(text, sides[1][0].strip())
+            same = self._measured(expected, Value(whole=text, text=text, name="", tail=tail))
+            curve = "^" in sides[1][0] and read_number(sides[1][0]) is None
+            return self._unclear("an equation may be more than its value") if same and curve else same
+        if len(sides[1]) == 1 and given.tail.unclear:
+            return self._unclear("the words or units beside the value differ")
+        return self._algebra(expected.whole, given.whole)
 
     def _named_apart(self, expected: Value, given: Value) -> bool | None:
         same = self._measured(expected, given)

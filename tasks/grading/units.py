@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import pint
 
@@ -166,14 +167,18 @@ def _from_pint(name: str) -> Unit | None:
         quantity = registry.Quantity(1, name).to_base_units()
     except Exception:  # noqa: BLE001 - pint raises many kinds for words that are no units
         return None
-    dimension = {str(key): int(value) for key, value in quantity.dimensionality.items()}
+    dimension = {str(key): _whole(value) for key, value in quantity.dimensionality.items()}
     base = {str(key): value for key, value in quantity.unit_items()}
     if base == {"radian": 1} and not dimension:
         degrees = registry.Quantity(1, name).to("degree").magnitude
         return Unit(dimension=(("angle", 1),), scale=Fraction(degrees).limit_denominator(10**12))
-    kept = dimension or {key: int(value) for key, value in base.items()}
+    kept = dimension or {key: _whole(value) for key, value in base.items()}
     scale = Fraction(quantity.magnitude).limit_denominator(10**40)
     return Unit(dimension=tuple(sorted(kept.items())), scale=scale)
+
+
+def _whole(exponent: Any) -> int:
+    return int(exponent)
 
 
 def _is_name(readings: tuple[tuple[str, str, str], ...], name: str) -> bool:
