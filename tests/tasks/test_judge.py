@@ -147,7 +147,7 @@ def test_cache_holds_no_text_and_no_key(endpoint: Endpoint, tmp_path: Path, monk
     monkeypatch.setenv("JUDGE_KEY", "secret-7")
     asked(Judge(base_url=endpoint.url, model="m", api_key_env="JUDGE_KEY"))
     with sqlite3.connect(tmp_path / "judge" / "verdicts.sqlite") as database:
-        ((key, correct),) = database.execute("SELECT * FROM verdicts").fetchall()
+        ((key, correct),) = database.execute("SELECT * FROM rewards").fetchall()
     assert len(key) == 64
     assert correct == 1
     assert b"secret" not in (tmp_path / "judge" / "verdicts.sqlite").read_bytes()
