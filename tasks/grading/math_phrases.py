@@ -11,7 +11,7 @@ from uniopd_mm.tasks.grading.math_spelling import without_text
 LONGEST_PHRASE = 120
 _OPERATOR = re.compile(
     r"\b(?:plus|minus|times|over|squared|cubed|factorial|of|than|divided|multiplied|power|root|zero|to|negative|mod"
-    r"|modulo|half|choose|doubled|halved)\b",
+    r"|modulo|half|twice|double|choose|doubled|halved)\b",
     re.IGNORECASE,
 )
 _V = (

@@ -41,7 +41,7 @@ _AND = re.compile(
     r"\\text\s*\{\s*,?\s*and\s*\}|(?<![A-Za-z\\])and(?![A-Za-z])|\\land(?![a-zA-Z])|\\wedge(?![a-zA-Z])|\\cap(?![a-zA-Z])"
 )
 _MINUS = re.compile(r"\\setminus(?![a-zA-Z])|(?<=\})\s*-\s*(?=\\\{)")
-_NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?[a-zA-Z0-9]+\}?)?")
+_BOTH = re.compile(r"([a-z])\s*\\ne\s*\\pm\s*([^,]+)$")
 
 
 def has_marks(text: str) -> bool:
@@ -59,7 +59,7 @@ def read_set(text: str) -> SetTree | None:
         r" \1 ",
         text,
     )
-    return _read(text, 0)
+    return _read(_BOTH.sub(r"\1 \\ne \2 and \1 \\ne -(\2)", text), 0)
 
 
 def _read(text: str, depth: int) -> SetTree | None:

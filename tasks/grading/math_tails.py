@@ -200,8 +200,11 @@ _FILLERS = frozenset(
 )
 
 
+_ORDINAL = re.compile(r"(?:eleven|twelf|[a-z]+teen|[a-z]+tie)ths?")
+
+
 def _is_unclear(word: str, last: bool) -> bool:
-    if any(char.isdigit() for char in word):
+    if any(char.isdigit() for char in word) or _ORDINAL.fullmatch(word):
         return True
     return word in UNCLEAR and not (last and word in UNCLEAR_UNLESS_LAST)
 
