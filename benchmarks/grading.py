@@ -6,16 +6,19 @@ Two kinds of answers, half of them correct: numbers, which are compared in this 
 a worker process. Both are graded from one thread and from as many threads as there are cores. "Mixed" resembles test
 sets of school and competition mathematics: four in five answers are numbers. All answers differ, so that no parser
 cache helps; the start of the workers does not count. Then come 10,000 mixed answers with units, intervals and words
-among them, with the slowest hundredth, and the memory of all processes before and after 100,000 of them. Exit status 1
-if mixed answers are graded more slowly than the limit per core, or a figure of the mix is beyond its own.
+among them, with the slowest hundredth, and the memory of all processes before and after 100,000 of them. At last, the
+cases of the tests are graded by `python -m uniopd_mm.grade`. Exit status 1 if a figure is beyond its limit.
 """
 
+import json
 import os
 import random
 import re
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +28,8 @@ from uniopd_mm.tasks.grading.math_answers import grade_math
 
 NUM_ANSWERS = 500
 REPEATS = 5
+CASES = Path(__file__).parents[1] / "tests" / "tasks" / "grading_cases.jsonl"
+LEAST_ACCEPTABLE = 0.97
 LIMIT = 200.0  # mixed answers per second and core
 MIX_ANSWERS = 10_000
 MEMORY_ANSWERS = 100_000
@@ -145,6 +150,23 @@ def memory_bytes() -> int:
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * resource.getpagesize()
 
 
+def cases(path: Path) -> bool:
+    """Grade the cases of a file (`mixed=true` of python -m uniopd_mm.grade), which prints their figures; whether the
+    acceptable share and the number of false positives are within the limits."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "graded.jsonl"
+        command = [sys.executable, "-m", "uniopd_mm.grade", "mixed=true", f"data.path={path}", f"out={out}"]
+        subprocess.run(command, check=True)
+        graded = [json.loads(line) for line in out.read_text().splitlines()]
+    letters = [{True: "T", False: "F", None: "N"}[outcome["correct"]] for outcome in graded]
+    good = sum(letter in outcome["expected"] for letter, outcome in zip(letters, graded, strict=True))
+    false = sum(
+        letter == "T" and "T" not in outcome["expected"] for letter, outcome in zip(letters, graded, strict=True)
+    )
+    print(f"cases: {good} of {len(graded)} acceptable ({good / len(graded):.1%}), {false} false positives")
+    return good / len(graded) >= LEAST_ACCEPTABLE and not false
+
+
 def main() -> None:
     """Print the figures; exit status 1 beyond the limits."""
     num_cores = len(os.sched_getaffinity(0))
@@ -160,7 +182,8 @@ def main() -> None:
     for (name, threads), median in medians.items():
         print(f"{name:10} {threads:7} {median:10,.0f} {median / threads:10,.0f}")
     slow = any(median / threads < LIMIT for (name, threads), median in medians.items() if name == "mixed")
-    sys.exit(not mix() or slow)
+    fast = mix() and not slow
+    sys.exit(not (cases(CASES) and fast))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Random `kill -9` of training, balancing and evaluating: is anything lost or repeated?
 
-    python benchmarks/kills.py --train 30 --balance 20 --evaluate 10
+    python benchmarks/kills.py --train 30 --balance 20 --evaluate 10 --grade 10
 
 Each command is first run to its end. Then it is started, killed at a random moment of that time, and started again (a
 training with resume=), until it has been killed as often as wanted. A round has three kills at most and then runs to
 its end, and what it leaves must equal, byte by byte, what the uninterrupted command left: weights, rollouts and metrics
-without their times; balanced rows; responses and scores of benchmarks. Models are untrained and have 0.1 M parameters.
+without their times; balanced rows; responses and scores of benchmarks; outcomes of graded responses. Models are
+untrained and have 0.1 M parameters.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from balance_parts import lay_out, row, write  # noqa: E402
 from uniopd_mm.processors.tiny import TinyQwen3VL  # noqa: E402
 from uniopd_mm.tasks.synthetic.video_questions import SyntheticVideoQuestions  # noqa: E402
 
+CASES = ROOT / "tests" / "tasks" / "grading_cases.jsonl"
 HUB = ROOT / "tests" / "evaluation" / "hub"
 KILLS_IN_A_ROUND = 3
 Arguments = Callable[[Path], Sequence[str]]
@@ -49,7 +51,7 @@ class Subject:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("train", "balance", "evaluate"):
+    for name in ("train", "balance", "evaluate", "grade"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="KILLS")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -67,7 +69,7 @@ def main() -> None:
 
 
 def subjects(folder: Path) -> list[Subject]:
-    """The three commands, with a student, a teacher and rows of their own."""
+    """The four commands, with a student, a teacher and rows of their own."""
     samples = SyntheticVideoQuestions(num_pretrain=24, num_train=12, num_validation=8).samples("train").samples
     texts = [str(sample.demonstration) for sample in samples]
     for seed, name in enumerate(("student", "teacher")):
@@ -84,6 +86,7 @@ def subjects(folder: Path) -> list[Subject]:
         Subject("train", lambda where: training(where, student, teacher), trained, Path.mkdir),
         Subject("balance", lambda where: balancing(where, student), balanced, lay_out_rows),
         Subject("evaluate", lambda where: evaluating(student), evaluated, Path.mkdir),
+        Subject("grade", lambda where: grading(), regraded, Path.mkdir),
     ]
 
 
@@ -134,6 +137,17 @@ def evaluated(where: Path) -> dict[str, object]:
         task: [(json.loads(line)["doc_id"], json.loads(line)["resps"]) for line in lines[task]] for task in lines
     }
     return {"scores": scores, "answers": answers}
+
+
+def grading() -> list[str]:
+    return ["mixed=true", f"data.path={CASES}", "out=graded.jsonl", "overwrite=true"]
+
+
+def regraded(where: Path) -> dict[str, object]:
+    """Every outcome but its time; nothing else is left."""
+    lines = [json.loads(line) for line in (where / "graded.jsonl").read_text().splitlines()]
+    outcomes = [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return {"outcomes": outcomes, "left": sorted(path.name for path in where.glob(".*.part"))}
 
 
 def kill(subject: Subject, kills: int, folder: Path, chance: random.Random) -> int:

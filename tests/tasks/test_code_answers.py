@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterable
+from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy
@@ -34,6 +35,17 @@ from uniopd_mm.tasks.sandbox.local import LocalSandbox
         ("  ```python\n  x = 1\n  ```", "x = 1"),
         ("<think>```python\nx = 1\n```</think>\n```python\nx = 2\n```", "x = 2"),
         ("<think>```python\nx = 1\n```</think>\nI do not know.", None),
+        ("<think>```python\nx = 1\n```", None),
+        ("```python\nx = 1\n```\nHuman: and this?\n```python\nx = 2\n```", "x = 1"),
+        (
+            '```python\ndef f():\n    """Use:\n\n    ```\n    f()\n    ```\n    """\n    return 1\n```',
+            'def f():\n    """Use:\n\n    ```\n    f()\n    ```\n    """\n    return 1',
+        ),
+        ("```\nprint(input())\n```\nExample:\n```\n3\n```\ngives\n```\n3 5\n```", "print(input())"),
+        ("```python\nx = 1\n```\nso\n```python\n>>> x\n1\n```", "x = 1"),
+        ("```python\nx = 1\n```\nwith\n```python\n[1, 2]\n```", "x = 1"),
+        ("```python\nx = 1\n```\nor\n```python\nx = (\n```", "x = ("),
+        ("```output\n3\n```", "3"),
         ("x = 1", None),
         ("", None),
         ("```python\n```", None),
@@ -58,6 +70,8 @@ USED = "```python\nprint(add(1, 2))\n```"
         ),
         (f"```python\ndef add(a): pass\n```\n```python\ndef add(b): pass\n```\n{USED}", "def add(b): pass"),
         (f"```python\ndef add_all(a): pass\n```\n{USED}", "print(add(1, 2))"),
+        (f"```python\nadd = lambda a, b: a + b\n```\n{USED}", "add = lambda a, b: a + b"),
+        (f"```python\nadd: object = lambda a, b: a + b\n```\n{USED}", "add: object = lambda a, b: a + b"),
         ("1. So:\n   ```python\n   def add(a):\n       return a\n   ```", "def add(a):\n    return a"),
     ],
 )
@@ -234,6 +248,16 @@ def test_limits_are_named(sandbox: LocalSandbox) -> None:
 def test_no_more_tests_than_wanted_are_run(sandbox: LocalSandbox) -> None:
     assert grade_code(fenced("print(7)"), SUM, sandbox, max_tests=1).reason == "all 1 tests"
     assert grade_code(fenced("def add(a, b): return 7"), ADD, sandbox, max_tests=1).correct is True
+
+
+def test_numbers_of_many_digits_are_printed_and_returned(sandbox: LocalSandbox) -> None:
+    with localcontext(prec=7000):
+        digits = format(Decimal(2) ** 20_000, "f")
+    printed = CodeProblem(mode=Mode.STDIN, tests=(("", digits),))
+    assert grade_code(fenced("print(2**20000)"), printed, sandbox).correct is True
+    assert grade_code(fenced("print(2**20000 + 1)"), printed, sandbox).correct is False
+    measured = CodeProblem(mode=Mode.CALL, function="f", tests=(([20_000], len(digits)),))
+    assert grade_code(fenced("def f(n): return len(str(2**n))"), measured, sandbox).correct is True
 
 
 def test_an_expected_value_may_be_wrapped_only_where_the_problem_says_so(sandbox: LocalSandbox) -> None:

@@ -56,6 +56,7 @@ class Launch(NamedTuple):
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
         sys.argv = ["program.py"]
+        sys.set_int_max_str_digits(0)  # CPU time is limited, and programs may print long numbers
         code = 0
         try:
             exec(compile(self.source, "program.py", "exec"), main.__dict__)
