@@ -21,7 +21,7 @@ from uniopd_mm.tasks.grading.code_problems import TEST_COLUMNS, CodeProblem, Mod
 from uniopd_mm.tasks.reading import questions
 from uniopd_mm.tasks.reading.chats import USER, Chat, Turn, read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError

@@ -17,7 +17,7 @@ from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.grading.vqa_answers import grade_vqa
 from uniopd_mm.tasks.question_answering import REFERENCES, Judge, QuestionAnswering
 from uniopd_mm.tasks.reading.questions import answer_text
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 

@@ -13,7 +13,7 @@ from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
 from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.questions import FIELDS, read_answer, read_choices_of, read_sample
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Corpus, Outcome, Sample
 

@@ -5,6 +5,7 @@ r"""How the rows of any question-answering task become samples: the prompt and t
     video, images, caption    see `media`; the media are placed at <video> and <image> in the question, or before it
     answer     a text, a number or a truth value; if part of a text is marked by <answer>, \boxed{} or ####, that part
     id, split, pass_rate, response    optional
+    system_prompt    optional; a system turn before the question, unless its chat has one
 
 All other columns go to the sample's metadata, except encoded media.
 """
@@ -15,16 +16,17 @@ from dataclasses import replace
 from typing import Any
 
 from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
-from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_choices, read_label
+from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_label
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.tasks.reading.chats import SYSTEM, Chat, read_chat, with_media
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS
 from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.options import read_options
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.splits import read_split
 from uniopd_mm.types import BadSample, Sample
 
-FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
+FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response", "system_prompt")
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # rows without ids are the same if these are the same
 
 
@@ -65,7 +67,7 @@ def read_sample(
 
 def read_choices_of(row: Row) -> dict[str, str] | None:
     """The row's choices, None if it has none. Raises BadSample if they cannot be shown as choices."""
-    return read_choices(row.fields[CHOICES]) if CHOICES in row.fields else None
+    return read_options(row.fields[CHOICES]) if CHOICES in row.fields else None
 
 
 def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
@@ -79,12 +81,18 @@ def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
 
 
 def answer_text(row: Row, answer: Any) -> str:
-    """An open answer as text. Raises BadSample if it is neither a text, a number nor a truth value."""
+    """An open answer as text; parts of a turn are joined. Raises BadSample if it is no text, number or truth value."""
+    if isinstance(answer, list) and answer and all(_is_part(part) for part in answer):
+        answer = "".join(part["text"] for part in answer)
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if not isinstance(answer, str | int | float):
         raise BadSample(f"{row.label('answer')} must be text, got {type(answer).__name__} {quote(answer)}")
     return marked(str(answer).strip())
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str)
 
 
 def marked(text: str) -> str:

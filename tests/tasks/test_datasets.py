@@ -10,7 +10,8 @@ from dataset_parts import CASES, VERL, Case, verl
 from omegaconf import OmegaConf
 
 from uniopd_mm.tasks.reading.chats import read_chat
-from uniopd_mm.tasks.reading.rows import Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, Sample
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uniopd_mm.tasks.reading.files import RawRow
-from uniopd_mm.tasks.reading.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import Reading, read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Sample, Skip, UserError
 

@@ -1,0 +1,71 @@
+"""Rows of multiple choice: options in columns of their own, a hint before the question, an index as the answer.
+
+A B C D, option_a …, a0 a1 …   MMBench, many CSV files, NExT-QA
+image_1 … image_7              MMMU
+correct_choice_idx             A-OKVQA
+answers of ten people          VQAv2
+"""
+
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
+
+from uniopd_mm.tasks.grading.values import is_absent
+from uniopd_mm.tasks.reading.kinds import IMAGE, kind_of
+from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
+
+_LISTED = ("choices", "options", "candidates")
+_OPTIONS = (
+    tuple(ascii_uppercase[:10]),
+    *(tuple(form.format(letter) for letter in ascii_lowercase[:10]) for form in ("option_{}", "choice_{}", "op{}")),
+    *(tuple(form.format(n) for n in range(first, 10)) for form in ("a{}",) for first in (0, 1)),
+    *(tuple(form.format(n) for n in range(first, 10)) for form in ("option{}", "option_{}", "choice{}", "choice_{}") for first in (0, 1)),
+)  # fmt: skip
+_IMAGES = tuple(tuple(form.format(n) for n in range(1, 21)) for form in ("image_{}", "image{}"))
+_INDEX = ("correct_choice_idx", "correct_idx", "answer_idx")
+
+
+def recognise(seen: Seen) -> Shape | None:
+    """Each of these columns where the rows have it."""
+    columns: dict[str, str | list[str]] = {}
+    options = next((found for names in _OPTIONS if len(found := _texts(seen, names)) >= 2), [])
+    listed = seen.first(_LISTED)
+    if options and not listed:
+        columns["choices"] = options
+    pictures = next((found for names in _IMAGES if (found := seen.series(names))), [])
+    if pictures and all(kind_of(cell) == IMAGE for column in pictures for cell in seen.values(column)):
+        columns["images"] = pictures
+    if (index := seen.first(_INDEX, is_text)) and (options or listed):
+        columns["answer"] = index
+    if (hint := seen.first(("hint",), is_text)) and (options or listed) and (asked := seen.first(("question",))):
+        columns["question"] = f"{{{hint}?}}\n{{{asked}}}"
+    if (answers := seen.first(("answers",), _by_people)) and seen.actual("multiple_choice_answer"):
+        columns["answer"] = answers
+    if options and (video := seen.first(("video", "video_id"), _is_number)):
+        columns["video"] = f"{{{video}}}.mp4"
+    if not columns:
+        return None
+    return Shape(name="rows of multiple choice", columns=columns, unused=("split",) if _is_benchmark(seen) else ())
+
+
+def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
+    found = seen.series(names)
+    exact = names[0] in ascii_uppercase  # a column a is no option A
+    return (
+        found
+        if all(is_text(cell) for name in found for cell in seen.values(name)) and (not exact or found[:1] == ["A"])
+        else []
+    )
+
+
+def _is_benchmark(seen: Seen) -> bool:
+    """Whether `split` names the file's part of a benchmark, the same in all rows, and divides nothing."""
+    splits = {str(row["split"]) for row in seen.rows if not is_absent(row.get("split"))}
+    return len(splits) == 1 and splits.isdisjoint({"train", "training"})
+
+
+def _by_people(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) and "answer" in entry for entry in value)
+
+
+def _is_number(value: Any) -> bool:
+    return is_text(value) and str(value).isdecimal()
