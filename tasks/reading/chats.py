@@ -4,8 +4,9 @@
     {"from": "human", "value": "<image>\\n..."}        ShareGPT and LLaVA
     {"user": "...", "assistant": "..."}               two turns, as in the Cauldron
     {"type": "text", "text": "..."}                   a part; also {"type": "image"} and {"type": "video"}, which stand
-    {"type": "image_url", "image_url": {"url": X}}    for the row's media or bring their own, {"type": "video", "video": X,
-                                                      "fps": 2} with options of the decoder
+                                                      for the row's media or bring their own:
+    {"type": "image_url", "image_url": {"url": X}}    OpenAI
+    {"type": "video", "video": X, "fps": 2}           Qwen, with options of the decoder
 
 In a text, <image> and <video> stand for the next medium of the kind, <image 2> for the second one. Where a row has only
 videos, <image> stands for a video, as in LLaVA-Video.

@@ -16,10 +16,11 @@ _SUFFIXES = {
     VIDEO: "mp4 m4v mkv webm avi mov flv mpg mpeg ts mts m2ts vob wmv 3gp ogv",
 }
 KIND_OF_SUFFIX = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
-_MAGIC = (
-    (IMAGE, re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|BM.{4}\0\0\0\0|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cx]|mif1)", re.S)),
-    (VIDEO, re.compile(rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |FLV\x01|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75|OggS", re.S)),
-)  # fmt: skip
+_IMAGE_STARTS = (
+    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|BM.{4}\0\0\0\0|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(?:avi[fs]|hei[cx]|mif1)"
+)
+_VIDEO_STARTS = rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |FLV\x01|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75|OggS"
+_MAGIC = ((IMAGE, re.compile(_IMAGE_STARTS, re.DOTALL)), (VIDEO, re.compile(_VIDEO_STARTS, re.DOTALL)))
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16}")
 _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk", "AAAA", "GkXfo", "SUkqA", "TU0AK")
 _SHORTEST_BASE64 = 64  # a file of fewer bytes is no medium, and a short word may begin like one

@@ -132,9 +132,11 @@ def test_rows_without_ids_are_told_apart_by_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("rows.csv", b"question,answer\n", "unknown suffix .csv"),
+        ("rows.csv", b"question,answer\n", "the file has no rows"),
+        ("rows.xlsx", b"PK", "unknown suffix .xlsx"),
+        ("rows.parquet.gz", b"PAR1", "unknown suffix .gz"),
         ("rows", b"{}", "unknown suffix none"),
-        ("rows.json", b"[]", "unknown suffix .json"),
+        ("rows.json", b"[]", "the file has no rows"),
         ("rows.jsonl", b"", "empty"),
         ("rows.parquet", b"", "empty"),
         ("rows.jsonl", b"\n \n\n", "the file has no rows"),

@@ -14,12 +14,13 @@ from uniopd_mm.tasks.reading.kinds import IMAGE, kind_of
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
 
 _LISTED = ("choices", "options", "candidates")
+_LETTERED = ("option_{}", "choice_{}", "op{}")
+_NUMBERED = ("a{}", "option{}", "option_{}", "choice{}", "choice_{}")
 _OPTIONS = (
     tuple(ascii_uppercase[:10]),
-    *(tuple(form.format(letter) for letter in ascii_lowercase[:10]) for form in ("option_{}", "choice_{}", "op{}")),
-    *(tuple(form.format(n) for n in range(first, 10)) for form in ("a{}",) for first in (0, 1)),
-    *(tuple(form.format(n) for n in range(first, 10)) for form in ("option{}", "option_{}", "choice{}", "choice_{}") for first in (0, 1)),
-)  # fmt: skip
+    *(tuple(form.format(letter) for letter in ascii_lowercase[:10]) for form in _LETTERED),
+    *(tuple(form.format(number) for number in range(first, 10)) for form in _NUMBERED for first in (0, 1)),
+)
 _IMAGES = tuple(tuple(form.format(n) for n in range(1, 21)) for form in ("image_{}", "image{}"))
 _INDEX = ("correct_choice_idx", "correct_idx", "answer_idx")
 
@@ -48,13 +49,10 @@ def recognise(seen: Seen) -> Shape | None:
 
 
 def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
+    """The columns of a series, if all of their cells are texts. A column `a` is no option A."""
     found = seen.series(names)
-    exact = names[0] in ascii_uppercase  # a column a is no option A
-    return (
-        found
-        if all(is_text(cell) for name in found for cell in seen.values(name)) and (not exact or found[:1] == ["A"])
-        else []
-    )
+    same_case = names[0].islower() or found == list(names[: len(found)])
+    return found if same_case and all(is_text(cell) for name in found for cell in seen.values(name)) else []
 
 
 def _is_benchmark(seen: Seen) -> bool:

@@ -15,7 +15,7 @@ from uniopd_mm.tasks.grading.values import is_absent, quote
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS, find, has, picked, places, shown
 from uniopd_mm.tasks.reading.options import read_options
 from uniopd_mm.tasks.reading.shapes import chats, choices, plain, rewards
-from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape
+from uniopd_mm.tasks.reading.shapes.seen import Seen
 from uniopd_mm.types import BadSample, UserError
 
 NUM_ROWS = 64  # that are looked at
