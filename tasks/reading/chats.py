@@ -143,19 +143,17 @@ def _order(kind: str, texts: Sequence[str], media: Sequence[Media]) -> list[Medi
 
 
 def _in_place(text: str, waiting: Mapping[str, Iterator[Media]]) -> Iterator[str | Media]:
-    """Text and media in reading order. A line break after a medium is left out."""
-    end = 0
+    """Text and media in reading order. A line break after media that have a line of their own is left out."""
+    end, alone = 0, False
     for match in _PLACE.finditer(text):
-        if kept := _after(text[end : match.start()], end):
+        before = text[end : match.start()]
+        if kept := before.removeprefix("\n") if alone else before:
             yield kept
         yield next(waiting[match[1]])
+        alone = before.endswith("\n") or (not before and (alone or not end))
         end = match.end()
-    if kept := _after(text[end:], end):
+    if kept := text[end:].removeprefix("\n") if alone else text[end:]:
         yield kept
-
-
-def _after(piece: str, start: int) -> str:
-    return piece.removeprefix("\n") if start else piece
 
 
 def _sides(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -107,7 +107,7 @@ def _kind_of_object(value: Mapping[str, Any]) -> str | None:
     return kind_of(value["url"]) if "url" in value else None
 
 
-def leaves(cell: Any, place: str, depth: int = 4) -> Iterator[tuple[str, Any]]:
+def leaves(cell: Any, place: str, depth: int = 8) -> Iterator[tuple[str, Any]]:
     """(place, value) of every value inside a cell that is no container, `depth` levels deep."""
     if isinstance(cell, Mapping) and depth:
         for name, value in cell.items():

@@ -23,6 +23,7 @@ from uniopd_mm.tasks.reading.columns import NO_COLUMNS
 from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
 from uniopd_mm.tasks.reading.options import read_options
 from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.shapes.answers import without_rivals
 from uniopd_mm.tasks.reading.splits import read_split
 from uniopd_mm.types import BadSample, Sample
 
@@ -60,7 +61,10 @@ def read_sample(
         pass_rate=row.share("pass_rate"),
         demonstration=row.text("response") if "response" in row.fields else chat.answer,
         metadata={**extras, **({CHOICES: dict(choices)} if choices else {}), **metadata},
-        row=extras | written | {"id": sample_id, "question": chat.written()} | written_media(media),
+        row=without_rivals(extras, answer)
+        | written
+        | {"id": sample_id, "question": chat.written()}
+        | written_media(media),
     )
     return sample, read_split(row.fields.get("split"))
 
@@ -72,7 +76,7 @@ def read_choices_of(row: Row) -> dict[str, str] | None:
 
 def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
     """The answer: the label of a choice, or a text. Raises BadSample if there is none."""
-    answer = row.need("answer")
+    answer = answer_cell(row)
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
     if choices:
@@ -80,10 +84,15 @@ def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
     return answer_text(row, answer)
 
 
+def answer_cell(row: Row) -> Any:
+    """The row's answer; the parts of an assistant's turn are joined. Raises BadSample if there is none."""
+    answer = row.need("answer")
+    is_turn = isinstance(answer, list) and all(_is_part(part) for part in answer)
+    return "".join(part["text"] for part in answer) if is_turn else answer
+
+
 def answer_text(row: Row, answer: Any) -> str:
-    """An open answer as text; parts of a turn are joined. Raises BadSample if it is no text, number or truth value."""
-    if isinstance(answer, list) and answer and all(_is_part(part) for part in answer):
-        answer = "".join(part["text"] for part in answer)
+    """An open answer as text. Raises BadSample if it is neither a text, a number nor a truth value."""
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if not isinstance(answer, str | int | float):
@@ -92,7 +101,7 @@ def answer_text(row: Row, answer: Any) -> str:
 
 
 def _is_part(part: Any) -> bool:
-    return isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str)
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def marked(text: str) -> str:

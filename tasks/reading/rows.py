@@ -53,10 +53,9 @@ def read_samples(
     chosen = Chosen(source)
     raw_rows, known = _recognised(source, iter(chosen), fields)
     columns = {**known.columns, **source.columns}
-    by_name = [name for name in fields if name not in known.unused]
     for raw in raw_rows:
         try:
-            row = replace(row_of(raw, columns, by_name), fetch=source.fetch)
+            row = replace(row_of(_without(raw, known.unused), columns, fields), fetch=source.fetch)
             sample, split = parse(row)
             refuse_unread_media(sample, row, fields, str(source.path))
             _refuse_duplicate(sample, samples)
@@ -76,6 +75,12 @@ def read_samples(
         left_out=chosen.left_out,
         recognised=known.line,
     )
+
+
+def _without(raw: RawRow, columns: Collection[str]) -> RawRow:
+    if isinstance(raw.content, str) or not columns:
+        return raw
+    return replace(raw, content={name: cell for name, cell in raw.content.items() if name not in columns})
 
 
 def _recognised(

@@ -52,7 +52,9 @@ def _media(column: str, cell: Any, read: list[Media]) -> Iterator[tuple[str, str
         if isinstance(value, int | float | None) or (isinstance(value, str) and len(value) <= _SHORTEST):
             continue
         kind = kind_of(value)
-        if kind is None or (not embedded(value) and not _is_new(place, str(value), kind, read)):
+        if kind is None or any(value == medium.source for medium in read):
+            continue
+        if not embedded(value) and not _is_new(place, str(value), kind, read):
             continue
         yield place, kind
 

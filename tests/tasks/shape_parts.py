@@ -103,5 +103,7 @@ WRITERS: dict[str, Callable[[Path, list[Any]], Any]] = {
     ".tsv": _table,
     ".parquet": lambda path, rows: pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path),
     ".tar": _shard,
-    ".jsonl.gz": lambda path, rows: path.write_bytes(gzip.compress("".join(f"{json.dumps(r)}\n" for r in rows).encode())),
+    ".jsonl.gz": lambda path, rows: path.write_bytes(
+        gzip.compress("".join(f"{json.dumps(r)}\n" for r in rows).encode())
+    ),
 }

@@ -2,78 +2,11 @@
 
 import json
 
-import datasets
-from shape_parts import RED, STRUCT, Shape
-from shapes_pictures import IMAGE, NUMBER, TEXT, gpt, human, said
+from shape_parts import RED, Shape
+from shapes_pictures import gpt, human, said
 
 TESTS = {"inputs": ["1 2\n"], "outputs": ["3\n"]}
 ASSERTS = ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]
-
-CHOICES = [
-    Shape(
-        name="VQAv2",
-        task="vqa",
-        file="vqav2.parquet",
-        features={
-            **{"question_type": TEXT, "multiple_choice_answer": TEXT, "image_id": NUMBER, "answer_type": TEXT},
-            "answers": datasets.List({"answer": TEXT, "answer_confidence": TEXT, "answer_id": NUMBER}),
-            **{"question_id": NUMBER, "question": TEXT, "image": IMAGE},
-        },
-        rows=[
-            {
-                **{"question": "Is it red?", "question_type": "is it", "multiple_choice_answer": "yes", "image_id": 9},
-                "answers": [
-                    {"answer": text, "answer_confidence": "yes", "answer_id": number}
-                    for number, text in enumerate(["yes"] * 9 + ["no"])
-                ],
-                **{"answer_type": "yes/no", "question_id": 1, "image": STRUCT},
-            }
-        ],
-        question="Is it red?",
-        answer="yes",
-        media=("image",),
-    ),
-    Shape(
-        name="A-OKVQA",
-        task="vqa",
-        file="aokvqa.parquet",
-        features={
-            **{"image": IMAGE, "question_id": TEXT, "question": TEXT, "choices": datasets.List(TEXT)},
-            **{"correct_choice_idx": NUMBER, "direct_answers": TEXT, "difficult_direct_answer": datasets.Value("bool")},
-            "rationales": datasets.List(TEXT),
-        },
-        rows=[
-            {
-                **{"image": STRUCT, "question_id": "q", "question": "Motorcycle make?", "choices": ["honda", "bmw"]},
-                **{"correct_choice_idx": 1, "direct_answers": "['bmw']", "difficult_direct_answer": False},
-                "rationales": ["x"],
-            }
-        ],
-        question="Motorcycle make?\nA. honda\nB. bmw",
-        answer="B",
-        choices={"A": "honda", "B": "bmw"},
-        media=("image",),
-    ),
-    Shape(
-        name="ScienceQA",
-        task="vqa",
-        file="scienceqa.parquet",
-        features={
-            **{"image": IMAGE, "question": TEXT, "choices": datasets.List(TEXT), "answer": NUMBER, "hint": TEXT},
-            **{"task": TEXT, "grade": TEXT, "lecture": TEXT, "solution": TEXT},
-        },
-        rows=[
-            {
-                **{"image": STRUCT, "question": "Which is north?", "choices": ["Maine", "Iowa"], "answer": 0},
-                **{"hint": "", "task": "closed choice", "grade": "grade2", "lecture": "Maps.", "solution": "Look."},
-            }
-        ],
-        question="Which is north?\nA. Maine\nB. Iowa",
-        answer="A",
-        choices={"A": "Maine", "B": "Iowa"},
-        media=("image",),
-    ),
-]
 
 VIDEOS = [
     Shape(
@@ -97,7 +30,16 @@ VIDEOS = [
         rows=[
             {
                 **{"video": 2435100235, "frame_count": 774, "width": 640, "height": 480, "question": "why wave"},
-                **{"answer": 3, "qid": 6, "type": "CW", "a0": "cold", "a1": "sad", "a2": "hot", "a3": "bye", "a4": "no"},
+                **{
+                    "answer": 3,
+                    "qid": 6,
+                    "type": "CW",
+                    "a0": "cold",
+                    "a1": "sad",
+                    "a2": "hot",
+                    "a3": "bye",
+                    "a4": "no",
+                },
             }
         ],
         question="why wave\nA. cold\nB. sad\nC. hot\nD. bye\nE. no",
@@ -215,7 +157,12 @@ TEXTS = [
         rows=[
             {
                 **{"problem": "v?", "solution": "## Solution\n… v=5.", "answer": "5", "problem_type": "Algebra"},
-                **{"uuid": "u", "is_reasoning_complete": [True], "generations": ["<think>…</think>"], "correctness_count": 1},
+                **{
+                    "uuid": "u",
+                    "is_reasoning_complete": [True],
+                    "generations": ["<think>…</think>"],
+                    "correctness_count": 1,
+                },
                 "messages": [said("user", "v?"), said("assistant", "<think>…")],
             }
         ],
@@ -225,7 +172,14 @@ TEXTS = [
     Shape(
         name="ARC",
         task="math",
-        rows=[{"id": "1", "question": "Which?", "choices": {"text": ["ice", "fire"], "label": ["A", "B"]}, "answerKey": "B"}],
+        rows=[
+            {
+                "id": "1",
+                "question": "Which?",
+                "choices": {"text": ["ice", "fire"], "label": ["A", "B"]},
+                "answerKey": "B",
+            }
+        ],
         question="Which?\nA. ice\nB. fire",
         answer="B",
         choices={"A": "ice", "B": "fire"},
@@ -276,11 +230,11 @@ PROGRAMS = [
         task="code",
         rows=[
             {
-                **{"task_id": "HumanEval/0", "prompt": "def add(a, b):\n", "entry_point": "add"},
+                **{"task_id": "HumanEval/0", "prompt": 'def add(a, b):\n    """Add."""\n', "entry_point": "add"},
                 **{"canonical_solution": "    return a + b", "test": "def check(f):\n    assert f(1, 2) == 3\n"},
             }
         ],
-        question="Complete this program.\n```python\ndef add(a, b):\n```",
+        question='Complete this program.\n```python\ndef add(a, b):\n    """Add."""\n```',
         answer=None,
     ),
     Shape(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from shape_parts import Shape, write
-from shapes_others import CHOICES, FILES, NOT_ALONE, PROGRAMS, TEXTS, VIDEOS
+from shapes_benchmarks import BENCHMARKS, CHOICES
+from shapes_others import FILES, NOT_ALONE, PROGRAMS, TEXTS, VIDEOS
 from shapes_pictures import PICTURES
 
 from uniopd_mm.tasks.chart_qa import ChartTask
@@ -15,18 +16,17 @@ from uniopd_mm.tasks.code_gen import CodeTask
 from uniopd_mm.tasks.image_qa import ImageQaTask
 from uniopd_mm.tasks.math_qa import MathTask
 from uniopd_mm.tasks.reading.sources import RowSource
-from uniopd_mm.tasks.sandbox.limits import Level
 from uniopd_mm.tasks.video_qa import VideoQaTask
 from uniopd_mm.types import Corpus, Media, Sample, UserError
 
-ALONE = [*PICTURES, *CHOICES, *VIDEOS, *TEXTS, *PROGRAMS, *FILES]
+ALONE = [*PICTURES, *BENCHMARKS, *CHOICES, *VIDEOS, *TEXTS, *PROGRAMS, *FILES]
 TASKS: dict[str, Any] = {"vqa": ImageQaTask, "math": MathTask, "chart": ChartTask, "video_qa": VideoQaTask}
 
 
 class NoSandbox:
     """Programs are read here, not run."""
 
-    level = Level.RLIMITS
+    level = "rlimits"
 
 
 def corpus_of(task: str, path: Path, **options: Any) -> Corpus:

@@ -1,27 +1,19 @@
-"""Asks the recognisers what the rows of a source are, and settles what the answers come to.
+"""Asks the recognisers what the rows of a source are.
 
-A user's map comes first, then the task's own names, then what is recognised. Rows whose answer could be either of two
-columns are refused.
+A user's map comes first, then the task's own names, then what is recognised.
 """
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
-from uniopd_mm.tasks.grading.choices import read_label
-from uniopd_mm.tasks.grading.values import is_absent, quote
-from uniopd_mm.tasks.reading.columns import NO_COLUMNS, find, has, picked, places, shown
-from uniopd_mm.tasks.reading.options import read_options
-from uniopd_mm.tasks.reading.shapes import chats, choices, plain, rewards
+from uniopd_mm.tasks.reading.columns import NO_COLUMNS, places, shown
+from uniopd_mm.tasks.reading.shapes import chats, choices, plain, programs, rewards
+from uniopd_mm.tasks.reading.shapes.answers import check_answer
 from uniopd_mm.tasks.reading.shapes.seen import Seen
-from uniopd_mm.types import BadSample, UserError
 
 NUM_ROWS = 64  # that are looked at
-RECOGNISERS = (rewards.recognise, chats.recognise, choices.recognise, plain.recognise)
-# Columns beside `answer` that claim to be the answer too; `label` or `target` often are something else.
-_RIVALS = tuple(name for name in plain.FINAL_ANSWERS if name not in ("answers", "target", "label", "labels"))
+RECOGNISERS = (programs.recognise, rewards.recognise, chats.recognise, choices.recognise, plain.recognise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +51,7 @@ def recognise(
             if _is_free(seen, ours, theirs, fields, given):
                 columns.setdefault(ours, theirs)
     if "answer" in fields and "answer" not in given and "tests" not in fields:
-        _check_answer(seen, columns, path)
+        check_answer(seen, columns, path)
     names = [shape.name for shape in shapes if shape.name and set(shape.columns) & set(columns)]
     unused = {name for shape in shapes for name in shape.unused if name in fields and name not in given}
     return Recognised(name=" and ".join(dict.fromkeys(names)), columns=columns, unused=tuple(sorted(unused)))
@@ -76,39 +68,3 @@ def _is_free(
     if ours in read:
         return isinstance(theirs, list) or theirs != ours
     return not seen.values(ours) and not any(column in fields for column in read - {"question"})
-
-
-def _check_answer(seen: Seen, columns: Mapping[str, str | list[str]], path: str) -> None:
-    chosen = columns.get("answer", "answer")
-    if isinstance(chosen, list) or not seen.values(chosen):
-        return
-    named = plain.FINAL_ANSWERS if chosen != "answer" else _RIVALS
-    rivals = dict.fromkeys(column for name in named if (column := seen.actual(name)) and column != chosen)
-    for rival in rivals:
-        for row in seen.rows:
-            if not _agree(row, chosen, rival, columns.get("choices", "choices")):
-                one, other = quote(find(row, chosen), 30), quote(find(row, rival), 30)
-                raise UserError(
-                    f"data.path={path}: the answer could be column {chosen} ({one}) or column {rival} ({other}); give "
-                    f"data.columns.answer={chosen} or data.columns.answer={rival}"
-                )
-
-
-def _agree(row: Mapping[str, Any], one: str, other: str, options: str | list[str]) -> bool:
-    """Whether two columns of a row give the same answer, as a text or as a choice. An empty one says nothing."""
-    cells = [find(row, column) if has(row, column) else None for column in (one, other)]
-    if any(is_absent(cell) for cell in cells):
-        return True
-    first, second = ({_plain(entry) for entry in (cell if isinstance(cell, list) else [cell])} for cell in cells)
-    if first & second:
-        return True
-    with suppress(BadSample, KeyError):
-        listed = read_options(picked(row, options))
-        return listed is not None and read_label(cells[0], listed) == read_label(cells[1], listed)
-    return False
-
-
-def _plain(entry: Any) -> str:
-    text = str(entry["answer"] if isinstance(entry, Mapping) and "answer" in entry else entry).strip()
-    marked = last_tagged(text) or last_boxed(text) or text.rpartition("####")[2].strip() or text
-    return marked.strip(" $.").casefold()
