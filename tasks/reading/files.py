@@ -48,7 +48,7 @@ def read_files(path: str) -> Iterator[RawRow]:
     """
     for name in _files(path):
         file = _checked_file(path, name)
-        for where, content in _READERS[_suffix(file)](name, file):
+        for where, content in _READERS[_suffix(file) or ""](name, file):
             yield RawRow(where=where, content=content, folder=str(file.parent))
 
 

@@ -12,7 +12,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,7 +78,7 @@ def read_json(path: str, file: Path) -> Iterator[tuple[str, Content]]:
 
 
 def read_csv(path: str, file: Path) -> Iterator[tuple[str, Content]]:
-    """(where, cells by the columns' names) for every row. Empty cells are left out."""
+    """(where, cells by the columns' names) for every row. Empty cells are None."""
     return _read_table(path, file, ",")
 
 
@@ -104,7 +104,7 @@ def _read_table(path: str, file: Path, delimiter: str) -> Iterator[tuple[str, Co
 def _row(names: list[str], cells: list[str]) -> Content:
     if len(cells) > len(names):
         return f"has {len(cells)} cells, but there are {len(names)} columns"
-    return {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}
+    return {name: cell if cell.strip() else None for name, cell in zip_longest(names, cells, fillvalue="")}
 
 
 def _lines(content: IO[bytes]) -> Iterator[str]:

@@ -92,8 +92,8 @@ def _kind_of_text(text: str) -> str | None:
     if len(text) <= _LONGEST_PATH and "\n" not in text:
         name = urlsplit(text).path if is_url(text) else text
         stem, dot, suffix = name.rpartition(".")
-        if stem and dot and (kind := KIND_OF_SUFFIX.get(suffix.strip().lower())):
-            return kind
+        if stem and dot and (named := KIND_OF_SUFFIX.get(suffix.strip().lower())):
+            return named
     content = base64_bytes(text)
     return None if content is None else kind_of_bytes(content)
 

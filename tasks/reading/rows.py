@@ -56,6 +56,7 @@ def read_samples(
     for raw in raw_rows:
         try:
             row = replace(row_of(_without(raw, known.unused), columns, fields), fetch=source.fetch)
+            _refuse_lost(row, known.lost)
             sample, split = parse(row)
             refuse_unread_media(sample, row, fields, str(source.path))
             _refuse_duplicate(sample, samples)
@@ -75,6 +76,12 @@ def read_samples(
         left_out=chosen.left_out,
         recognised=known.line,
     )
+
+
+def _refuse_lost(row: Row, columns: Collection[str]) -> None:
+    for name in columns:
+        if name in row.others:
+            raise BadSample(f"{name} holds what a prompt cannot keep; data.ignore=[{name}] reads the row without it")
 
 
 def _without(raw: RawRow, columns: Collection[str]) -> RawRow:

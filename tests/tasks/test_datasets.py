@@ -9,6 +9,7 @@ import pytest
 from dataset_parts import CASES, VERL, Case, verl
 from omegaconf import OmegaConf
 
+from uniopd_mm.config import resolvers
 from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.rows import read_samples
@@ -27,8 +28,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def settings(name: str) -> dict[str, Any]:
-    loaded: Any = OmegaConf.to_container(OmegaConf.load(YAMLS / f"{name}.yaml"))
-    return loaded
+    resolvers.register()
+    composed = OmegaConf.create({"data": OmegaConf.load(YAMLS / f"{name}.yaml")})
+    loaded: Any = OmegaConf.to_container(composed, resolve=True)
+    return {key: value for key, value in loaded["data"].items() if value is not None}
 
 
 def lay_out(folder: Path, chosen: dict[str, Any], features: dict[str, Any], rows: list[dict[str, Any]]) -> str:

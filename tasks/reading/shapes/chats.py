@@ -12,9 +12,10 @@ from uniopd_mm.tasks.reading.shapes.plain import FINAL_ANSWERS, QUESTIONS, WORKE
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
 
 COLUMNS = ("messages", "conversations", "conversation", "body.messages", "dialog", "dialogue", "chat", "texts")
+LOST = ("history", "tools", "functions")
 _ROLES, _CONTENTS = ("role", "from"), ("content", "value", "assistant")
 _ASSISTANT = ("assistant", "gpt", "model", "bot")
-_NAMES = {"from": "ShareGPT conversations", "role": "messages", "user": "pairs of user and assistant"}
+_NAMES = {"from": "conversations of LLaVA or ShareGPT", "role": "messages", "user": "pairs of user and assistant"}
 
 
 def recognise(seen: Seen) -> Shape | None:
@@ -28,7 +29,7 @@ def recognise(seen: Seen) -> Shape | None:
         columns["answer"] = f"{column}.-1.{_key(chats[0][-1], _CONTENTS)}"
     if (system := seen.first(("system", "system_prompt"), is_text)) is not None:
         columns["system_prompt"] = system
-    return Shape(name=_NAMES[_key(chats[0][0], (*_ROLES, "user"))], columns=columns)
+    return Shape(name=_NAMES[_key(chats[0][0], (*_ROLES, "user"))], columns=columns, lost=LOST)
 
 
 def _is_answered(chat: list[Mapping[str, Any]]) -> bool:

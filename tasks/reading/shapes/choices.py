@@ -28,7 +28,7 @@ _INDEX = ("correct_choice_idx", "correct_idx", "answer_idx")
 def recognise(seen: Seen) -> Shape | None:
     """Each of these columns where the rows have it."""
     columns: dict[str, str | list[str]] = {}
-    options = next((found for names in _OPTIONS if len(found := _texts(seen, names)) >= 2), [])
+    options = next((found for names in _OPTIONS if (found := _texts(seen, names))), [])
     listed = seen.first(_LISTED)
     if options and not listed:
         columns["choices"] = options
@@ -45,20 +45,22 @@ def recognise(seen: Seen) -> Shape | None:
         columns["video"] = f"{{{video}}}.mp4"
     if not columns:
         return None
-    return Shape(name="rows of multiple choice", columns=columns, unused=("split",) if _is_benchmark(seen) else ())
+    unused = ("split",) if options and _is_benchmark(seen) else ()
+    return Shape(name="rows of multiple choice", columns=columns, unused=unused)
 
 
 def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
     """The columns of a series, if all of their cells are texts. A column `a` is no option A."""
-    found = seen.series(names)
-    same_case = names[0].islower() or found == list(names[: len(found)])
+    found = seen.series(names, least=2)
+    same_case = names[0].islower() or found == list(names)
     return found if same_case and all(is_text(cell) for name in found for cell in seen.values(name)) else []
 
 
 def _is_benchmark(seen: Seen) -> bool:
-    """Whether `split` names the file's part of a benchmark, the same in all rows, and divides nothing."""
+    """Whether `split` names the file's part of a benchmark as in MMBench, the same in all rows, and divides nothing."""
     splits = {str(row["split"]) for row in seen.rows if not is_absent(row.get("split"))}
-    return len(splits) == 1 and splits.isdisjoint({"train", "training"})
+    named = seen.actual("index") is not None and seen.actual("category") is not None
+    return named and len(splits) == 1 and splits.isdisjoint({"train", "training"})
 
 
 def _by_people(value: Any) -> bool:

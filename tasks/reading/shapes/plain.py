@@ -40,7 +40,8 @@ def recognise(seen: Seen) -> Shape | None:
         "video": _media(seen, _VIDEOS, VIDEO),
     }
     columns: dict[str, str | list[str]] = {field: column for field, column in found.items() if column is not None}
-    return Shape(name="", columns=columns) if columns else None
+    alpaca = "{" in str(columns.get("question", "")) or columns.get("question") == "instruction"
+    return Shape(name="Alpaca rows" if alpaca else "", columns=columns, lost=("history",) if alpaca else ())
 
 
 def is_answer(value: Any) -> bool:

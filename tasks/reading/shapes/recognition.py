@@ -18,19 +18,22 @@ RECOGNISERS = (programs.recognise, rewards.recognise, chats.recognise, choices.r
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recognised:
-    """What rows were recognised as: the columns to map besides the user's own map, and those not to read by name."""
+    """What rows were recognised as: the columns to map besides the user's own map, those not to read by name, and
+    those that must be empty. `said` is `columns` without what the first rows lack."""
 
     name: str = ""
     columns: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
+    said: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
     unused: Collection[str] = ()
+    lost: Collection[str] = ()
 
     @property
     def line(self) -> str:
         """How the user is told; empty where nothing had to be recognised."""
         if not self.columns and not self.unused:
             return ""
-        said = [f"{ours} from {shown(theirs)!s}" for ours, theirs in self.columns.items()]
-        said += [f"{name} is the benchmark's own and divides nothing" for name in self.unused]
+        said = [f"{ours} from {shown(theirs)}" for ours, theirs in self.said.items()]
+        said += [f"{name} is not read: it is the same in all rows" for name in self.unused]
         text = ", ".join(said).replace("\n", " ")
         return f"read as{f' {self.name}' if self.name else ''}: {text}; data.columns.NAME=COLUMN overrides"
 
@@ -54,7 +57,17 @@ def recognise(
         check_answer(seen, columns, path)
     names = [shape.name for shape in shapes if shape.name and set(shape.columns) & set(columns)]
     unused = {name for shape in shapes for name in shape.unused if name in fields and name not in given}
-    return Recognised(name=" and ".join(dict.fromkeys(names)), columns=columns, unused=tuple(sorted(unused)))
+    return Recognised(
+        name=" and ".join(dict.fromkeys(names)),
+        columns=columns,
+        said={ours: _there(seen, theirs) for ours, theirs in columns.items()},
+        unused=tuple(sorted(unused)),
+        lost=tuple({name for shape in shapes for name in shape.lost if name not in fields}),
+    )
+
+
+def _there(seen: Seen, theirs: str | list[str]) -> str | list[str]:
+    return theirs if isinstance(theirs, str) else [column for column in theirs if seen.values(column)]
 
 
 def _is_free(

@@ -1,6 +1,6 @@
 """The first rows of a source, as a recogniser looks at them, and what it finds."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,13 @@ class Shape:
     """Rows of a known shape.
 
     `columns` go from the task's names to the rows' own, as in `data.columns`. `unused` are columns that would be read
-    by their names but mean something else here.
+    by their names but mean something else here. `lost` are columns with turns or tools that a prompt cannot keep.
     """
 
     name: str
     columns: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
     unused: Collection[str] = ()
+    lost: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,13 @@ class Seen:
                 return column
         return None
 
-    def series(self, names: Iterable[str]) -> list[str]:
-        """The columns that the rows have of a numbered or lettered series, up to the first that is missing."""
-        found: list[str] = []
-        for name in names:
-            column = self.actual(name)
-            if column is None:
-                break
-            found.append(column)
-        return found
+    def series(self, names: Sequence[str], least: int = 1) -> list[str]:
+        """The columns of a numbered or lettered series whose first `least` columns have values: as the rows spell those
+        that they have, or all names, because later rows may have more of them than the first."""
+        found = [column for name in names if (column := self.actual(name)) is not None]
+        if len(found) < least or any(self.actual(name) is None for name in names[:least]):
+            return []
+        return list(names) if found == list(names[: len(found)]) else found
 
 
 def plain(column: str) -> str:
