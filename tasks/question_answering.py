@@ -10,6 +10,7 @@ from typing import Any, Protocol, final
 
 from uniopd_mm.interfaces import SampleSource
 from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.questions import FIELDS, read_answer, read_choices_of, read_sample
@@ -84,7 +85,7 @@ class QuestionAnswering:
         given = replace(row, fields={**row.fields, **(read_chat(row).cells if self._needs else {})})
         for name in self._needs:
             cells = given.need(name)
-            if isinstance(cells, list) and all(cell is None for cell in cells):
+            if isinstance(cells, list) and all(is_absent(cell) and not isinstance(cell, str) for cell in cells):
                 raise BadSample(f"no {row.label(name)}")
         choices = read_choices_of(row)
         metadata: dict[str, Any] = {}

@@ -28,6 +28,8 @@ from uniopd_mm.types import BadSample, Media
 
 KINDS = {"video": VIDEO, "images": IMAGE}  # from a row's field to the kind of medium, in the prompt's order
 MEDIA_FIELDS = (*KINDS, "caption")
+TIMES = ("video_start", "video_end")
+_STILL = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _WRAPPERS = ("image", "video", "image_url", "video_url", "url")
 _RENAMED = {"nframes": "num_frames", "max_fps": "fps"}  # options of qwen-vl-utils
 _NO_OPTIONS = ("type", "text", "detail", "format")
@@ -40,7 +42,7 @@ def read_media(row: Row) -> tuple[Media, ...]:
         BadSample: a cell is none of the above, its file is missing, its bytes are empty, or the number of captions is
             not the number of media.
     """
-    media = [medium for name, kind in KINDS.items() for medium in _media(row, name, kind)]
+    media = _timed(row, [medium for name, kind in KINDS.items() for medium in _media(row, name, kind)])
     if "caption" not in row.fields:
         return tuple(media)
     captions = _listed(row.fields["caption"])
@@ -80,7 +82,23 @@ def _media(row: Row, name: str, kind: str) -> Iterator[Media]:
             options = {"sample_fps" if key == "fps" else key: value for key, value in options.items()}
         else:
             source = _source(row, name, inner)
+            if kind == VIDEO and isinstance(source, str) and source.lower().endswith(_STILL):
+                raise BadSample(f"{row.label(name)} {quote(inner, 200)} is a picture, not a video")
         yield Media(kind=kind, source=source, options=options)
+
+
+def _timed(row: Row, media: list[Media]) -> list[Media]:
+    """The media with the part of the video that is read. Raises BadSample unless it is the only one."""
+    times = {name: row.fields[name] for name in TIMES if name in row.fields}
+    if not times:
+        return media
+    videos = [medium for medium in media if medium.kind == VIDEO]
+    if len(videos) != 1 or isinstance(videos[0].source, tuple):
+        raise BadSample(f"{row.label(next(iter(times)))} needs one video, but the row has {len(videos)}")
+    for name, time in times.items():
+        if isinstance(time, bool) or not isinstance(time, int | float):
+            raise BadSample(f"{row.label(name)} must be a number of seconds, got {quote(time)}")
+    return [replace(m, options={**times, **m.options}) if m.kind == VIDEO else m for m in media]
 
 
 def _cells(value: Any, kind: str) -> list[Any]:

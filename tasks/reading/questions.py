@@ -5,6 +5,7 @@ r"""How the rows of any question-answering task become samples: the prompt and t
     video, images, caption    see `media`; the media are placed at <video> and <image> in the question, or before it
     answer     a text, a number or a truth value; if part of a text is marked by <answer>, \boxed{} or ####, that part
     id, split, pass_rate, response    optional
+    video_start, video_end    optional; the part of the row's one video that is read, in seconds
     system_prompt    optional; a system turn before the question, unless its chat has one
 
 All other columns go to the sample's metadata, except encoded media.
@@ -20,14 +21,17 @@ from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_label
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.tasks.reading.chats import SYSTEM, Chat, read_chat, with_media
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS
-from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
+from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, TIMES, read_media, written_media
 from uniopd_mm.tasks.reading.options import read_options
 from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.shapes.answers import without_rivals
 from uniopd_mm.tasks.reading.splits import read_split
 from uniopd_mm.types import BadSample, Sample
 
-FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response", "system_prompt")
+FIELDS = (
+    *("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "video_start", "video_end"),
+    *("split", "pass_rate", "response", "system_prompt"),
+)
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # rows without ids are the same if these are the same
 
 
@@ -51,7 +55,8 @@ def read_sample(
     asked = chat.asking(_prompt_text(chat, choices, instruction))
     extras = _plain_cells(row.others)
     sample_id = row.identity((*CONTENT, *(name for name in fields if name not in FIELDS)))
-    written = _plain_cells({name: cell for name, cell in row.standard(fields).items() if name not in MEDIA_FIELDS})
+    said = {name: cell for name, cell in row.standard(fields).items() if name not in (*MEDIA_FIELDS, *TIMES)}
+    written = _plain_cells(said)
     sample = Sample(
         sample_id=sample_id,
         domain=domain,

@@ -67,7 +67,7 @@ def read_samples(
         if split is not None:
             declared[sample.sample_id] = split
     if not samples:
-        raise _nothing_usable(chosen, skipped, fields)
+        raise _nothing_usable(chosen, skipped, _unfilled(chosen, columns, fields))
     return Reading(
         path=str(source.path),
         samples=tuple(samples.values()),
@@ -169,24 +169,31 @@ def _refuse_duplicate(sample: Sample, samples: Mapping[str, Sample]) -> None:
         raise BadSample(f"duplicate id {quote(sample.sample_id)}, first at {samples[sample.sample_id].source}")
 
 
-def _how_to_map(chosen: Chosen, skipped: list[Skip], fields: Collection[str]) -> str:
-    """The columns that there are, and the flag for a field that the first skipped rows lack."""
+def _unfilled(chosen: Chosen, columns: Mapping[str, Any], fields: Collection[str]) -> list[str]:
+    """The fields that neither a map nor a column of their name fills."""
+    return [name for name in fields if name not in columns and name not in chosen.present]
+
+
+def _how_to_map(chosen: Chosen, skipped: list[Skip], unfilled: Collection[str]) -> str:
+    """The columns that there are, and the flags for the fields that the first skipped rows lack."""
     reasons = [skip.reason.split(" ") for skip in skipped[:NUM_ROWS]]
-    lacking = dict.fromkeys(words[1].rstrip(":") for words in reasons if words[0] == "no" and len(words) > 1)
-    flags = [f"data.columns.{name}=COLUMN" for name in lacking if name in fields and name not in chosen.source.columns]
+    lacking = {words[1].rstrip(":") for words in reasons if words[0] == "no" and len(words) > 1}
+    if "answer" in lacking:
+        lacking.add("question")
+    flags = [f"data.columns.{name}=COLUMN" for name in unfilled if name in lacking]
     if not flags or not chosen.present:
         return ""
-    there = ", ".join(sorted(chosen.present))
-    return f". Its columns are {quote(there, 400)[1:-1]}: map them with {' '.join(flags)}"
+    there = quote(", ".join(sorted(chosen.present)), 400)[1:-1]
+    return f". Its columns are {there}: map them with {' '.join(flags)}"
 
 
-def _nothing_usable(chosen: Chosen, skipped: list[Skip], fields: Collection[str]) -> UserError:
+def _nothing_usable(chosen: Chosen, skipped: list[Skip], unfilled: Collection[str]) -> UserError:
     path = chosen.source.path
     if skipped:
         first = f"{skipped[0].where}: {skipped[0].reason}"
         return UserError(
             f"data.path={path}: none of its {len(skipped)} rows can be used; mend them, first {first}"
-            f"{_how_to_map(chosen, skipped, fields)}"
+            f"{_how_to_map(chosen, skipped, unfilled)}"
         )
     if chosen.left_out:
         wanted = ", ".join(f"{column}={value}" for column, value in chosen.source.where.items())

@@ -61,4 +61,7 @@ def _agree(row: Mapping[str, Any], one: str, other: str, options: str | list[str
 def _plain(entry: Any) -> str:
     text = str(entry["answer"] if isinstance(entry, Mapping) and "answer" in entry else entry).strip()
     marked = last_tagged(text) or last_boxed(text) or text.rpartition("####")[2].strip() or text
-    return marked.strip(" $.").casefold()
+    bare = marked.strip(" $.").casefold()
+    with suppress(ValueError, OverflowError):
+        return repr(float(bare))
+    return bare

@@ -19,29 +19,39 @@ FINAL_ANSWERS = (
 WORKED_ANSWERS = ("solution", "output", "completion", "answer_text", "generated_solution", "extra_info.answer")
 _IMAGES = (
     *("decoded_image", "images", "image", "img", "imgs", "picture", "pictures", "photo", "image_path", "image_paths"),
-    *("image_file", "image_local_name", "image_name", "img_path", "image_url", "image_urls", "image_base64"),
+    *("image_file", "image_local_name", "imgname", "image_name", "img_path", "image_url", "image_urls", "image_base64"),
     *("file_name", "filename", "media", "path", "jpg", "png"),
 )
 _VIDEOS = (
     *("video", "videos", "video_path", "video_paths", "video_file", "video_name", "clip", "clips", "frames"),
     *("frame_paths", "video_url", "video_id", "file_name", "filename", "media", "path", "mp4"),
 )
+_STARTS, _ENDS = ("video_start", "start", "start_time"), ("video_end", "end", "end_time")
 _FRAMES = ("frames", "frame_paths")
 _SURE = {"image": IMAGE, "images": IMAGE, "decoded_image": IMAGE, "video": VIDEO, "videos": VIDEO}
 
 
 def recognise(seen: Seen) -> Shape | None:
     """Each field from the first column that can be it."""
-    found = {
+    found: dict[str, str | None] = {
         "question": _question(seen),
         "choices": seen.first(CHOICES, lambda value: isinstance(value, list | dict | str)),
         "answer": seen.first(FINAL_ANSWERS, is_answer) or seen.first(WORKED_ANSWERS, is_answer),
         "images": _media(seen, _IMAGES, IMAGE),
         "video": _media(seen, _VIDEOS, VIDEO),
+        "video_start": seen.first(_STARTS, _is_time),
+        "video_end": seen.first(_ENDS, _is_time),
     }
+    if found["video"] is None:
+        found |= {"video_start": None, "video_end": None}
     columns: dict[str, str | list[str]] = {field: column for field, column in found.items() if column is not None}
     alpaca = "{" in str(columns.get("question", "")) or columns.get("question") == "instruction"
     return Shape(name="Alpaca rows" if alpaca else "", columns=columns, lost=("history",) if alpaca else ())
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a cell can be a time in seconds."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_answer(value: Any) -> bool:
@@ -66,8 +76,8 @@ def _question(seen: Seen) -> str | None:
 
 
 def _media(seen: Seen, names: tuple[str, ...], kind: str) -> str | None:
-    """The first column with media of the kind. One with a sure name may also hold names that do not look like files:
-    reading those says what is missing."""
+    """The first column with media of the kind. One with a sure name may also hold names that do not look like files,
+    because reading those says what is missing, or be empty in the first rows."""
     for name in names:
         column = seen.actual(name)
         cells = [] if column is None else seen.values(column)
@@ -76,7 +86,7 @@ def _media(seen: Seen, names: tuple[str, ...], kind: str) -> str | None:
             return column
         if cells and sure and all(isinstance(cell, str) and kind_of(cell) is None for cell in cells):
             return column
-    return None
+    return next((name for name in names if _SURE.get(name) == kind and seen.has_column(name)), None)
 
 
 def _is_medium(name: str, kind: str, cell: Any) -> bool:

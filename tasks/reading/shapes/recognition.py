@@ -30,7 +30,7 @@ class Recognised:
     @property
     def line(self) -> str:
         """How the user is told; empty where nothing had to be recognised."""
-        if not self.columns and not self.unused:
+        if not self.said and not self.unused:
             return ""
         said = [f"{ours} from {shown(theirs)}" for ours, theirs in self.said.items()]
         said += [f"{name} is not read: it is the same in all rows" for name in self.unused]
@@ -60,14 +60,17 @@ def recognise(
     return Recognised(
         name=" and ".join(dict.fromkeys(names)),
         columns=columns,
-        said={ours: _there(seen, theirs) for ours, theirs in columns.items()},
+        said={ours: there for ours, theirs in columns.items() if (there := _there(seen, theirs))},
         unused=tuple(sorted(unused)),
         lost=tuple({name for shape in shapes for name in shape.lost if name not in fields}),
     )
 
 
 def _there(seen: Seen, theirs: str | list[str]) -> str | list[str]:
-    return theirs if isinstance(theirs, str) else [column for column in theirs if seen.values(column)]
+    """What of an entry of the map has values in the first rows."""
+    if isinstance(theirs, str):
+        return theirs if any(seen.values(place) for place in places(theirs)) else ""
+    return [column for column in theirs if seen.values(column)]
 
 
 def _is_free(
@@ -80,4 +83,4 @@ def _is_free(
     read = {place.partition(".")[0] if not seen.has_column(place) else place for place in places(theirs)}
     if ours in read:
         return isinstance(theirs, list) or theirs != ours
-    return not seen.values(ours) and not any(column in fields for column in read - {"question"})
+    return not seen.values(ours) and not any(column in fields for column in read - {"question", "response"})
