@@ -70,6 +70,11 @@ def base64_bytes(text: str) -> bytes | None:
     return content if kind_of_bytes(content) else None
 
 
+def may_be_medium(text: str) -> bool:
+    """Whether `kind_of` has to look at a text: it has a suffix, or begins like an address or encoded media."""
+    return "." in text[-6:] or text.startswith(("data:", "http", *_BASE64_STARTS))
+
+
 def is_url(text: str) -> bool:
     """Whether a text is an address on a network."""
     return text.startswith(("http://", "https://"))

@@ -55,7 +55,7 @@ def read_samples(
     columns = {**known.columns, **source.columns}
     for raw in raw_rows:
         try:
-            row = replace(row_of(_without(raw, known.unused), columns, fields), fetch=source.fetch)
+            row = row_of(_without(raw, known.unused), columns, fields, fetch=source.fetch)
             _refuse_lost(row, known.lost)
             sample, split = parse(row)
             refuse_unread_media(sample, row, fields, str(source.path))
@@ -138,7 +138,7 @@ class Chosen:
                 self.values[f"{column}={quote(find(content, column), 40)}"] += 1
 
 
-def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> Row:
+def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str], *, fetch: bool = False) -> Row:
     """The row under our names. If a field is mapped, a user's column of the same name is ignored.
 
     Raises:
@@ -150,7 +150,14 @@ def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> 
     known = {name: raw.content[name] for name in fields if name in raw.content and name not in columns} | mapped
     read = {*fields, *columns}.union(*(top_level(theirs, raw.content) for theirs in columns.values()))
     others = {name: value for name, value in raw.content.items() if name not in read}
-    return Row(where=raw.where, fields=_said(known), columns=columns, others=_said(others), folder=raw.folder)
+    return Row(
+        where=raw.where,
+        fields=_said(known),
+        columns=columns,
+        others=_said(others),
+        folder=raw.folder,
+        fetch=fetch,
+    )
 
 
 def _said(cells: Mapping[str, Any]) -> dict[str, Any]:

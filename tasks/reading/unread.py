@@ -9,7 +9,7 @@ from os.path import basename
 from typing import Any
 
 from uniopd_mm.tasks.reading.columns import places
-from uniopd_mm.tasks.reading.kinds import embedded, is_chat, kind_of, leaves
+from uniopd_mm.tasks.reading.kinds import embedded, is_chat, kind_of, leaves, may_be_medium
 from uniopd_mm.tasks.reading.media import KINDS
 from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.types import Media, Sample, UserError
@@ -17,7 +17,6 @@ from uniopd_mm.types import Media, Sample, UserError
 _NAMES = re.compile(r"image|img|video|picture|photo|clip|frame|media|screenshot|figure|(?:^|_)path$", re.IGNORECASE)
 _PROVENANCE = re.compile(r"(?:url|id|name|source|path|file)s?$", re.IGNORECASE)
 _INSIDE = re.compile(r"(?:\.\d+)+(?:\.(?:image|video|image_url))?(?:\.(?:bytes|path|url))?$|\.(?:bytes|path|url)$")
-_SHORTEST = 3
 
 
 def refuse_unread_media(sample: Sample, row: Row, fields: Collection[str], path: str) -> None:
@@ -54,7 +53,7 @@ def _remedy(row: Row, column: str, unread: list[str], kind: str, fields: Collect
 def _media(column: str, cell: Any, read: list[Media]) -> Iterator[tuple[str, str]]:
     """(place, kind) of the media in a cell."""
     for place, value in leaves(cell, column):
-        if isinstance(value, int | float | None) or (isinstance(value, str) and len(value) <= _SHORTEST):
+        if isinstance(value, int | float | None) or (isinstance(value, str) and not may_be_medium(value)):
             continue
         kind = kind_of(value)
         if kind is None or any(value == medium.source for medium in read):

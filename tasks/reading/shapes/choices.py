@@ -13,7 +13,7 @@ from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.reading.kinds import IMAGE, kind_of
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
 
-_LISTED = ("choices", "options", "candidates")
+_LISTED = ("choices", "options", "option", "candidates")
 _LETTERED = ("option_{}", "choice_{}", "op{}")
 _NUMBERED = ("a{}", "option{}", "option_{}", "choice{}", "choice_{}")
 _OPTIONS = (
@@ -22,7 +22,7 @@ _OPTIONS = (
     *(tuple(form.format(number) for number in range(first, 10)) for form in _NUMBERED for first in (0, 1)),
 )
 _IMAGES = tuple(tuple(form.format(n) for n in range(1, 21)) for form in ("image_{}", "image{}"))
-_INDEX = ("correct_choice_idx", "correct_idx", "answer_idx")
+_INDEX = ("correct_choice_idx", "correct_idx", "answer_idx", "answer_id", "correct_answer_index")
 
 
 def recognise(seen: Seen) -> Shape | None:

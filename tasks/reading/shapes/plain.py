@@ -10,7 +10,7 @@ QUESTIONS = (
     *("question", "problem", "query", "prompt", "instruction", "question_text", "problem_text", "problem_statement"),
     *("question_content", "problem_description"),
 )
-CHOICES = ("choices", "options", "candidates", "multiple_choices", "answer_choices", "mc_choices")
+CHOICES = ("choices", "options", "option", "candidates", "multiple_choices", "answer_choices", "mc_choices")
 FINAL_ANSWERS = (
     *("answer", "final_answer", "ground_truth", "reward_model.ground_truth", "gt_answer", "gold_answer", "gold"),
     *("reference_answer", "expected_answer", "correct_answer", "correct_option", "correct_choice", "answer_key"),
