@@ -7,6 +7,7 @@
                                                       for the row's media or bring their own:
     {"type": "image_url", "image_url": {"url": X}}    OpenAI
     {"type": "video", "video": X, "fps": 2}           Qwen, with options of the decoder
+    {"type": "image", "index": 0}                     TRL; the row's first image
 
 In a text, <image> and <video> stand for the next medium of the kind, <image 2> for the second one. Where a row has only
 videos, <image> stands for a video, as in LLaVA-Video.
@@ -22,7 +23,7 @@ from typing import Any, Self
 
 from uniopd_mm.tasks.grading.values import is_absent, quote
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS
-from uniopd_mm.tasks.reading.kinds import VIDEO
+from uniopd_mm.tasks.reading.kinds import VIDEO, chat_of
 from uniopd_mm.tasks.reading.media import KINDS
 from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.types import BadSample, Media, Message
@@ -75,6 +76,7 @@ def read_chat(row: Row, name: str = "question") -> Chat:
         BadSample: the field is absent or neither of the two, or a turn cannot be kept.
     """
     value = row.need(name)
+    value = chat_of(value) or value
     system = [Turn(role=SYSTEM, text=row.text("system_prompt"))] if "system_prompt" in row.fields else []
     if not (isinstance(value, list) and value and all(isinstance(turn, Mapping) for turn in value)):
         return Chat(turns=(*system, Turn(role=USER, text=row.text(name))))
@@ -189,13 +191,14 @@ def _part(where: str, part: Any, cells: dict[str, list[Any]]) -> str:
     implied = next((kind for kind in _FIELDS if kind in said), "text")
     kind = str(said.pop("type", implied)).removeprefix("input_").removesuffix("_url")
     text = said.pop("text", "" if kind in _FIELDS else None)
+    number = said.pop("index", None) if kind in _FIELDS else None
     if kind in _FIELDS and text == "":
         given = next((name for name in (kind, f"{kind}_url", "url", "path", "bytes") if name in said), None)
         if given is not None:
             cells.setdefault(_FIELDS[kind], []).append(_cell(kind, said.pop(given), said))
         elif said:
             raise BadSample(f"{where} must consist of text and media, got {next(iter(said))} in {quote(part)}")
-        return f"<{kind}>"
+        return f"<{kind} {number + 1}>" if isinstance(number, int) and given is None else f"<{kind}>"
     if kind != "text" or not isinstance(text, str) or said:
         shown = f"{next(iter(said))} in {quote(part)}" if said and isinstance(text, str) else quote(part)
         raise BadSample(f"{where} must consist of text and media, got {shown}")

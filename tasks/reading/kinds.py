@@ -1,8 +1,10 @@
 """What a cell of a row is, judged by its content alone: a chat, or media of a kind. Nothing is opened or decoded."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,8 +83,18 @@ def is_url(text: str) -> bool:
 
 
 def is_chat(value: Any) -> bool:
-    """Whether a cell is a list of turns with their roles."""
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, Mapping) and _role(turn) for turn in value)
+    """Whether a cell is a list of turns with their roles, or such a list as JSON text."""
+    return chat_of(value) is not None
+
+
+def chat_of(value: Any) -> list[Mapping[str, Any]] | None:
+    """The turns of a chat, None if the cell is no chat."""
+    if isinstance(value, str) and value.startswith("[{"):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if not isinstance(value, list) or not value:
+        return None
+    return value if all(isinstance(turn, Mapping) and _role(turn) for turn in value) else None
 
 
 def _role(turn: Mapping[str, Any]) -> bool:

@@ -136,6 +136,44 @@ PICTURES = [
         media=("image",),
     ),
     Shape(
+        name="llava-instruct-mix-vsft (TRL)",
+        task="vqa",
+        rows=[
+            {
+                "messages": [
+                    said(
+                        "user",
+                        [
+                            {"index": None, "text": "Is", "type": "text"},
+                            {"index": 1, "text": None, "type": "image"},
+                            {"index": None, "text": "like", "type": "text"},
+                            {"index": 0, "text": None, "type": "image"},
+                        ],
+                    ),
+                    said("assistant", [{"index": None, "text": "yes", "type": "text"}]),
+                ],
+                "images": ["a.png", "b.png"],
+            }
+        ],
+        question="Islike",
+        answer="yes",
+        media=("image", "image"),
+    ),
+    Shape(
+        name="MM-Eureka",
+        task="math",
+        rows=[
+            {
+                **{"id": "1", "answer": "4", "image_urls": ["a.png"]},
+                "conversations": '[{"role": "system", "content": "s"}, {"role": "user", "content": "<image>x?"}]',
+            }
+        ],
+        question="x?",
+        answer="4",
+        media=("image",),
+        roles=("system", "user"),
+    ),
+    Shape(
         name="The Cauldron",
         task="vqa",
         file="cauldron.parquet",

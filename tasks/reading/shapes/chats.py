@@ -7,7 +7,7 @@ system                           a system turn in front, in ShareGPT rows
 from collections.abc import Mapping
 from typing import Any
 
-from uniopd_mm.tasks.reading.kinds import is_chat
+from uniopd_mm.tasks.reading.kinds import chat_of, is_chat
 from uniopd_mm.tasks.reading.shapes.plain import FINAL_ANSWERS, QUESTIONS, WORKED_ANSWERS
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
 
@@ -25,11 +25,14 @@ def recognise(seen: Seen) -> Shape | None:
         return None
     chats = seen.values(column)
     columns: dict[str, str | list[str]] = {"question": column}
-    if all(_is_answered(chat) for chat in chats) and not seen.first((*FINAL_ANSWERS, *WORKED_ANSWERS)):
+    if all(isinstance(chat, list) and _is_answered(chat) for chat in chats) and not seen.first(
+        (*FINAL_ANSWERS, *WORKED_ANSWERS)
+    ):
         columns["answer"] = f"{column}.-1.{_key(chats[0][-1], _CONTENTS)}"
     if (system := seen.first(("system", "system_prompt"), is_text)) is not None:
         columns["system_prompt"] = system
-    return Shape(name=_NAMES[_key(chats[0][0], (*_ROLES, "user"))], columns=columns, lost=LOST)
+    first = (chat_of(chats[0]) or [{}])[0]
+    return Shape(name=_NAMES[_key(first, (*_ROLES, "user"))], columns=columns, lost=LOST)
 
 
 def _is_answered(chat: list[Mapping[str, Any]]) -> bool:
