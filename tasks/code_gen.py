@@ -112,7 +112,8 @@ def asked(row: Row, problem: CodeProblem) -> Chat:
     name = _first(row, _QUESTIONS)
     if name is None:
         raise BadSample(f"no question: the row has none of the columns {', '.join(_QUESTIONS)}")
-    if name == "prompt" and "entry_point" in row.fields:  # HumanEval+: the prompt is code itself
+    code = name == "prompt" and "entry_point" in row.fields and isinstance(row.fields[name], str)
+    if code:  # HumanEval+: the prompt is code itself
         return Chat(turns=(Turn(role=USER, text=f"Complete this program.\n{_block(str(row.fields[name]))}"),))
     chat = read_chat(row, name)
     return chat.asking(_completed(chat.question, row, problem))

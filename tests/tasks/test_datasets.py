@@ -27,9 +27,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "copy"
 
 
-def settings(name: str) -> dict[str, Any]:
+def settings(name: str, **changed: Any) -> dict[str, Any]:
+    """What the YAML sets, as Hydra composes it with changed values."""
     resolvers.register()
-    composed = OmegaConf.create({"data": OmegaConf.load(YAMLS / f"{name}.yaml")})
+    composed = OmegaConf.merge({"data": OmegaConf.load(YAMLS / f"{name}.yaml")}, {"data": changed})
     loaded: Any = OmegaConf.to_container(composed, resolve=True)
     return {key: value for key, value in loaded["data"].items() if value is not None}
 
@@ -103,3 +104,22 @@ def test_a_set_of_programs_is_read(folder: Path, name: str) -> None:
     reading = read_samples(RowSource(**{**chosen, "path": path}), parse=parse, fields=("question", "tests"))
     assert [sample.sample_id for sample in reading.samples] == ["Add two numbers."]
     assert reading.left_out == len(rows if "where" in chosen else rows[:1]) - 1
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in YAMLS.glob("*.yaml")))
+def test_a_yaml_works_with_files_of_ones_own(folder: Path, name: str) -> None:
+    """The subset and the split that it names are those of the hub."""
+    mine = settings(name, path="mine.csv")
+    RowSource(**mine)
+    assert "subset" not in mine and mine.get("source_split", "train") == "train"
+    assert mine["columns"] == settings(name)["columns"]
+
+
+def test_the_official_table_of_next_qa_is_read(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "7.mp4").write_bytes(b"never opened here")
+    names = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4"
+    (folder / "mc.csv").write_text(f"{names}\n7,9,8,8,why,2,1,CW,a,b,c,d,e\n", encoding="utf-8")
+    source = RowSource(**settings("nextqa", path=str(folder / "mc.csv")), validation_fraction=0)
+    (sample,) = CASES["nextqa"].task(source).samples("train")
+    assert (sample.answer, sample.metadata["choices"]["C"]) == ("C", "c")

@@ -3,7 +3,7 @@
     data.path: ${real:'hub:zwhe99/DeepMath-103K'}    null where the student is made by a builder (model=tiny)
     teacher.builder: ${stand_in:zoo.expert}          that node there, null with a real student
     name: ${basename:${model.path}}                  the last part of a path or hub name
-    subset: ${at_hub:MC}                             null where data.path names files, which have no subsets
+    subset: ${at_hub:MC}                             null where `path` beside it names files, which have no subsets
     source_split: ${at_hub:test,train}               train where it does
     max_model_len: ${sum:${data.max_prompt_tokens},${rollout.max_new_tokens}}
 
@@ -37,8 +37,8 @@ def _stand_in(key: str, *, _root_: DictConfig) -> Any:
     return OmegaConf.select(_root_, key) if _is_rehearsal(_root_) else None
 
 
-def _at_hub(value: Any, otherwise: Any = None, *, _root_: DictConfig) -> Any:
-    path = OmegaConf.select(_root_, "data.path")
+def _at_hub(value: Any, otherwise: Any = None, *, _parent_: DictConfig) -> Any:
+    path = OmegaConf.select(_parent_, "path")
     return value if path is None or str(path).startswith("hub:") else otherwise
 
 
