@@ -24,6 +24,7 @@ from uniopd_mm.types import UserError
 Content = Mapping[str, Any] | str
 ROWS_PER_BATCH = 256
 MAX_LINE = 1 << 28  # bytes
+MAX_JSON = 4 << 30  # bytes of a file that is read as a whole
 KEY = "_key"  # the column for the ids of objects by their ids
 _UNREADABLE = (OSError, EOFError, zlib.error)
 
@@ -60,7 +61,10 @@ def read_json(path: str, file: Path) -> Iterator[tuple[str, Content]]:
     """(where, row) for every object of the file."""
     try:
         with _opened(file) as content:
-            value = json.loads(content.read().decode("utf-8-sig"))
+            text = content.read(MAX_JSON + 1)
+            if len(text) > MAX_JSON:
+                raise UserError(f"data.path={path}: over {MAX_JSON >> 30} GiB; write one object per line, as .jsonl")
+            value = json.loads(text.decode("utf-8-sig"))
     except UnicodeError as error:
         raise UserError(f"data.path={path}: not valid Unicode; write it as UTF-8") from error
     except json.JSONDecodeError as error:

@@ -90,8 +90,12 @@ def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
 
 
 def answer_cell(row: Row) -> Any:
-    """The row's answer; the parts of an assistant's turn are joined. Raises BadSample if there is none."""
+    """The row's answer; the parts of an assistant's turn are joined. Raises BadSample if there is none, or if it would
+    be the last turn of a chat that ends with the user's."""
     answer = row.need("answer")
+    question, theirs = row.columns.get("question"), row.columns.get("answer")
+    if isinstance(theirs, str) and theirs.startswith(f"{question}.-1.") and read_chat(row).answer is None:
+        raise BadSample(f"no {row.label('answer')}: the chat ends with the user's turn")
     is_turn = isinstance(answer, list) and all(_is_part(part) for part in answer)
     return "".join(part["text"] for part in answer) if is_turn else answer
 

@@ -142,6 +142,16 @@ def test_rows_of_no_use_name_what_is_there(tmp_path: Path, row: dict[str, Any], 
         assert all(column in str(error.value) for column in row)
 
 
+def test_a_turn_of_the_user_is_no_answer(tmp_path: Path) -> None:
+    """Neither in the first rows, which are looked at, nor in later ones."""
+    asked, told = {"from": "human", "value": "q?"}, {"from": "gpt", "value": "a"}
+    rows = [{"id": str(n), "conversations": [asked, told]} for n in range(100)]
+    unanswered = [{"id": "first", "conversations": [asked]}, {"id": "last", "conversations": [asked, told, asked]}]
+    corpus = read(tmp_path, unanswered[0], *rows, unanswered[1])
+    assert {sample.answer for sample in corpus} == {"a"} and len(corpus) == 100
+    assert ["the chat ends with the user's turn" in skip.reason for skip in corpus.skipped] == [True, True]
+
+
 def test_a_map_comes_before_what_is_recognised(tmp_path: Path) -> None:
     row = {"problem": "recognised", "asked": "mapped", "solution": "1", "image": "a.png"}
     sample = read(tmp_path, row, columns={"question": "asked"})[0]

@@ -25,10 +25,9 @@ def recognise(seen: Seen) -> Shape | None:
         return None
     chats = seen.values(column)
     columns: dict[str, str | list[str]] = {"question": column}
-    if all(isinstance(chat, list) and _is_answered(chat) for chat in chats) and not seen.first(
-        (*FINAL_ANSWERS, *WORKED_ANSWERS)
-    ):
-        columns["answer"] = f"{column}.-1.{_key(chats[0][-1], _CONTENTS)}"
+    answered = [chat for chat in chats if isinstance(chat, list) and _is_answered(chat)]
+    if answered and not seen.first((*FINAL_ANSWERS, *WORKED_ANSWERS)):
+        columns["answer"] = f"{column}.-1.{_key(answered[0][-1], _CONTENTS)}"
     if (system := seen.first(("system", "system_prompt"), is_text)) is not None:
         columns["system_prompt"] = system
     first = (chat_of(chats[0]) or [{}])[0]
