@@ -55,7 +55,7 @@ def read_samples(
     columns = {**known.columns, **source.columns}
     for raw in raw_rows:
         try:
-            row = row_of(_without(raw, known.unused), columns, fields, fetch=source.fetch)
+            row = row_of(raw, columns, fields, fetch=source.fetch)
             _refuse_lost(row, known.lost)
             sample, split = parse(row)
             refuse_unread_media(sample, row, fields, str(source.path))
@@ -68,7 +68,7 @@ def read_samples(
             declared[sample.sample_id] = split
     if not samples:
         raise _nothing_usable(chosen, skipped, _unfilled(chosen, columns, fields))
-    return Reading(
+    reading = Reading(
         path=str(source.path),
         samples=tuple(samples.values()),
         declared_splits=declared,
@@ -76,18 +76,23 @@ def read_samples(
         left_out=chosen.left_out,
         recognised=known.line,
     )
+    return _undivided(reading) if known.benchmark and declared and "train" not in declared.values() else reading
+
+
+def _undivided(reading: Reading) -> Reading:
+    """The rows of a benchmark whose splits have none to train on, without their splits."""
+    samples = [
+        replace(sample, row={name: cell for name, cell in sample.row.items() if name != "split"})
+        for sample in reading.samples
+    ]
+    line = f"{reading.recognised}; split is not read, because no row is in train"
+    return replace(reading, samples=tuple(samples), declared_splits={}, recognised=line.removeprefix("; "))
 
 
 def _refuse_lost(row: Row, columns: Collection[str]) -> None:
     for name in columns:
         if name in row.others:
             raise BadSample(f"{name} holds what a prompt cannot keep; data.ignore=[{name}] reads the row without it")
-
-
-def _without(raw: RawRow, columns: Collection[str]) -> RawRow:
-    if isinstance(raw.content, str) or not columns:
-        return raw
-    return replace(raw, content={name: cell for name, cell in raw.content.items() if name not in columns})
 
 
 def _recognised(

@@ -142,6 +142,16 @@ def test_rows_of_no_use_name_what_is_there(tmp_path: Path, row: dict[str, Any], 
         assert all(column in str(error.value) for column in row)
 
 
+def test_splits_of_a_benchmark_divide_nothing_unless_one_is_to_train_on(tmp_path: Path) -> None:
+    row = {"question": "q", "A": "x", "B": "y", "answer": "A", "category": "c"}
+    rows = [{**row, "index": str(n), "question": f"{n}?", "split": "dev" if n < 90 else "test"} for n in range(100)]
+    corpus = read(tmp_path, *rows, file="rows.tsv")
+    assert len(corpus) == 100 and "split is not read, because no row is in train" in corpus.recognised[0]
+    assert len(read(tmp_path, *rows, {**rows[0], "index": "t", "question": "t?", "split": "train"}, file="b.tsv")) == 1
+    with pytest.raises(UserError, match="in split train"):
+        read(tmp_path, {**ASKED, "split": "dev"})
+
+
 def test_a_turn_of_the_user_is_no_answer(tmp_path: Path) -> None:
     """Neither in the first rows, which are looked at, nor in later ones."""
     asked, told = {"from": "human", "value": "q?"}, {"from": "gpt", "value": "a"}

@@ -9,7 +9,6 @@ answers of ten people          VQAv2
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.reading.kinds import IMAGE, kind_of
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
 
@@ -45,8 +44,8 @@ def recognise(seen: Seen) -> Shape | None:
         columns["video"] = f"{{{video}}}.mp4"
     if not columns:
         return None
-    unused = ("split",) if options and _is_benchmark(seen) else ()
-    return Shape(name="rows of multiple choice", columns=columns, unused=unused)
+    benchmark = bool(options and seen.actual("index") and seen.actual("category"))  # MMBench
+    return Shape(name="rows of multiple choice", columns=columns, benchmark=benchmark)
 
 
 def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
@@ -54,13 +53,6 @@ def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
     found = seen.series(names, least=2)
     same_case = names[0].islower() or found == list(names)
     return found if same_case and all(is_text(cell) for name in found for cell in seen.values(name)) else []
-
-
-def _is_benchmark(seen: Seen) -> bool:
-    """Whether `split` names the file's part of a benchmark as in MMBench, the same in all rows, and divides nothing."""
-    splits = {str(row["split"]) for row in seen.rows if not is_absent(row.get("split"))}
-    named = seen.actual("index") is not None and seen.actual("category") is not None
-    return named and len(splits) == 1 and splits.isdisjoint({"train", "training"})
 
 
 def _by_people(value: Any) -> bool:

@@ -18,22 +18,21 @@ RECOGNISERS = (programs.recognise, rewards.recognise, chats.recognise, choices.r
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recognised:
-    """What rows were recognised as: the columns to map besides the user's own map, those not to read by name, and
-    those that must be empty. `said` is `columns` without what the first rows lack."""
+    """What rows were recognised as: the columns to map besides the user's own map, and those that must be empty.
+    `said` is `columns` without what the first rows lack; see `Shape` for `benchmark`."""
 
     name: str = ""
     columns: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
     said: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
-    unused: Collection[str] = ()
+    benchmark: bool = False
     lost: Collection[str] = ()
 
     @property
     def line(self) -> str:
         """How the user is told; empty where nothing had to be recognised."""
-        if not self.said and not self.unused:
+        if not self.said:
             return ""
         said = [f"{ours} from {shown(theirs)}" for ours, theirs in self.said.items()]
-        said += [f"{name} is not read: it is the same in all rows" for name in self.unused]
         text = ", ".join(said).replace("\n", " ")
         return f"read as{f' {self.name}' if self.name else ''}: {text}; data.columns.NAME=COLUMN overrides"
 
@@ -56,12 +55,11 @@ def recognise(
     if "answer" in fields and "answer" not in given and "tests" not in fields:
         check_answer(seen, columns, path)
     names = [shape.name for shape in shapes if shape.name and set(shape.columns) & set(columns)]
-    unused = {name for shape in shapes for name in shape.unused if name in fields and name not in given}
     return Recognised(
         name=" and ".join(dict.fromkeys(names)),
         columns=columns,
         said={ours: there for ours, theirs in columns.items() if (there := _there(seen, theirs))},
-        unused=tuple(sorted(unused)),
+        benchmark=any(shape.benchmark for shape in shapes),
         lost=tuple({name for shape in shapes for name in shape.lost if name not in fields}),
     )
 

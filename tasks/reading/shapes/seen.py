@@ -13,13 +13,13 @@ from uniopd_mm.tasks.reading.kinds import is_chat
 class Shape:
     """Rows of a known shape.
 
-    `columns` go from the task's names to the rows' own, as in `data.columns`. `unused` are columns that would be read
-    by their names but mean something else here. `lost` are columns with turns or tools that a prompt cannot keep.
+    `columns` go from the task's names to the rows' own, as in `data.columns`. `lost` are columns with turns or tools
+    that a prompt cannot keep. In a `benchmark`, `split` names its parts, which need not have one to train on.
     """
 
     name: str
     columns: Mapping[str, str | list[str]] = field(default_factory=lambda: NO_COLUMNS)
-    unused: Collection[str] = ()
+    benchmark: bool = False
     lost: Collection[str] = ()
 
 
