@@ -1,9 +1,11 @@
 """The formats of files with rows. A reader yields (where, row or the reason why it cannot be read), in order.
 
-.jsonl, .ndjson    an object a line
-.parquet, .pq
-.json              a list of objects, an object with one such list (`data`, `questions`), or objects by their ids
-.csv, .tsv         a line with the columns' names, then a row a line; all cells are texts
+    .jsonl, .ndjson    an object a line
+    .parquet, .pq
+    .json              a list of objects, an object with one such list (`data`, `questions`), or objects by their ids
+    .csv, .tsv         a line with the columns' names, then a row a line; all cells are texts
+
+All are read as a stream, but .json, which is read as a whole.
 """
 
 import csv

@@ -1,9 +1,11 @@
 r"""The choices of a row, in the forms that files have them in.
 
-["red", "blue"], {"A": "red"}           a list or an object
-"['red', 'blue']", '["red", "blue"]'    the same as a text: Python's, as in MMMU, or JSON
-"A. red\nB. blue", "(A) red (B) blue"   a text with labels
-{"label": ["A", "B"], "text": [...]}    ARC, OpenBookQA
+    ["red", "blue"], {"A": "red"}           a list or an object
+    "['red', 'blue']", '["red", "blue"]'    the same as a text: Python's, as in MMMU, or JSON
+    "A. red\nB. blue", "(A) red (B) blue"   a text with labels
+    {"label": ["A", "B"], "text": [...]}    ARC, OpenBookQA
+
+Other texts are no choices.
 """
 
 import ast

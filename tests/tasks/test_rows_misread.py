@@ -152,6 +152,13 @@ def test_splits_of_a_benchmark_divide_nothing_unless_one_is_to_train_on(tmp_path
         read(tmp_path, {**ASKED, "split": "dev"})
 
 
+def test_times_are_parts_of_a_video_in_mvbench_alone(tmp_path: Path) -> None:
+    row = {"question": "When?", "answer": "1", "video": "clip.mp4", "start": 1.5, "end": 3}
+    assert media(read(tmp_path, row, task="video_qa")[0])[0].options == {}
+    chosen = read(tmp_path, {**row, "candidates": ["1", "2"]}, task="video_qa")[0]
+    assert media(chosen)[0].options == {"video_start": 1.5, "video_end": 3}
+
+
 def test_a_turn_of_the_user_is_no_answer(tmp_path: Path) -> None:
     """Neither in the first rows, which are looked at, nor in later ones."""
     asked, told = {"from": "human", "value": "q?"}, {"from": "gpt", "value": "a"}
@@ -182,7 +189,7 @@ def test_options_of_the_decoder_and_lists_of_frames(tmp_path: Path) -> None:
         {"video": ["f1.jpg", "f2.jpg"]},
         {"video": [["f1.jpg"], ["f2.jpg"]]},
         {"video": {"video": ["f1.jpg", "f2.jpg"], "fps": 4}},
-        {"video": "clip.mp4", "start": 1.5, "end": 3},
+        {"video": "clip.mp4", "video_start": 1.5, "video_end": 3},
     ]
     corpus = read(tmp_path, *({"id": str(n), **ASKED, **row} for n, row in enumerate(rows)), task="video_qa")
     (tmp_path / "again.jsonl").write_text("".join(f"{json.dumps(s.row)}\n" for s in corpus), encoding="utf-8")

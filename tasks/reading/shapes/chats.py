@@ -1,7 +1,9 @@
 """Rows that are chats: LLaVA, ShareGPT, OpenAI, ms-swift, LLaMA-Factory, the Cauldron.
 
-conversations | messages | ...   all turns; a last turn of the assistant is the answer
-system                           a system turn in front, in ShareGPT rows
+    conversations | messages | ...   all turns; a last turn of the assistant is the answer
+    system                           a system turn in front, in ShareGPT rows
+
+Where a column holds the question as a text, chats are not looked at.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,12 @@
 """Rows of multiple choice: options in columns of their own, a hint before the question, an index as the answer.
 
-A B C D, option_a …, a0 a1 …   MMBench, many CSV files, NExT-QA
-image_1 … image_7              MMMU
-correct_choice_idx             A-OKVQA
-answers of ten people          VQAv2
+    A B C D, option_a …, a0 a1 …   MMBench, many CSV files, NExT-QA
+    image_1 … image_7              MMMU
+    correct_choice_idx             A-OKVQA
+    answers of ten people          VQAv2
+    candidates, start, end         MVBench; elsewhere `start` and `end` may be the answer
+
+A list of options comes before options in columns of their own.
 """
 
 from string import ascii_lowercase, ascii_uppercase
@@ -42,6 +45,9 @@ def recognise(seen: Seen) -> Shape | None:
         columns["answer"] = answers
     if options and (video := seen.first(("video", "video_id"), _is_number)):
         columns["video"] = f"{{{video}}}.mp4"
+    for name, part in (("video_start", "start"), ("video_end", "end")) if seen.actual("candidates") else ():
+        if time := seen.first((part,), _is_time):
+            columns[name] = time
     if not columns:
         return None
     benchmark = bool(options and seen.actual("index") and seen.actual("category"))  # MMBench
@@ -53,6 +59,10 @@ def _texts(seen: Seen, names: tuple[str, ...]) -> list[str]:
     found = seen.series(names, least=2)
     same_case = names[0].islower() or found == list(names)
     return found if same_case and all(is_text(cell) for name in found for cell in seen.values(name)) else []
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _by_people(value: Any) -> bool:

@@ -26,7 +26,6 @@ _VIDEOS = (
     *("video", "videos", "video_path", "video_paths", "video_file", "video_name", "clip", "clips", "frames"),
     *("frame_paths", "video_url", "video_id", "file_name", "filename", "media", "path", "mp4"),
 )
-_STARTS, _ENDS = ("video_start", "start", "start_time"), ("video_end", "end", "end_time")
 _FRAMES = ("frames", "frame_paths")
 _SURE = {"image": IMAGE, "images": IMAGE, "decoded_image": IMAGE, "video": VIDEO, "videos": VIDEO}
 
@@ -39,19 +38,10 @@ def recognise(seen: Seen) -> Shape | None:
         "answer": seen.first(FINAL_ANSWERS, is_answer) or seen.first(WORKED_ANSWERS, is_answer),
         "images": _media(seen, _IMAGES, IMAGE),
         "video": _media(seen, _VIDEOS, VIDEO),
-        "video_start": seen.first(_STARTS, _is_time),
-        "video_end": seen.first(_ENDS, _is_time),
     }
-    if found["video"] is None:
-        found |= {"video_start": None, "video_end": None}
     columns: dict[str, str | list[str]] = {field: column for field, column in found.items() if column is not None}
     alpaca = "{" in str(columns.get("question", "")) or columns.get("question") == "instruction"
     return Shape(name="Alpaca rows" if alpaca else "", columns=columns, lost=("history",) if alpaca else ())
-
-
-def _is_time(value: Any) -> bool:
-    """Whether a cell can be a time in seconds."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_answer(value: Any) -> bool:

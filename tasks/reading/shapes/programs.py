@@ -1,7 +1,9 @@
 """Rows of programs: where their question stands. What their tests are is read by `grading.code_problems`.
 
-prompt with problem_description, entry_point   LeetCodeDataset, whose prompt is a list of imports
-text with test_list                            MBPP
+    prompt with problem_description, entry_point   LeetCodeDataset, whose prompt is a list of imports
+    text with test_list                            MBPP
+
+Other problems have it where questions usually stand.
 """
 
 from uniopd_mm.tasks.reading.shapes.seen import Seen, Shape, is_text
