@@ -21,7 +21,7 @@ from uniopd_mm.tasks.grading.code_problems import TEST_COLUMNS, CodeProblem, Mod
 from uniopd_mm.tasks.reading import questions
 from uniopd_mm.tasks.reading.chats import USER, Chat, Turn, read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.sandbox.limits import Limits, Sandbox
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
@@ -112,7 +112,8 @@ def asked(row: Row, problem: CodeProblem) -> Chat:
     name = _first(row, _QUESTIONS)
     if name is None:
         raise BadSample(f"no question: the row has none of the columns {', '.join(_QUESTIONS)}")
-    if name == "prompt" and "entry_point" in row.fields:  # HumanEval+: the prompt is code itself
+    code = name == "prompt" and "entry_point" in row.fields and isinstance(row.fields[name], str)
+    if code:  # HumanEval+: the prompt is code itself
         return Chat(turns=(Turn(role=USER, text=f"Complete this program.\n{_block(str(row.fields[name]))}"),))
     chat = read_chat(row, name)
     return chat.asking(_completed(chat.question, row, problem))

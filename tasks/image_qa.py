@@ -16,8 +16,8 @@ from uniopd_mm.tasks.grading.document_answers import grade_anls
 from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.grading.vqa_answers import grade_vqa
 from uniopd_mm.tasks.question_answering import REFERENCES, Judge, QuestionAnswering
-from uniopd_mm.tasks.reading.questions import answer_text
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.questions import answer_cell, answer_text
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import BadSample, Corpus, Outcome, Sample, UserError
 
@@ -82,7 +82,7 @@ class ImageQaTask:
 
 def read_references(row: Row) -> tuple[str, ...]:
     """All right answers, each as often as it is given. Raises BadSample if there is none."""
-    answer = row.need("answer")
+    answer = answer_cell(row)
     given = [_one_answer(entry) for entry in (answer if isinstance(answer, list) else [answer])]
     references = tuple(answer_text(row, entry) for entry in given if not is_absent(entry))
     if not references:

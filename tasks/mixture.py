@@ -49,6 +49,7 @@ class TaskMixture:
             skipped=tuple(chain.from_iterable(corpus.skipped for corpus in corpora)),
             left_out=sum(corpus.left_out for corpus in corpora),
             grading={domain: text for corpus in corpora for domain, text in corpus.grading.items()},
+            recognised=tuple(chain.from_iterable(corpus.recognised for corpus in corpora)),
         )
 
     def grade(self, sample: Sample, response: str) -> Outcome:

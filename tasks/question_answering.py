@@ -10,12 +10,13 @@ from typing import Any, Protocol, final
 
 from uniopd_mm.interfaces import SampleSource
 from uniopd_mm.tasks.grading.choices import CHOICES, grade_choice
+from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.tasks.reading.chats import read_chat
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.questions import FIELDS, read_answer, read_choices_of, read_sample
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
-from uniopd_mm.types import Corpus, Outcome, Sample
+from uniopd_mm.types import BadSample, Corpus, Outcome, Sample
 
 REFERENCES = "references"  # Sample.metadata[REFERENCES]: the tuple of all right answers, in tasks that allow several
 
@@ -83,7 +84,9 @@ class QuestionAnswering:
         """Raises BadSample if the row cannot be used."""
         given = replace(row, fields={**row.fields, **(read_chat(row).cells if self._needs else {})})
         for name in self._needs:
-            given.need(name)
+            cells = given.need(name)
+            if isinstance(cells, list) and all(is_absent(cell) and not isinstance(cell, str) for cell in cells):
+                raise BadSample(f"no {row.label(name)}")
         choices = read_choices_of(row)
         metadata: dict[str, Any] = {}
         if choices or self._read_references is None:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LINKS = ("tasks", "processors", "configs")
 CODE = ("uniopd_mm", "tasks", "processors", "tools", "benchmarks", "tests")
 MAX_FILE_LINES = 300
-MAX_ROOT_MODULES = {"uniopd_mm": 9, "tasks": 8}  # without __init__.py and __main__.py
+# Without __init__.py and __main__.py. A new command adds a module to the first, nothing else does.
+MAX_ROOT_MODULES = {"uniopd_mm": 10, "tasks": 8}
 MAX_FUNCTION_LINES = 60
 SHADOWING_ALLOWED = {"uniopd_mm/types.py"}  # never run as a script, and always imported by its full name
 

@@ -108,6 +108,8 @@ def assemble(run: Run, world: World) -> Trainer:
 
 
 def _announce(train: Corpus, skipped: Sequence[Skip]) -> None:
+    for text in train.recognised:
+        note(text)
     warn_of_skips(skipped, *SKIPPED)
     if train.left_out:
         note(f"{train.left_out} rows are left out by data.where and data.max_rows")

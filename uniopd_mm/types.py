@@ -92,12 +92,14 @@ class Skip:
 @dataclass(frozen=True)
 class Corpus(Sequence[Sample]):
     """The usable samples of one split, the rows skipped while reading, and the number of rows (`left_out`) that the
-    user's settings excluded. `grading` says by domain what grades depend on, such as how programs are isolated."""
+    user's settings excluded. `grading` says by domain what grades depend on, such as how programs are isolated.
+    `recognised` are lines that say what rows were read as."""
 
     samples: tuple[Sample, ...]
     skipped: tuple[Skip, ...] = ()
     left_out: int = 0
     grading: Mapping[str, str] = field(default_factory=dict)
+    recognised: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)

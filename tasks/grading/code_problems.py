@@ -4,7 +4,8 @@
     APPS, TACO          input_output                the same
     LiveCodeBench       public_test_cases, private_test_cases, metadata
     HumanEval+          prompt, entry_point, test
-    MBPP+               prompt, code, test, test_list, test_imports
+    LeetCodeDataset     the same; its entry_point is a method, `Solution().NAME`
+    MBPP, MBPP+         code, test_list and test_imports or test_setup_code; in MBPP+ also test
     our own             tests                       {"inputs", "outputs", "fn_name"} or {"test", "entry_point"}
 
 Where a row has several of these columns, the lowest in this list counts. How answers are compared is said by
@@ -27,7 +28,7 @@ from uniopd_mm.types import BadSample
 
 TEST_COLUMNS = (
     *("tests", "reward_model", "input_output", "public_test_cases", "private_test_cases", "metadata"),
-    *("entry_point", "test", "test_list", "test_imports", "code"),
+    *("entry_point", "test", "test_list", "test_imports", "test_setup_code", "code"),
 )
 _MAX_BYTES = 1 << 28  # of unpacked tests
 
@@ -69,7 +70,7 @@ def read_problem(fields: Mapping[str, Any]) -> CodeProblem:
     """The problem of a row, from whichever columns it has. Raises BadSample where it has no usable tests."""
     if "tests" in fields:
         return read_tests(fields["tests"], "tests")
-    if "test" in fields:
+    if "test" in fields or "test_list" in fields:
         return _read_evalplus(fields)
     if "public_test_cases" in fields or "private_test_cases" in fields:
         return _read_livecodebench(fields)
@@ -149,22 +150,28 @@ def _checked(test: str) -> str:
 
 def _read_evalplus(fields: Mapping[str, Any]) -> CodeProblem:
     """HumanEval+ names its function and has `check`; its prompt holds what tests may rely on. MBPP+ has neither."""
-    test = str(fields["test"])
+    listed = fields.get("test_list", [])
+    test = (
+        str(fields["test"])
+        if "test" in fields
+        else "\n".join(map(str, listed if isinstance(listed, list) else [listed]))
+    )
     if "entry_point" in fields:
-        function = _name(fields["entry_point"], "entry_point")
+        function = _name(str(fields["entry_point"]).strip().removeprefix("Solution()."), "entry_point")
         helpers = _checked(str(fields.get("prompt", "")))
         return CodeProblem(
             mode=Mode.ASSERTS, test=_checked(f"{test}\ncheck({function})\n"), function=function, helpers=helpers
         )
     imports = fields.get("test_imports") or []
     lines = [str(line) for line in imports] if isinstance(imports, Sequence) and not isinstance(imports, str) else []
-    test = "\n".join([*lines, test])
+    setup = [str(fields["test_setup_code"])] if fields.get("test_setup_code") else []
+    test = "\n".join([*lines, *setup, test])
     return CodeProblem(mode=Mode.ASSERTS, test=_checked(test), function=_tested_function(fields))
 
 
 def _tested_function(fields: Mapping[str, Any]) -> str:
     """The function of the reference program that the listed tests call."""
-    listed = fields.get("test_list") or [fields["test"]]
+    listed = fields.get("test_list") or [fields.get("test", "")]
     if isinstance(listed, str):
         listed = [listed]
     try:

@@ -2,7 +2,7 @@
 
 A map goes from our names to theirs. Theirs may be a place inside a column (`reward_model.ground_truth`,
 `prompt.0.content`), a text around columns (`videos/{video_id}.mp4`), or a list of columns, whose values become one list
-(`[a0, a1, a2]`). What a value means is left to the caller.
+(`[a0, a1, a2]`). In a text, `{hint?}` may be empty. What a value means is left to the caller.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from uniopd_mm.tasks.grading.values import is_absent
 from uniopd_mm.types import UserError
 
 NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
@@ -45,7 +46,7 @@ def picked(raw: Mapping[str, Any], theirs: str | list[str]) -> Any:
     if not any(has(raw, column) for column in theirs):
         raise KeyError(", ".join(theirs))
     values = [find(raw, column) if has(raw, column) else None for column in theirs]
-    while values and values[-1] is None:
+    while values and is_absent(values[-1]):
         values.pop()
     return values
 
@@ -54,9 +55,17 @@ _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 def _filled(raw: Mapping[str, Any], text: str) -> str | None:
-    """The text with its columns' values filled in, None if one of them is null."""
-    values = {name: find(raw, name) for name in _PLACE.findall(text)}
-    return None if None in values.values() else _PLACE.sub(lambda place: str(values[place[1]]), text)
+    """The text with its columns' values filled in, None if one of them is empty that may not be."""
+    values = {name: _place(raw, name) for name in _PLACE.findall(text)}
+    return None if None in values.values() else _PLACE.sub(lambda place: str(values[place[1]]), text).strip()
+
+
+def _place(raw: Mapping[str, Any], name: str) -> Any:
+    column = name.removesuffix("?")
+    if column != name and not has(raw, column):
+        return ""
+    value = find(raw, column)
+    return value if not is_absent(value) else "" if column != name else None
 
 
 def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
@@ -70,8 +79,13 @@ def has(raw: Mapping[str, Any], theirs: str | list[str]) -> bool:
 
 def top_level(theirs: str | list[str], raw: Mapping[str, Any]) -> set[str]:
     """The row's columns that an entry of the map reads as a whole."""
+    return {column for column in places(theirs) if column in raw}
+
+
+def places(theirs: str | list[str]) -> list[str]:
+    """The columns, or places inside them, that an entry of the map reads."""
     entries = [theirs] if isinstance(theirs, str) else theirs
-    return {column for entry in entries for column in (_PLACE.findall(entry) or [entry]) if column in raw}
+    return [name.removesuffix("?") for entry in entries for name in (_PLACE.findall(entry) or [entry])]
 
 
 def shown(theirs: str | list[str]) -> str:

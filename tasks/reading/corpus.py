@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import final
 
 from uniopd_mm.interfaces import SampleSource
-from uniopd_mm.tasks.reading.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import Reading, read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.tasks.reading.splits import check_fraction, corpus_of
 from uniopd_mm.types import Corpus, Sample, UserError

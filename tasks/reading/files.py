@@ -1,29 +1,32 @@
-"""Raw rows from JSONL and parquet files: one file, all files of a folder, or the files that match a glob.
+"""Raw rows from files: one file, all files of a folder, or the files that match a glob.
 
     train.jsonl:17       line 17 of the file, counted from 1
-    train.parquet:row 3  the third row, counted from 1
+    train.parquet:row 3  the third row, counted from 1; also of .json, .csv, .tsv and .tar
 
-Left out: compressed files and other formats. A CSV file or a JSON array is refused.
+`formats.py` reads the contents. All but .parquet and .tar may be compressed, as .jsonl.gz. In a folder with files of
+several formats, those of the first one in `FORMATS` are read: a folder of .jsonl files may have a config.json.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
+from uniopd_mm.tasks.reading.formats import Content, read_csv, read_json, read_jsonl, read_parquet, read_tsv
+from uniopd_mm.tasks.reading.shards import read_tar
 from uniopd_mm.types import UserError
 
-JSONL_SUFFIXES = (".jsonl", ".ndjson")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-SUFFIXES = JSONL_SUFFIXES + PARQUET_SUFFIXES
-ROWS_PER_BATCH = 256
+# By suffix: how a file is read. The groups are tried in turn for a folder.
+FORMATS: tuple[Mapping[str, Callable[[str, Path], Iterator[tuple[str, Content]]]], ...] = (
+    {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet, ".pq": read_parquet},
+    {".csv": read_csv, ".tsv": read_tsv},
+    {".tar": read_tar},
+    {".json": read_json},
+)
+_READERS = {suffix: reader for group in FORMATS for suffix, reader in group.items()}
+_UNCOMPRESSED = (".parquet", ".pq", ".tar")
 _SPLIT_IN_NAME = re.compile(r"(?:^|[-_./])(train|valid|val|dev|test)(?:ing|ation|idation)?(?=[-_./0-9]|$)")
 
 
@@ -33,7 +36,7 @@ class RawRow:
     `folder`; None if there is no such folder."""
 
     where: str
-    content: Mapping[str, Any] | str
+    content: Content
     folder: str | None
 
 
@@ -45,9 +48,21 @@ def read_files(path: str) -> Iterator[RawRow]:
     """
     for name in _files(path):
         file = _checked_file(path, name)
-        read = _iter_jsonl if file.suffix.lower() in JSONL_SUFFIXES else _iter_parquet
-        for where, content in read(name, file):
+        for where, content in _READERS[_suffix(file) or ""](name, file):
             yield RawRow(where=where, content=content, folder=str(file.parent))
+
+
+def _suffix(file: Path | str) -> str | None:
+    """The suffix that says how a file is read, without that of compression; None if it is none of ours."""
+    name = os.path.basename(file).lower()
+    suffix = os.path.splitext(name.removesuffix(".gz"))[1]
+    return suffix if suffix in _READERS and not (name.endswith(".gz") and suffix in _UNCOMPRESSED) else None
+
+
+def _in_folder(folder: str) -> list[str]:
+    names = sorted(name for name in glob("**/*", root_dir=folder, recursive=True))
+    groups = ([name for name in names if _suffix(name) in group] for group in FORMATS)
+    return next((found for found in groups if found), [])
 
 
 def _files(path: str) -> list[str]:
@@ -55,7 +70,7 @@ def _files(path: str) -> list[str]:
     training."""
     expanded = os.path.expanduser(path)
     if os.path.isdir(expanded):
-        names = sorted(name for suffix in SUFFIXES for name in glob(f"**/*{suffix}", root_dir=expanded, recursive=True))
+        names = _in_folder(expanded)
         splits = {match[1][:3] for name in names if (match := _SPLIT_IN_NAME.search(os.path.splitext(name)[0]))}
         if len(splits) > 1:
             remedy = f"give data.path=hub:{path} with data.source_split, or a glob such as {path}/train*"
@@ -70,57 +85,17 @@ def _files(path: str) -> list[str]:
     return [path]
 
 
-def _iter_jsonl(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(where, object or the reason why it cannot be read) for every line that is not blank."""
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if line.strip():
-                    yield f"{path}:{number}", _parsed_line(line)
-    except OSError as error:
-        raise UserError(f"data.path={path}: cannot be read ({error.strerror}); check the file") from error
-
-
-def _parsed_line(line: bytes) -> dict[str, Any] | str:
-    try:
-        value = json.loads(line.decode("utf-8"))
-        if b"\\u" in line:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        return f"not valid JSON at column {error.colno}: {error.msg}"
-    except UnicodeError:
-        return "not valid Unicode (the file must be UTF-8, without lone surrogates)"
-    except (ValueError, RecursionError):
-        return "not usable JSON: a number is too long, or objects are nested too deeply"
-    return value if isinstance(value, dict) else f"must be an object, got {type(value).__name__}"
-
-
-def _iter_parquet(path: str, file: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(where, row as plain Python values) for every row."""
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(file) as table:
-            for batch in table.iter_batches(batch_size=ROWS_PER_BATCH):
-                for raw in batch.to_pylist():
-                    number += 1
-                    yield f"{path}:row {number}", raw
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"data.path={path}: unreadable after row {number} ({reason}); write it again") from error
-
-
 def _checked_file(path: str, name: str) -> Path:
     """The file, checked before it is opened: a pipe or a device would block or never end."""
     file = Path(name).expanduser()
-    known = " or ".join(SUFFIXES)
+    known = "file with rows, such as .jsonl"
     try:
         if not file.exists():
-            raise UserError(f"data.path={name}: there is no such file; give a {known} file")
+            raise UserError(f"data.path={name}: there is no such file; give a {known}")
         if not file.is_file():
-            raise UserError(f"data.path={path}: neither a regular file nor a folder of such files; give a {known} file")
-        if file.suffix.lower() not in SUFFIXES:
-            raise UserError(f"data.path={name}: unknown suffix {file.suffix or 'none'}; give {', '.join(SUFFIXES)}")
+            raise UserError(f"data.path={path}: neither a regular file nor a folder of such files; give a {known}")
+        if _suffix(file) is None:
+            raise UserError(f"data.path={name}: unknown suffix {file.suffix or 'none'}; give {', '.join(_READERS)}")
         if file.stat().st_size == 0:
             raise UserError(f"data.path={name}: the file is empty; give a file with rows")
     except OSError as error:

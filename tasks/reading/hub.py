@@ -13,7 +13,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from uniopd_mm.tasks.reading.files import ROWS_PER_BATCH, RawRow
+from uniopd_mm.tasks.reading.files import RawRow
+from uniopd_mm.tasks.reading.formats import ROWS_PER_BATCH
 from uniopd_mm.types import UserError
 
 HUB = "hub:"

@@ -5,6 +5,8 @@ r"""How the rows of any question-answering task become samples: the prompt and t
     video, images, caption    see `media`; the media are placed at <video> and <image> in the question, or before it
     answer     a text, a number or a truth value; if part of a text is marked by <answer>, \boxed{} or ####, that part
     id, split, pass_rate, response    optional
+    video_start, video_end    optional; the part of the row's one video that is read, in seconds
+    system_prompt    optional; a system turn before the question, unless its chat has one
 
 All other columns go to the sample's metadata, except encoded media.
 """
@@ -15,16 +17,21 @@ from dataclasses import replace
 from typing import Any
 
 from uniopd_mm.tasks.grading.answers import last_boxed, last_tagged
-from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_choices, read_label
+from uniopd_mm.tasks.grading.choices import CHOICES, format_choices, read_label
 from uniopd_mm.tasks.grading.values import quote
 from uniopd_mm.tasks.reading.chats import SYSTEM, Chat, read_chat, with_media
 from uniopd_mm.tasks.reading.columns import NO_COLUMNS
-from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, read_media, written_media
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.media import MEDIA_FIELDS, TIMES, read_media, written_media
+from uniopd_mm.tasks.reading.options import read_options
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.shapes.answers import without_rivals
 from uniopd_mm.tasks.reading.splits import read_split
 from uniopd_mm.types import BadSample, Sample
 
-FIELDS = ("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "split", "pass_rate", "response")
+FIELDS = (
+    *("id", "question", CHOICES, "answer", *MEDIA_FIELDS, "video_start", "video_end"),
+    *("split", "pass_rate", "response", "system_prompt"),
+)
 CONTENT = ("question", CHOICES, "answer", "video", "images")  # rows without ids are the same if these are the same
 
 
@@ -48,7 +55,8 @@ def read_sample(
     asked = chat.asking(_prompt_text(chat, choices, instruction))
     extras = _plain_cells(row.others)
     sample_id = row.identity((*CONTENT, *(name for name in fields if name not in FIELDS)))
-    written = _plain_cells({name: cell for name, cell in row.standard(fields).items() if name not in MEDIA_FIELDS})
+    said = {name: cell for name, cell in row.standard(fields).items() if name not in (*MEDIA_FIELDS, *TIMES)}
+    written = _plain_cells(said)
     sample = Sample(
         sample_id=sample_id,
         domain=domain,
@@ -58,24 +66,38 @@ def read_sample(
         pass_rate=row.share("pass_rate"),
         demonstration=row.text("response") if "response" in row.fields else chat.answer,
         metadata={**extras, **({CHOICES: dict(choices)} if choices else {}), **metadata},
-        row=extras | written | {"id": sample_id, "question": chat.written()} | written_media(media),
+        row=without_rivals(extras, answer)
+        | written
+        | {"id": sample_id, "question": chat.written()}
+        | written_media(media),
     )
     return sample, read_split(row.fields.get("split"))
 
 
 def read_choices_of(row: Row) -> dict[str, str] | None:
     """The row's choices, None if it has none. Raises BadSample if they cannot be shown as choices."""
-    return read_choices(row.fields[CHOICES]) if CHOICES in row.fields else None
+    return read_options(row.fields[CHOICES]) if CHOICES in row.fields else None
 
 
 def read_answer(row: Row, choices: Mapping[str, str] | None) -> str:
     """The answer: the label of a choice, or a text. Raises BadSample if there is none."""
-    answer = row.need("answer")
+    answer = answer_cell(row)
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
     if choices:
         return read_label(marked(answer) if isinstance(answer, str) else answer, choices)
     return answer_text(row, answer)
+
+
+def answer_cell(row: Row) -> Any:
+    """The row's answer; the parts of an assistant's turn are joined. Raises BadSample if there is none, or if it would
+    be the last turn of a chat that ends with the user's."""
+    answer = row.need("answer")
+    question, theirs = row.columns.get("question"), row.columns.get("answer")
+    if isinstance(theirs, str) and theirs.startswith(f"{question}.-1.") and read_chat(row).answer is None:
+        raise BadSample(f"no {row.label('answer')}: the chat ends with the user's turn")
+    is_turn = isinstance(answer, list) and all(_is_part(part) for part in answer)
+    return "".join(part["text"] for part in answer) if is_turn else answer
 
 
 def answer_text(row: Row, answer: Any) -> str:
@@ -85,6 +107,10 @@ def answer_text(row: Row, answer: Any) -> str:
     if not isinstance(answer, str | int | float):
         raise BadSample(f"{row.label('answer')} must be text, got {type(answer).__name__} {quote(answer)}")
     return marked(str(answer).strip())
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def marked(text: str) -> str:

@@ -4,91 +4,33 @@ A row that cannot be used becomes a `Skip` with its place and reason; none is lo
 decides what a row means. No media are opened here.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
-
-from PIL import Image
 
 from uniopd_mm.tasks.grading.values import is_absent, quote
 from uniopd_mm.tasks.reading.columns import find, has, matches, picked, shown, top_level
 from uniopd_mm.tasks.reading.files import RawRow
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.shapes.recognition import NUM_ROWS, Recognised, recognise
 from uniopd_mm.tasks.reading.sources import RowSource
+from uniopd_mm.tasks.reading.unread import refuse_unread_media
 from uniopd_mm.types import BadSample, Sample, Skip, UserError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One row: its place in the source, and its fields that are not empty, under the task's names.
-
-    `columns` is the user's map from our names to theirs, so that messages can name the user's column. Relative media
-    paths start at `folder`; None if no folder is known. `others` are the user's columns that no field reads.
-    """
-
-    where: str
-    fields: Mapping[str, Any]
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    others: Mapping[str, Any] = field(default_factory=dict)
-    folder: str | None = None
-
-    def need(self, name: str) -> Any:
-        """The field's value. Raises BadSample if the row has none."""
-        if name not in self.fields:
-            raise BadSample(f"no {self.label(name)}")
-        return self.fields[name]
-
-    def text(self, name: str) -> str:
-        """The field as stripped text; a number becomes text. Raises BadSample if it is absent or neither of the two."""
-        value = self.need(name)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise BadSample(f"{self.label(name)} must be text, got {type(value).__name__} {quote(value)}")
-        return str(value).strip()
-
-    def share(self, name: str) -> float | None:
-        """The field as a number in [0, 1], None if absent. Raises BadSample if it is anything else."""
-        value = self.fields.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise BadSample(f"{self.label(name)} must be a number from 0 to 1, got {quote(value)}")
-        return float(value)
-
-    def identity(self, names: Collection[str]) -> str:
-        """The row's `id`, or else a hash of the named fields, which depends on nothing else, not even on the file."""
-        if "id" in self.fields:
-            return self.text("id")
-        content = json.dumps(self.standard(names), sort_keys=True, default=_digest)
-        return f"row-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-
-    def standard(self, names: Collection[str]) -> dict[str, Any]:
-        """The named fields that the row has, under our names."""
-        return {name: self.fields[name] for name in names if name in self.fields}
-
-    def label(self, name: str) -> str:
-        """How a message names a field: with the user's own column if that has another name."""
-        theirs = shown(self.columns.get(name, name))
-        return name if theirs == name else f"{name} (column {quote(theirs)})"
-
-
-def _digest(value: object) -> str:
-    """A short stand-in for media; the text of anything else."""
-    content = value.tobytes() if isinstance(value, Image.Image) else value
-    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """What a source held: the usable samples in order, the splits that rows declare (by sample id), the skipped rows,
-    and the number of rows that `where` left out."""
+    the number of rows that `where` left out, and what the rows were recognised as, empty if nothing had to be."""
 
     path: str
     samples: tuple[Sample, ...]
     declared_splits: Mapping[str, str]
     skipped: tuple[Skip, ...]
     left_out: int = 0
+    recognised: str = ""
 
 
 def read_samples(
@@ -97,19 +39,26 @@ def read_samples(
     """All usable samples of a source. `parse` returns the sample of a row and the split that the row declares, or None.
 
     A row is skipped if `parse` raises BadSample, or if an earlier usable row has the same id. `fields` are the names
-    that `source.columns` may map.
+    that `source.columns` may map. Fields that it does not map are read from the columns of their names, or from those
+    that the first rows are recognised to have.
 
     Raises:
-        UserError: the source cannot be read, `columns` names a column that does not exist, or no row can be used.
+        UserError: the source cannot be read, `columns` names a column that does not exist, no row can be used, a
+            column holds media that nothing reads, or it is unclear which column is the answer.
     """
     _check_fields(source.columns, fields)
     samples: dict[str, Sample] = {}
     declared: dict[str, str] = {}
     skipped: list[Skip] = []
     chosen = Chosen(source)
-    for raw in chosen:
+    raw_rows, known = _recognised(source, iter(chosen), fields)
+    columns = {**known.columns, **source.columns}
+    for raw in raw_rows:
         try:
-            sample, split = parse(row_of(raw, source.columns, fields))
+            row = row_of(raw, columns, fields, fetch=source.fetch)
+            _refuse_lost(row, known.lost)
+            sample, split = parse(row)
+            refuse_unread_media(sample, row, fields, str(source.path))
             _refuse_duplicate(sample, samples)
         except BadSample as bad:
             skipped.append(Skip(where=raw.where, reason=str(bad)))
@@ -118,14 +67,42 @@ def read_samples(
         if split is not None:
             declared[sample.sample_id] = split
     if not samples:
-        raise _nothing_usable(chosen, skipped)
-    return Reading(
+        raise _nothing_usable(chosen, skipped, _unfilled(chosen, columns, fields))
+    reading = Reading(
         path=str(source.path),
         samples=tuple(samples.values()),
         declared_splits=declared,
         skipped=tuple(skipped),
         left_out=chosen.left_out,
+        recognised=known.line,
     )
+    return _undivided(reading) if known.benchmark and declared and "train" not in declared.values() else reading
+
+
+def _undivided(reading: Reading) -> Reading:
+    """The rows of a benchmark whose splits have none to train on, without their splits."""
+    samples = [
+        replace(sample, row={name: cell for name, cell in sample.row.items() if name != "split"})
+        for sample in reading.samples
+    ]
+    line = f"{reading.recognised}; split is not read, because no row is in train"
+    return replace(reading, samples=tuple(samples), declared_splits={}, recognised=line.removeprefix("; "))
+
+
+def _refuse_lost(row: Row, columns: Collection[str]) -> None:
+    for name in columns:
+        if name in row.others:
+            raise BadSample(f"{name} holds what a prompt cannot keep; data.ignore=[{name}] reads the row without it")
+
+
+def _recognised(
+    source: RowSource, rows: Iterator[RawRow], fields: Collection[str]
+) -> tuple[Iterator[RawRow], Recognised]:
+    """All the rows again, and what the first ones are recognised as."""
+    first = list(islice(rows, NUM_ROWS))
+    readable = tuple(raw.content for raw in first if not isinstance(raw.content, str))
+    known = recognise(readable, fields, source.columns, str(source.path)) if source.recognise else Recognised()
+    return chain(first, rows), known
 
 
 class Chosen:
@@ -138,11 +115,12 @@ class Chosen:
     def __init__(self, source: RowSource) -> None:
         self.source = source
         self.left_out = 0
+        self.present: set[str] = set()  # the columns of the chosen rows
         self.values: Counter[str] = Counter()  # the values that left-out rows have in the columns of `where`
 
     def __iter__(self) -> Iterator[RawRow]:
         source, num_chosen = self.source, 0
-        unseen, present = set(source.columns), set[str]()
+        unseen, present = set(source.columns), self.present
         for raw in source.raw_rows():
             if not isinstance(raw.content, str):
                 if not matches(raw.content, source.where):
@@ -165,7 +143,7 @@ class Chosen:
                 self.values[f"{column}={quote(find(content, column), 40)}"] += 1
 
 
-def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> Row:
+def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str], *, fetch: bool = False) -> Row:
     """The row under our names. If a field is mapped, a user's column of the same name is ignored.
 
     Raises:
@@ -177,7 +155,14 @@ def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str]) -> 
     known = {name: raw.content[name] for name in fields if name in raw.content and name not in columns} | mapped
     read = {*fields, *columns}.union(*(top_level(theirs, raw.content) for theirs in columns.values()))
     others = {name: value for name, value in raw.content.items() if name not in read}
-    return Row(where=raw.where, fields=_said(known), columns=columns, others=_said(others), folder=raw.folder)
+    return Row(
+        where=raw.where,
+        fields=_said(known),
+        columns=columns,
+        others=_said(others),
+        folder=raw.folder,
+        fetch=fetch,
+    )
 
 
 def _said(cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,11 +181,32 @@ def _refuse_duplicate(sample: Sample, samples: Mapping[str, Sample]) -> None:
         raise BadSample(f"duplicate id {quote(sample.sample_id)}, first at {samples[sample.sample_id].source}")
 
 
-def _nothing_usable(chosen: Chosen, skipped: list[Skip]) -> UserError:
+def _unfilled(chosen: Chosen, columns: Mapping[str, Any], fields: Collection[str]) -> list[str]:
+    """The fields that neither a map nor a column of their name fills."""
+    return [name for name in fields if name not in columns and name not in chosen.present]
+
+
+def _how_to_map(chosen: Chosen, skipped: list[Skip], unfilled: Collection[str]) -> str:
+    """The columns that there are, and the flags for the fields that the first skipped rows lack."""
+    reasons = [skip.reason.split(" ") for skip in skipped[:NUM_ROWS]]
+    lacking = {words[1].rstrip(":") for words in reasons if words[0] == "no" and len(words) > 1}
+    if "answer" in lacking:
+        lacking.add("question")
+    flags = [f"data.columns.{name}=COLUMN" for name in unfilled if name in lacking]
+    if not flags or not chosen.present:
+        return ""
+    there = quote(", ".join(sorted(chosen.present)), 400)[1:-1]
+    return f". Its columns are {there}: map them with {' '.join(flags)}"
+
+
+def _nothing_usable(chosen: Chosen, skipped: list[Skip], unfilled: Collection[str]) -> UserError:
     path = chosen.source.path
     if skipped:
         first = f"{skipped[0].where}: {skipped[0].reason}"
-        return UserError(f"data.path={path}: none of its {len(skipped)} rows can be used; mend them, first {first}")
+        return UserError(
+            f"data.path={path}: none of its {len(skipped)} rows can be used; mend them, first {first}"
+            f"{_how_to_map(chosen, skipped, unfilled)}"
+        )
     if chosen.left_out:
         wanted = ", ".join(f"{column}={value}" for column, value in chosen.source.where.items())
         there = ", ".join(f"{value} ({count})" for value, count in chosen.values.most_common(5)) or "no such column"

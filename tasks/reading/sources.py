@@ -31,6 +31,7 @@ class RowSource:
         columns: from the task's names to the rows' own: a column, a place inside one (`reward_model.ground_truth`),
             a text around columns (`videos/{video_id}.mp4`), or a list of columns (`[a0, a1]`).
         where: read only rows whose columns have these values. A list allows any of its values.
+        recognise: also read columns by the names that the field gives them, see `shapes`.
         ignore: columns to drop. All others are kept in the samples' metadata.
         subset: configuration name of a hub data set; several as "a+b".
         source_split: the split of a hub or saved data set to read. `validation_fraction` divides it further.
@@ -38,6 +39,7 @@ class RowSource:
         media_root: folder where relative media paths start; by default the folder of the row's file.
         validation_fraction: share of the rows without a `split` that is held out.
         max_rows: the most rows to read; None for all.
+        fetch: fetch media whose place is an http or https address, and keep them in the cache folder.
         graded_only: the rows' responses are graded and nothing is asked, so that rows may lack their media.
     """
 
@@ -45,12 +47,14 @@ class RowSource:
     columns: Mapping[str, Any] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
     ignore: Sequence[str] = ()
+    recognise: bool = True
     subset: str | None = None
     source_split: str = SOURCE_SPLIT
     streaming: bool = False
     media_root: str | None = None
     validation_fraction: float = 0.1
     max_rows: int | None = None
+    fetch: bool = False
     graded_only: bool = False
 
     def __post_init__(self) -> None:

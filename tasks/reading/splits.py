@@ -63,7 +63,8 @@ def corpus_of(reading: Reading, split: str, validation_fraction: float) -> Corpu
     samples = tuple(sample for sample in reading.samples if splits[sample.sample_id] == split)
     if not samples:
         raise UserError(_empty_split(reading, split, validation_fraction))
-    return Corpus(samples=samples, skipped=reading.skipped, left_out=reading.left_out)
+    recognised = (f"{reading.path}: {reading.recognised}",) if reading.recognised else ()
+    return Corpus(samples=samples, skipped=reading.skipped, left_out=reading.left_out, recognised=recognised)
 
 
 def _empty_split(reading: Reading, split: str, validation_fraction: float) -> str:

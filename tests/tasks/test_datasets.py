@@ -9,8 +9,10 @@ import pytest
 from dataset_parts import CASES, VERL, Case, verl
 from omegaconf import OmegaConf
 
+from uniopd_mm.config import resolvers
 from uniopd_mm.tasks.reading.chats import read_chat
-from uniopd_mm.tasks.reading.rows import Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Media, Sample
 
@@ -25,9 +27,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "copy"
 
 
-def settings(name: str) -> dict[str, Any]:
-    loaded: Any = OmegaConf.to_container(OmegaConf.load(YAMLS / f"{name}.yaml"))
-    return loaded
+def settings(name: str, **changed: Any) -> dict[str, Any]:
+    """What the YAML sets, as Hydra composes it with changed values."""
+    resolvers.register()
+    composed = OmegaConf.merge({"data": OmegaConf.load(YAMLS / f"{name}.yaml")}, {"data": changed})
+    loaded: Any = OmegaConf.to_container(composed, resolve=True)
+    return {key: value for key, value in loaded["data"].items() if value is not None}
 
 
 def lay_out(folder: Path, chosen: dict[str, Any], features: dict[str, Any], rows: list[dict[str, Any]]) -> str:
@@ -99,3 +104,22 @@ def test_a_set_of_programs_is_read(folder: Path, name: str) -> None:
     reading = read_samples(RowSource(**{**chosen, "path": path}), parse=parse, fields=("question", "tests"))
     assert [sample.sample_id for sample in reading.samples] == ["Add two numbers."]
     assert reading.left_out == len(rows if "where" in chosen else rows[:1]) - 1
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in YAMLS.glob("*.yaml")))
+def test_a_yaml_works_with_files_of_ones_own(folder: Path, name: str) -> None:
+    """The subset and the split that it names are those of the hub."""
+    mine = settings(name, path="mine.csv")
+    RowSource(**mine)
+    assert "subset" not in mine and mine.get("source_split", "train") == "train"
+    assert mine["columns"] == settings(name)["columns"]
+
+
+def test_the_official_table_of_next_qa_is_read(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "7.mp4").write_bytes(b"never opened here")
+    names = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4"
+    (folder / "mc.csv").write_text(f"{names}\n7,9,8,8,why,2,1,CW,a,b,c,d,e\n", encoding="utf-8")
+    source = RowSource(**settings("nextqa", path=str(folder / "mc.csv")), validation_fraction=0)
+    (sample,) = CASES["nextqa"].task(source).samples("train")
+    assert (sample.answer, sample.metadata["choices"]["C"]) == ("C", "c")

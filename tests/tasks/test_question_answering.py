@@ -13,7 +13,7 @@ from uniopd_mm.tasks.grading.judge import Judge
 from uniopd_mm.tasks.question_answering import QuestionAnswering
 from uniopd_mm.tasks.reading.corpus import TaskCorpus
 from uniopd_mm.tasks.reading.questions import FIELDS, read_answer, read_sample
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Outcome, Sample, UserError
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uniopd_mm.tasks.reading.files import RawRow
-from uniopd_mm.tasks.reading.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import Reading, read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Sample, Skip, UserError
 
@@ -131,9 +132,11 @@ def test_rows_without_ids_are_told_apart_by_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("rows.csv", b"question,answer\n", "unknown suffix .csv"),
+        ("rows.csv", b"question,answer\n", "the file has no rows"),
+        ("rows.xlsx", b"PK", "unknown suffix .xlsx"),
+        ("rows.parquet.gz", b"PAR1", "unknown suffix .gz"),
         ("rows", b"{}", "unknown suffix none"),
-        ("rows.json", b"[]", "unknown suffix .json"),
+        ("rows.json", b"[]", "the file has no rows"),
         ("rows.jsonl", b"", "empty"),
         ("rows.parquet", b"", "empty"),
         ("rows.jsonl", b"\n \n\n", "the file has no rows"),

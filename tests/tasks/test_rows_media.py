@@ -15,7 +15,7 @@ from PIL import Image
 from uniopd_mm.processors.qwen_vl import QwenVLProcessor
 from uniopd_mm.tasks.math_qa import MathTask
 from uniopd_mm.tasks.reading.media import read_media
-from uniopd_mm.tasks.reading.rows import Row
+from uniopd_mm.tasks.reading.row import Row
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import BadSample, Media, Sample
 
@@ -77,8 +77,9 @@ def test_a_decoded_picture_is_encoded_again(folder: Path) -> None:
         (b"", "images: 0 bytes"),
         ({"bytes": b"", "path": "red.png"}, "images: 0 bytes"),
         ({"bytes": None, "path": None}, "images must be a path or paths, got NoneType"),
-        ({"url": "x"}, "images must be a path or paths, got dict"),
-        ([["red.png"]], "images must be a path or paths, got list"),
+        ({"url": "x"}, "images 'x': there is no such file"),
+        ({"uri": "x"}, "images must be a path or paths, got dict"),
+        ([[["red.png"]]], "images must be a path or paths, got list"),
         (7, "images must be a path or paths, got int"),
     ],
 )
@@ -168,7 +169,7 @@ def test_a_prompt_that_cannot_be_made_is_skipped(folder: Path, fields: dict[str,
 
 
 def test_stored_media_are_written_as_json_and_read_again(folder: Path) -> None:
-    columns = {"thumbnail": BLUE, "parts": [{"x": BLUE}], "level": 3}
+    columns = {"blob": b"no medium", "parts": [{"x": b"no medium"}], "level": 3}
     sample = read(folder, images=[{"bytes": RED, "path": "x.png"}, {"bytes": None, "path": "red.png"}], **columns)
     assert sample.metadata == {"level": 3}
     written = json.loads(json.dumps(sample.row))

@@ -9,7 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from uniopd_mm.tasks.math_qa import MathTask
-from uniopd_mm.tasks.reading.rows import Reading, Row, read_samples
+from uniopd_mm.tasks.reading.row import Row
+from uniopd_mm.tasks.reading.rows import Reading, read_samples
 from uniopd_mm.tasks.reading.sources import RowSource
 from uniopd_mm.types import Sample, UserError
 

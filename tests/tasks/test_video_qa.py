@@ -117,7 +117,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"video": "clips/missing.mp4"}, "video 'clips/missing.mp4': there is no such file"),
     ({"video": ["clips/a.mp4", "clips/missing.mp4"]}, "video 'clips/missing.mp4'"),
     ({"video": "clips"}, "there is no such file"),
-    ({"video": "https://example.com/a.mp4"}, "there is no such file"),
+    ({"video": "https://example.com/a.mp4"}, "is on the network; allow fetching with data.fetch=true"),
     ({"video": "a\x00b.mp4"}, "there is no such file"),
     ({"video": "x" * 10_000}, "there is no such file"),
     ({"video": None}, "no video"),

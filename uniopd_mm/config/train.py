@@ -28,12 +28,18 @@ class DataConfig:
     """The prompts that a run trains on."""
 
     path: str | None = documented(
-        "rows: a .jsonl or .parquet file, a folder or glob, a saved data set, or hub:OWNER/NAME; null: the task's "
+        "rows: a file (.jsonl, .parquet, .json, .csv, .tsv, .tar), a folder or glob, a saved data set, or "
+        "hub:OWNER/NAME; null: the task's "
         "synthetic questions",
         None,
     )
     columns: dict[str, Any] = documented(
         "which column of the rows holds each of the task's columns, as data.columns.question=prompt", {}
+    )
+    recognise: bool = documented(
+        "also read columns by the names that the field gives them, as `problem` and `solution`; false: only the "
+        "task's own names and `columns`",
+        True,
     )
     where: dict[str, Any] = documented("read only rows with these values, as data.where.ability=math", {})
     ignore: list[str] = documented("columns not to read, as [r1_solution_1]; useful for large ones", [])
@@ -47,6 +53,7 @@ class DataConfig:
     )
     validation_fraction: float = documented("share of rows held out, where the rows name no split", 0.1)
     max_rows: int | None = documented("read at most this many rows; null: all", None)
+    fetch: bool = documented("fetch media whose place is an http or https address, into the cache folder", False)
     max_prompt_tokens: int = documented("skip prompts longer than this, and count them", 4096)
     prompt_cache_mb: int = documented("memory for encoded prompts, which later epochs and validations reuse", 512)
     max_validation_samples: int = documented(

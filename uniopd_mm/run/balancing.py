@@ -61,6 +61,8 @@ def balance(config: BalanceConfig, overrides: Sequence[str]) -> None:
 
 def _balance(config: BalanceConfig, overrides: Sequence[str], task: Task, splits: Mapping[str, Corpus]) -> None:
     unread = tuple(dict.fromkeys(skip for corpus in splits.values() for skip in corpus.skipped))
+    for text in splits["train"].recognised:
+        note(text)
     warn_of_skips(unread, "not written")
     for domain, text in splits["train"].grading.items():
         note(f"grading of {domain}: {text}")

@@ -117,14 +117,17 @@ def _part(part: str | Media) -> Any:
     """A text, or what stands for a medium: a file's name and size, encoded bytes' digest, an object's type."""
     if isinstance(part, str):
         return part
-    source = part.source
+    return part.kind, _stands_for(part.source), dict(part.options), part.caption
+
+
+def _stands_for(source: Any) -> Any:
     if isinstance(source, bytes):
-        stands: Any = _digest([source])
-    elif isinstance(source, str | os.PathLike):
-        stands = _file(str(source))
-    else:
-        stands = type(source).__name__
-    return part.kind, stands, dict(part.options), part.caption
+        return _digest([source])
+    if isinstance(source, str | os.PathLike):
+        return _file(str(source))
+    if isinstance(source, tuple):  # the frames of a video
+        return [_stands_for(frame) for frame in source]
+    return type(source).__name__
 
 
 def _file(path: str) -> tuple[str, int]:
