@@ -229,8 +229,8 @@ def _plain(text: str) -> FinalAnswer:
 
 def _last_meant(found: Sequence[Statement]) -> Statement | None:
     """The last statement that says which answer, or the last one if none does."""
-    meant = [statement for statement in found if not statement.about]
-    return (meant or [*found] or [None])[-1]
+    meant = [statement for statement in found if not statement.about] or found
+    return meant[-1] if meant else None
 
 
 def _replaces(tail: str, statement: Statement, boxed: str) -> bool:
