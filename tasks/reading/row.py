@@ -19,7 +19,7 @@ class Row:
 
     `columns` is the map from our names to theirs, so that messages can name the user's column. Relative media paths
     start at `folder`; None if no folder is known. `others` are the user's columns that no field reads. With `fetch`,
-    media may be fetched over the network.
+    media may be fetched over the network. With `graded_only`, they are not looked at.
     """
 
     where: str
@@ -28,6 +28,7 @@ class Row:
     others: Mapping[str, Any] = field(default_factory=dict)
     folder: str | None = None
     fetch: bool = False
+    graded_only: bool = False
 
     def need(self, name: str) -> Any:
         """The field's value. Raises BadSample if the row has none."""

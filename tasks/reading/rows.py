@@ -55,15 +55,16 @@ def read_samples(
     columns = {**known.columns, **source.columns}
     for raw in raw_rows:
         try:
-            row = row_of(raw, columns, fields, fetch=source.fetch)
+            row = row_of(raw, columns, fields, fetch=source.fetch, graded_only=source.graded_only)
             _refuse_lost(row, known.lost)
             sample, split = parse(row)
-            refuse_unread_media(sample, row, fields, str(source.path))
-            _refuse_duplicate(sample, samples)
+            if not source.graded_only:
+                refuse_unread_media(sample, row, fields, str(source.path))
+                _refuse_duplicate(sample, samples)
         except BadSample as bad:
             skipped.append(Skip(where=raw.where, reason=str(bad)))
             continue
-        samples[sample.sample_id] = sample
+        samples[raw.where if source.graded_only else sample.sample_id] = sample
         if split is not None:
             declared[sample.sample_id] = split
     if not samples:
@@ -143,7 +144,14 @@ class Chosen:
                 self.values[f"{column}={quote(find(content, column), 40)}"] += 1
 
 
-def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str], *, fetch: bool = False) -> Row:
+def row_of(
+    raw: RawRow,
+    columns: Mapping[str, Any],
+    fields: Collection[str],
+    *,
+    fetch: bool = False,
+    graded_only: bool = False,
+) -> Row:
     """The row under our names. If a field is mapped, a user's column of the same name is ignored.
 
     Raises:
@@ -162,6 +170,7 @@ def row_of(raw: RawRow, columns: Mapping[str, Any], fields: Collection[str], *, 
         others=_said(others),
         folder=raw.folder,
         fetch=fetch,
+        graded_only=graded_only,
     )
 
 

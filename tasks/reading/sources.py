@@ -40,7 +40,8 @@ class RowSource:
         validation_fraction: share of the rows without a `split` that is held out.
         max_rows: the most rows to read; None for all.
         fetch: fetch media whose place is an http or https address, and keep them in the cache folder.
-        graded_only: the rows' responses are graded and nothing is asked, so that rows may lack their media.
+        graded_only: the rows' responses are graded and nothing is asked, so that rows may lack their media, and
+            several rows may be of one question.
     """
 
     path: str | None = None

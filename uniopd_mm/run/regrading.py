@@ -27,6 +27,7 @@ from uniopd_mm.tracking.verdicts import Graded, tables
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
 
 SPLITS = ("train", "validation", "test")
+DEMONSTRATION = "response"  # the column of a response to imitate, which grading does not need
 ROW = "row"  # the columns of a row of mixed tasks
 
 
@@ -96,7 +97,7 @@ def read_answered(config: GradeConfig) -> tuple[list[Answered], list[Skip]]:
     """The samples of all splits with their responses, and the rows that have none or cannot be read."""
     columns = (config.response_column, config.expected_column)
     rows = config.task["rows"]
-    own = {**rows, "ignore": [*rows.get("ignore", ()), *columns], "graded_only": True}
+    own = {**rows, "ignore": [*rows.get("ignore", ()), *columns, DEMONSTRATION], "graded_only": True}
     task: Task = build({**config.task, "rows": own}, "task")
     corpora = _corpora(task)
     samples = {sample.source: sample for corpus in corpora for sample in corpus}
