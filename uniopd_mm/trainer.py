@@ -15,6 +15,7 @@ import torch
 from uniopd_mm.config.train import TrainConfig
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import PromptStream
+from uniopd_mm.data.responses import said
 from uniopd_mm.data.shares import step_quotas
 from uniopd_mm.distill.choices import Correction
 from uniopd_mm.distill.diagnostics import check_names, describe
@@ -110,7 +111,7 @@ class Trainer:
         with clock.lap("generate"):
             rollouts = self._rollouts(prompts, number, early.send)
         with clock.lap("grade"):
-            responses = [parts.processor.decode(rollout.response_ids) for rollout in rollouts]
+            responses = [said(parts.processor, rollout) for rollout in rollouts]
             outcomes = grade_all(parts.task, [rollout.prompt.sample for rollout in rollouts], responses)
         with clock.lap("score"):
             scores, base = early.of(rollouts), EarlyScores(parts.base).of(rollouts)

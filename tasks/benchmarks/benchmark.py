@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, final
 
+from uniopd_mm.tasks.grading.spoken import spoken
 from uniopd_mm.tasks.sandbox.cores import cores_of_this_rank
 from uniopd_mm.types import Outcome
 
@@ -118,7 +119,7 @@ class Benchmark:
 
 def _beyond_thoughts(response: str) -> str:
     """The response, or "" if its thoughts were cut off at the token limit: what they consider is not an answer."""
-    return "" if response.lstrip().startswith("<think>") and "</think>" not in response else response
+    return "" if spoken(response) is None else response
 
 
 def _item(outcomes: Sequence[Outcome], group: str) -> dict[str, Any]:

@@ -255,9 +255,10 @@ def test_thoughts_that_the_template_has_begun_begin_the_response(
         """A processor whose prompts end so."""
 
         encode = staticmethod(processor.encode)
+        decode = staticmethod(processor.decode)
 
-        def decode(self, ids: torch.Tensor) -> str:
-            return ending if len(ids) == 8 else processor.decode(ids)
+        def pieces(self, ids: torch.Tensor) -> list[str]:
+            return [ending] if len(ids) == 8 else processor.pieces(ids)
 
     plain, thinking = (
         texts(serve(EngineModel(recorder, one), QUESTIONS).generate_until(requests_of(GREEDY, range(2))))

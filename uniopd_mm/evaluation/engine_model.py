@@ -13,6 +13,7 @@ from typing import NoReturn
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 from lmms_eval.api.model import lmms
 
+from uniopd_mm.data.responses import said
 from uniopd_mm.evaluation.decoding import Decoding, decoding_of
 from uniopd_mm.evaluation.documents import identified
 from uniopd_mm.evaluation.messages import sample_of
@@ -22,8 +23,6 @@ from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import BadSample, FinishReason, Prompt, Rollout, Skip, UserError
 
 CHUNK_BYTES = 2**30  # of media encoded ahead of the engine
-THINK = "<think>"
-PROMPT_END = 8  # last tokens of a prompt, where a chat template may open the response's thoughts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,11 +175,7 @@ class EngineModel(lmms):
 
     def _result(self, rollout: Rollout, decoding: Decoding) -> GenerationResult:
         counts = TokenCounts(input_tokens=len(rollout.prompt.token_ids), output_tokens=len(rollout.response_ids))
-        text = decoding.cut(self.processor.decode(rollout.response_ids))
-        # If the chat template opened the thoughts, repeat the tag: otherwise unfinished thoughts would look like an
-        # answer.
-        opened = self.processor.decode(rollout.prompt.token_ids[-PROMPT_END:]).rstrip().endswith(THINK)
-        return GenerationResult(text=THINK + text if opened else text, token_counts=counts)
+        return GenerationResult(text=decoding.cut(said(self.processor, rollout)), token_counts=counts)
 
     def _record_skips(self, skips: Sequence[Skip]) -> None:
         self.stats = replace(self.stats, unreadable=(*self.stats.unreadable, *skips))

@@ -17,6 +17,7 @@ from typing import Any, final
 
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import encode_all
+from uniopd_mm.data.responses import said
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.runtime.cache import made_cache_folder
 from uniopd_mm.tracking.console import progress
@@ -146,7 +147,7 @@ class PassRateEstimator:
     def _tallies(self, groups: Sequence[Sequence[Rollout]]) -> list[Tally]:
         """One tally per group."""
         rollouts = [rollout for group in groups for rollout in group]
-        texts = [self.processor.decode(rollout.response_ids) for rollout in rollouts]
+        texts = [said(self.processor, rollout) for rollout in rollouts]
         outcomes = iter(grade_all(self.task, [rollout.prompt.sample for rollout in rollouts], texts))
         return [_tally([next(outcomes) for _ in group]) for group in groups]
 

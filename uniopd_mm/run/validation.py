@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from uniopd_mm.data.grading import grade_all
 from uniopd_mm.data.prompts import encode_all
+from uniopd_mm.data.responses import said
 from uniopd_mm.interfaces import Processor, RolloutEngine, Task
 from uniopd_mm.runtime.reasons import Reasons, counted, merged
 from uniopd_mm.runtime.world import World
@@ -79,7 +80,7 @@ class Validator:
                 skipped += skips
                 answers = [rollout for (rollout,) in engine.generate(prompts, 1, sampling)] if prompts else []
                 asked_now = [rollout.prompt.sample for rollout in answers]
-                texts = [self.processor.decode(rollout.response_ids) for rollout in answers]
+                texts = [said(self.processor, rollout) for rollout in answers]
                 for sample, outcome in zip(asked_now, grade_all(self.task, asked_now, texts), strict=True):
                     asked[sample.domain] += 1
                     correct[sample.domain] += outcome.correct is True
