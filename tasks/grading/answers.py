@@ -42,6 +42,7 @@ from uniopd_mm.types import Outcome
 
 LONGEST_TEXT = 100_000
 LONGEST_READING = 20_000
+LONGEST_LABEL = 4  # characters of a choice's label, "(B)."
 LONGEST_STATED = 60  # characters of a statement that replaces a box before it
 
 
@@ -165,8 +166,8 @@ def _contradicted(head: str, content: str) -> str:
 
 _ANSWER_LINE = re.compile(r"^[ \t]*(?:final )?answer:[ \t]*([^\n]{1,60})$", re.IGNORECASE | re.MULTILINE)
 _DENYING = re.compile(
-    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+"
-    r"(?:(?:the|answer|equals?|to|simply|just)\s+)*[\s$\\(\[]*$",
+    r"(?:(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+(?:(?:the|answer|equals?|to|simply|just)\s+)*"
+    r"|\b(?:can|could)(?:not|\s+not|n?['’]t)\s+(?:possibly\s+)?be\s+)[\s$\\(\[]*$",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(
@@ -237,7 +238,8 @@ def _replaces(tail: str, statement: Statement, boxed: str) -> bool:
     """Whether a statement behind a box gives an answer of its own."""
     readings = readings_of(tail, statement)
     text = readings[-1]
-    short = len(text) <= LONGEST_STATED and (re.search(r"[0-9\\$]", text) or len(text.split()) <= 2)
+    told = re.search(r"[0-9\\$]", text) or len(text) <= LONGEST_LABEL
+    short = len(text) <= LONGEST_STATED and (told or (len(text.split()) <= 2 and not re.search("[0-9]", boxed)))
     return bool(short) and not statement.about and not any(_alike(one, boxed) for one in readings)
 
 

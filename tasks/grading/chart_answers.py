@@ -161,6 +161,22 @@ _NO_UNITS = frozenset(
     {"st", "nd", "rd", "th", "s", "ad", "bc", "ce", "bce", "sept", "or", "and", "to", "not", "no", "nor", "of", "than"}
     | {"at", "in", "is", "more", "less", "most", "least", "over", "under", "maybe", "perhaps", "plus", "minus", "times"}
     | {"below", "above", "zero", "negative", "squared", "cubed", "half", "halves", "third", "thirds", "quarter"}
+    | {"pair", "pairs", "fewer", "higher", "lower", "greater", "smaller", "up", "down", "loss", "gain", "increase"}
+    | {
+        "decrease",
+        "drop",
+        "rise",
+        "fall",
+        "decline",
+        "growth",
+        "deficit",
+        "surplus",
+        "short",
+        "behind",
+        "ahead",
+        "left",
+    }
+    | {"right", "ago", "later", "earlier", "before", "after", "times", "double", "triple", "each", "every"}
     | {"quarters", "tenths", "hundredths", "thousandths", "gross", "fold", "by", "out", "if", "but", "wrong"}
     | {*_MONTHS.split(), *(month[:3] for month in _MONTHS.split())}
 )

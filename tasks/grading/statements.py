@@ -25,11 +25,16 @@ _ASIDE = re.compile(
 _QUOTED = re.compile(r'"([^"\n]*)"\s*[,}\]]*$')
 # Words about an answer, which say nothing of what it is.
 _ABOUT = re.compile(
-    r"(?:not )?(?:in)?(?:correct|clear|unclear|obvious|unique|above|below|given|found|verified|confirmed|consistent|"
-    r"reasonable|wrong|as follows|in simplest form|the following)\b",
+    r"(?:not )?(?:in)?(?:correct|clear|unclear|obvious|unique|above|below|given|found|verified|confirmed|consistent|exact|"
+    r"approximate|simplified|complete|an integer|reasonable|wrong|as follows|in simplest form|the following)\b",
     re.IGNORECASE,
 )
-_BREAK = re.compile(r"[.!?;\n](?=\s)")
+_BREAK = re.compile(r"[.!?;\n](?=\s)|, but\b", re.IGNORECASE)
+_DISMISSED = re.compile(
+    r"[\s$.)\]}]*(?:is|was|seems|looks|appears|would be|must be)\s+(?:to\s+be\s+)?(?:clearly\s+|obviously\s+|also\s+)?"
+    r"(?:wrong|incorrect|false|mistaken|not\s+(?:right|correct|true|the\s+answer|it))\b",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(
     r"""\b(?:don['’]?t|do\s+not|doesn['’]?t|does\s+not|didn['’]?t|did\s+not|cannot|can['’]?t|wouldn['’]?t|not|never)\s+
     (?:really\s+|quite\s+|yet\s+)?(?:think|believe|say|agree|suppose|expect|sure|certain|convinced|true|
@@ -121,7 +126,7 @@ def doubt_of(text: str, statement: Statement) -> str:
 
 def taken_back(text: str) -> str:
     """Why a text that follows an answer takes it back, or ""."""
-    found = _TAKEN_BACK.search(text)
+    found = _DISMISSED.match(text) or _TAKEN_BACK.search(text)
     return f"it is followed by {' '.join(found[0].split())!r}" if found else ""
 
 
