@@ -119,7 +119,16 @@ def final_answer(response: str) -> FinalAnswer | None:
     text = (spoken(response) or "")[-LONGEST_TEXT:]
     if not text:
         return None
+    text = _before_next_question(text)
     return _boxed(text) or _tagged(text) or _stated(text) or _plain(text)
+
+
+def _before_next_question(text: str) -> str:
+    """The text up to a further question that a response invents once it has answered."""
+    if not (found := _NEXT_QUESTION.search(text)):
+        return text
+    head = text[: found.start()]
+    return head if boxes(head).filled or statements(_unemphasised(head)) else text
 
 
 def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
@@ -164,6 +173,7 @@ def _contradicted(head: str, content: str) -> str:
     return "" if _alike(stated, content) else f"it follows the answer {quote(stated)}"
 
 
+_NEXT_QUESTION = re.compile(r"\n\s*(?:\*\*)?(?:Question|Problem|Exercise|Q)[ \t]*[0-9]*[ \t]*(?:\*\*)?:", re.IGNORECASE)
 _ANSWER_LINE = re.compile(r"^[ \t]*(?:final )?answer:[ \t]*([^\n]{1,60})$", re.IGNORECASE | re.MULTILINE)
 _DENYING = re.compile(
     r"(?:(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+(?:(?:the|answer|equals?|to|simply|just)\s+)*"

@@ -143,7 +143,10 @@ _IT_IS = re.compile(
     r"(?:(?:i|we) (?:choose|pick|select|(?:think|believe)(?: it is)?)|it is|it['’]s) ",
     re.IGNORECASE,
 )
-_CONCLUSION = re.compile(r"[,.;\n] ?(?:so|thus|hence|therefore),? (?P<rest>[^,.;\n]+[.!]?)$", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"[,.;\n] ?(?:(?:so|thus|hence|therefore),?|(?:i|we) (?:choose|pick|select|go with)) (?P<rest>[^,.;\n]+[.!]?)$",
+    re.IGNORECASE,
+)
 _LABEL_BEHIND = re.compile(r"(?P<text>.+?)(?<![, ])[, ]*+\((?:option )?(?P<label>\w{1,3})\)[.!]*", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"[\s,.;/)\]]*"
@@ -240,7 +243,7 @@ def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patter
     label = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
     right = r"(?:the )?(?:correct|right|best|answer)(?=[.,;!\n]|$| (?:answer|option|choice|one|because|since)\b)"
     claim = rf"(?:(?i:the )?(?i:option|choice|answer) )?(?<![^\W_])[(\[]?(?P<label>{label})[)\]]? is {right}"
-    return re.compile(rf"(?:[.!\n] ?|(?i:\b(?:so|thus|hence|therefore)),? ){claim}"), re.compile(claim)
+    return re.compile(rf"(?:[.!;\n] ?|(?i:\b(?:so|thus|hence|therefore)),? ){claim}"), re.compile(claim)
 
 
 def _labels_of_text(text: str, choices: Mapping[str, str]) -> frozenset[str]:

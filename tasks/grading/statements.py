@@ -25,8 +25,8 @@ _ASIDE = re.compile(
 _QUOTED = re.compile(r'"([^"\n]*)"\s*[,}\]]*$')
 # Words about an answer, which say nothing of what it is.
 _ABOUT = re.compile(
-    r"(?:not )?(?:in)?(?:correct|clear|unclear|obvious|unique|above|below|given|found|verified|confirmed|consistent|exact|"
-    r"approximate|simplified|complete|an integer|reasonable|wrong|as follows|in simplest form|the following)\b",
+    r"(?:not )?(?:in)?(?:correct|clear|unclear|obvious|unique|above|below|given|found|verified|confirmed|consistent|"
+    r"exact|approximate|simplified|complete|an integer|reasonable|wrong|as follows|in simplest form|the following)\b",
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"[.!?;\n](?=\s)|, but\b", re.IGNORECASE)
@@ -37,7 +37,7 @@ _DISMISSED = re.compile(
 )
 _DENIED = re.compile(
     r"""\b(?:don['’]?t|do\s+not|doesn['’]?t|does\s+not|didn['’]?t|did\s+not|cannot|can['’]?t|wouldn['’]?t|not|never)\s+
-    (?:really\s+|quite\s+|yet\s+)?(?:think|believe|say|agree|suppose|expect|sure|certain|convinced|true|
+    (?:really\s+|quite\s+|yet\s+)?(?:think|believe|say|agree|conclude|infer|deduce|claim|assume|prove|guarantee|suppose|expect|sure|certain|convinced|true|
     the\s+case)\b
     |\b(?:unlikely|doubt(?:ful)?|impossible)\b
     |\b(?:may|might|could|would|often|people|some|others|many)\s+(?:people\s+|have\s+|wrongly\s+|mistakenly\s+)?
@@ -54,7 +54,7 @@ _UNREAL = re.compile(r"\b(?:were|had|would|could|might)\b", re.IGNORECASE)
 _TAKEN_BACK = re.compile(
     r"""\b(?:wait|hold\s+on|hmm+|actually|correction|scratch\s+that|on\s+second\s+thoughts?|oops|sorry|apolog\w+|my\s+mistake
     |i\s+take\s+(?:it|that)\s+back|never\s*mind|let\s+me\s+(?:double[\s-]*check|re\s*-?(?:check|do|compute|calculate|consider
-    |think|evaluate|examine|count)|correct)|(?:i|we)\s+(?:made|was|were)\s+(?:a\s+|an\s+)?(?:mistake|error|wrong|mistaken)
+    |think|evaluate|examine|count)|correct)|edit:|(?:i|we)\s+(?:made|was|were)\s+(?:an?\s+(?:\w+\s+)?)?(?:mistake|error|wrong|mistaken)
     |(?:that|this|it|which|answer)\s+(?:is|was|seems|looks)\s+(?:wrong|incorrect|not\s+(?:right|correct|true)|false|a\s+mistake)
     |should\s+(?:be|have\s+been)|(?:true|correct|real|right)\s+(?:value|answer|one)\s+is)\b
     |(?:^|[\s?.!])no[,:.]\s""",
