@@ -30,9 +30,9 @@ from uniopd_mm.tasks.grading.statements import (
     Statement,
     doubt_of,
     last_sentence,
+    last_statement,
     not_believed,
     readings_of,
-    statements,
     taken_back,
 )
 from uniopd_mm.tasks.grading.texts import normalise, same_text
@@ -128,7 +128,7 @@ def _before_next_question(text: str) -> str:
     if not (found := _NEXT_QUESTION.search(text)):
         return text
     head = text[: found.start()]
-    return head if boxes(head).filled or statements(_unemphasised(head)) else text
+    return head if boxes(head).filled or last_statement(_unemphasised(head)) else text
 
 
 def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def literal_readings(final: FinalAnswer) -> tuple[str, ...]:
 def last_stated(text: str) -> tuple[str, ...]:
     """The readings of the last statement of a text, () if there is none; "this option is …" does not count."""
     text = _unemphasised(text)
-    found = _last_meant(statements(text))
+    found = last_statement(text)
     return _distinct(map(_bounded, readings_of(text, found))) if found else ()
 
 
@@ -151,7 +151,7 @@ def _boxed(text: str) -> FinalAnswer | None:
         return None
     last = found.filled[-1]
     tail = _unemphasised(text[last.end :])
-    later = _last_meant(statements(tail))
+    later = last_statement(tail)
     if later and _replaces(tail, later, last.content):
         return _of_statement(tail, later)
     content, doubt = _of_boxes(text, found.filled)
@@ -173,7 +173,9 @@ def _contradicted(head: str, content: str) -> str:
     return "" if _alike(stated, content) else f"it follows the answer {quote(stated)}"
 
 
-_NEXT_QUESTION = re.compile(r"\n\s*(?:\*\*)?(?:Question|Problem|Exercise|Q)[ \t]*[0-9]*[ \t]*(?:\*\*)?:", re.IGNORECASE)
+_NEXT_QUESTION = re.compile(
+    r"\n[ \t]*(?:\*\*)?(?:Question|Problem|Exercise|Q)[ \t]*[0-9]*[ \t]*(?:\*\*)?:", re.IGNORECASE
+)
 _ANSWER_LINE = re.compile(r"^[ \t]*(?:final )?answer:[ \t]*([^\n]{1,60})$", re.IGNORECASE | re.MULTILINE)
 _DENYING = re.compile(
     r"(?:(?:\bnot|n['’]t|\brather than|\binstead of|\bnever)\s+(?:(?:the|answer|equals?|to|simply|just)\s+)*"
@@ -222,7 +224,7 @@ def _tagged(text: str) -> FinalAnswer | None:
 
 def _stated(text: str) -> FinalAnswer | None:
     text = _unemphasised(text)
-    found = _last_meant(statements(text))
+    found = last_statement(text)
     return _of_statement(text, found) if found else None
 
 
@@ -236,12 +238,6 @@ def _plain(text: str) -> FinalAnswer:
     doubt = "it is denied or only reported" if not_believed(last) else ""
     text = _bounded(text)
     return FinalAnswer(form=Form.PLAIN, readings=_distinct([text, text.splitlines()[-1]]), doubt=doubt)
-
-
-def _last_meant(found: Sequence[Statement]) -> Statement | None:
-    """The last statement that says which answer, or the last one if none does."""
-    meant = [statement for statement in found if not statement.about] or found
-    return meant[-1] if meant else None
 
 
 def _replaces(tail: str, statement: Statement, boxed: str) -> bool:

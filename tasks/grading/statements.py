@@ -84,18 +84,16 @@ class Statement:
     about: bool
 
 
-def statements(text: str) -> list[Statement]:
-    """All statements of a text without emphasis, in their order."""
-    return [
-        Statement(
-            begin=cue.start(),
-            start=cue.end(),
-            unsure=(cue["unsure"] or "").lower(),
-            about=_ABOUT.match(text, cue.end()) is not None,
-        )
-        for cue in _CUE.finditer(text)
-        if cue.end() < len(text)
-    ]
+def last_statement(text: str) -> Statement | None:
+    """The last statement of a text without emphasis that says which answer, or the last one if none does."""
+    found, about = None, True
+    for cue in _CUE.finditer(text):  # a list of all of them would wake the garbage collector
+        says_nothing = _ABOUT.match(text, cue.end()) is not None
+        if cue.end() < len(text) and (about or not says_nothing):
+            found, about = cue, says_nothing
+    if found is None:
+        return None
+    return Statement(begin=found.start(), start=found.end(), unsure=(found["unsure"] or "").lower(), about=about)
 
 
 def readings_of(text: str, statement: Statement) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ def test_the_package_lists_its_commands_and_runs_them(tmp_path: Path) -> None:
     refused = python("-m", "uniopd_mm", "trian")
     assert (refused.returncode, refused.stderr) == (
         2,
-        "error: trian: no such command; there are train, balance, serve, evaluate, report\n",
+        "error: trian: no such command; there are train, balance, grade, serve, evaluate, report\n",
     )
     passed_on = python("-m", "uniopd_mm", "train", "seeed=3")
     assert (passed_on.returncode, passed_on.stderr) == (2, "error: seeed=3: no such key; did you mean seed?\n")

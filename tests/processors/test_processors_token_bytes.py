@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizer_parts import byte_level, sentencepiece
 from tokenizers import AddedToken
@@ -46,6 +46,7 @@ def test_together_they_are_the_text(tokenizer: PreTrainedTokenizerBase, text: st
 @pytest.mark.parametrize("kind", list(KINDS))
 @given(text=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\u2581"), max_size=30))
 def test_any_text_is_spelt(kind: str, text: str) -> None:
+    assume(not any(token in text for token in KINDS[kind].added_tokens_encoder))  # these spell nothing
     pieces = token_bytes(KINDS[kind], response_ids(KINDS[kind], text))
     assert b"".join(pieces) == text.encode()
 
