@@ -1,6 +1,6 @@
 """Mathematical answers graded per second, on the CPU.
 
-    python benchmarks/grading.py
+    python benchmarks/grading.py [CASES.jsonl]
 
 Two kinds of answers, half of them correct: numbers, which are compared in this process, and LaTeX that needs algebra in
 a worker process. Both are graded from one thread and from as many threads as there are cores. "Mixed" resembles test
@@ -183,7 +183,7 @@ def main() -> None:
         print(f"{name:10} {threads:7} {median:10,.0f} {median / threads:10,.0f}")
     slow = any(median / threads < LIMIT for (name, threads), median in medians.items() if name == "mixed")
     fast = mix() and not slow
-    sys.exit(not (cases(CASES) and fast))
+    sys.exit(not (cases(Path(sys.argv[1]) if len(sys.argv) > 1 else CASES) and fast))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,29 @@ def test_rows_of_several_tasks_and_metrics(tmp_path: Path) -> None:
     assert "2 of 2 (100.0%)" in finished.out
 
 
+def test_bad_rows_of_mixed_files_are_named_where_they_are(tmp_path: Path) -> None:
+    good = {"id": "a", "task": "math", "row": {"question": "q", "answer": "1"}, "response": "1", "expected": "T"}
+    bad = [
+        {**good, "task": "a/b"},
+        {**good, "task": "nowhere"},
+        {**good, "metric": ["x"]},
+        {**good, "metric": "${oc.env:HOME}"},
+        {**good, "row": 3},
+        {"row": good["row"], "response": "1"},
+        {**good, "expected": "T=x"},
+        {**good, "expected": ["T"]},
+        {**good, "expected": True},
+        {**good, "row": {"question": "q"}},
+        {**good, "response": None},
+    ]
+    finished = run(["mixed=true", write(tmp_path, good, *bad), "out=out.jsonl"], tmp_path, command="grade")
+    assert finished.status == 0, finished
+    assert [line["id"] for line in read(tmp_path)] == ["a"]
+    for number in range(2, 2 + len(bad)):
+        assert f"rows.jsonl:{number}: " in finished.out, (number, finished.out)
+    assert str(Path.home()) not in finished.out and f"{len(bad)} rows not graded" in finished.out
+
+
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     rows = [{**ROWS[0], "id": f"r{n}", "answer": str(n), "response": rf"\boxed{{{n}+0\cdot x}}"} for n in range(300)]
     arguments = ["task=math", write(tmp_path, *rows), "out=out.jsonl", "threads=2"]
@@ -113,7 +136,7 @@ MISTAKES = {
     "respons_column=x": ["respons_column=x", "no such key", "response_column"],
     "response_column=x": ["no row can be graded", "no x: neither text nor texts"],
     "task=mixture": ["task=mixture", "mixed=true"],
-    "mixed=true": ["mixed=true needs the columns task, row and response"],
+    "mixed=true": ["no row can be graded", "mixed=true needs the columns task, row and response"],
     "data.prompt_cache_mb=3": ["data.prompt_cache_mb=3", "grading encodes no prompts"],
 }
 

@@ -34,7 +34,10 @@ from uniopd_mm.tracking.console import warning
 from uniopd_mm.types import Media, Sample, UserError
 
 PACKAGE = Path(uniopd_mm.__file__).parent
-NOT_OF_A_STEP = ("cli", "evaluation", "serving", "tracking", "balance", "evaluate", "serve", "report", "__main__")
+NOT_OF_A_STEP = (
+    *("cli", "evaluation", "serving", "tracking", "balance", "evaluate", "grade", "serve", "report", "__main__"),
+    *("regrading", "mixed_rows"),
+)
 LIBRARIES = ("torch", "transformers")
 BLOCKS, BLOCK_BYTES = 64, 4096
 LONGEST = 40  # characters of a value that are shown as they are
@@ -80,11 +83,14 @@ def row_digests(samples: Iterable[Sample]) -> Tensor:
 def code_versions(config: TrainConfig) -> dict[str, str]:
     """The versions of the code that computes a step: ours, with a digest of its source; the modules of other packages'
     components; and the libraries."""
-    files = sorted(_sources(PACKAGE))
-    own = f"{uniopd_mm.__version__} {_digest(path.read_bytes() for path in files)}"
     foreign = {name for name in targets(OmegaConf.to_container(OmegaConf.structured(config))) if not _is_own(name)}
     modules = {name: _digest([_source(get_object(name))]) for name in sorted(foreign)}
-    return {"uniopd_mm": own, **modules, **{name: version(name) for name in LIBRARIES}}
+    return {"uniopd_mm": own_version(), **modules, **{name: version(name) for name in LIBRARIES}}
+
+
+def own_version() -> str:
+    """Our version, with a digest of the source files that a step depends on."""
+    return f"{uniopd_mm.__version__} {_digest(path.read_bytes() for path in sorted(_sources(PACKAGE)))}"
 
 
 def weights_digest(path: str) -> str:

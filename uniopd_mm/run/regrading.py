@@ -7,8 +7,8 @@ again only for the same row, response and task. Left out: what the tables look l
 import hashlib
 import json
 import os
+import re
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -20,6 +20,7 @@ from typing import Any
 from uniopd_mm.config.components import build
 from uniopd_mm.config.grade import GradeConfig
 from uniopd_mm.interfaces import Task
+from uniopd_mm.run.fingerprints import own_version
 from uniopd_mm.runtime.lock import locked
 from uniopd_mm.tracking.console import note, progress, terminal, warn_of_skips, warning
 from uniopd_mm.tracking.files import write_atomically, write_durably, writing
@@ -27,8 +28,9 @@ from uniopd_mm.tracking.verdicts import Graded, tables
 from uniopd_mm.types import Corpus, Sample, Skip, UserError
 
 SPLITS = ("train", "validation", "test")
+EXPECTED = re.compile(r"[TFN]*(?:=[0-9]+(?:\.[0-9]+)?)?")
+FORM = "give the letters of acceptable verdicts, T, F and N, or T=0.5"
 DEMONSTRATION = "response"  # the column of a response to imitate, which grading does not need
-ROW = "row"  # the columns of a row of mixed tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,14 +44,12 @@ class Answered:
     key: str
 
 
-def grade_rows(config: GradeConfig, configs: Sequence[GradeConfig]) -> tuple[list[Graded], list[Skip]]:
-    """Grade all rows of all tasks and write `config.out`. Also returns the rows that cannot be graded."""
-    answered: list[Answered] = []
-    skipped: list[Skip] = []
-    for own in configs:
-        found, left_out = read_answered(own)
-        answered += found
-        skipped += left_out
+def grade_rows(config: GradeConfig, answered: Sequence[Answered], skipped: Sequence[Skip]) -> list[Graded]:
+    """Grade the responses and write `config.out`.
+
+    Raises:
+        UserError: there are none, or another process writes the file.
+    """
     if not answered:
         first = f"; the first: {skipped[0].where}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"data.path={config.data.path}: no row can be graded{first}")
@@ -59,9 +59,9 @@ def grade_rows(config: GradeConfig, configs: Sequence[GradeConfig]) -> tuple[lis
         if not held:
             warning(f"out={out}: its file system has no locks; make sure that no other process writes it")
         graded = _graded(answered, out.with_name(f".{out.name}.part"), config.threads)
-        write_atomically(out, [_line(outcome.record) for outcome in graded], run=None)
+        write_atomically(out, [line_of(outcome.record) for outcome in graded], run=None)
         out.with_name(f".{out.name}.part").unlink(missing_ok=True)
-    return graded, skipped
+    return graded
 
 
 def report(config: GradeConfig, graded: Sequence[Graded], skipped: Sequence[Skip]) -> None:
@@ -70,27 +70,6 @@ def report(config: GradeConfig, graded: Sequence[Graded], skipped: Sequence[Skip
     for table in tables(graded):
         terminal().print(table)
     note(f"outcomes {config.out}: {len(graded)} responses" + (f", {len(skipped)} rows not graded" if skipped else ""))
-
-
-def parts_of(config: GradeConfig, folder: Path) -> list[tuple[str, str | None, Path]]:
-    """Rows that name their task, written to a file for each task and metric in `folder`.
-
-    Raises:
-        UserError: a row does not name its task, or holds no columns.
-    """
-    lines: dict[tuple[str, str | None], list[bytes]] = defaultdict(list)
-    for raw in _rows(config, ()).raw_rows():
-        row = raw.content
-        if not isinstance(row, Mapping) or not isinstance(row.get(ROW), Mapping) or "task" not in row:
-            raise UserError(f"{raw.where}: mixed=true needs the columns task, {ROW} and {config.response_column}")
-        own = {name: row[name] for name in ("id", config.response_column, config.expected_column) if name in row}
-        lines[str(row["task"]), row.get("metric")].append(_line({**row[ROW], **own}))
-    found = []
-    for number, ((task, metric), content) in enumerate(lines.items()):
-        path = folder / f"{number}_{task}.jsonl"
-        path.write_bytes(b"".join(content))
-        found.append((task, metric, path))
-    return found
 
 
 def read_answered(config: GradeConfig) -> tuple[list[Answered], list[Skip]]:
@@ -102,15 +81,18 @@ def read_answered(config: GradeConfig) -> tuple[list[Answered], list[Skip]]:
     corpora = _corpora(task)
     samples = {sample.source: sample for corpus in corpora for sample in corpus}
     skipped = {skip.where: skip for corpus in corpora for skip in corpus.skipped}
-    origin = json.dumps(config.task, sort_keys=True, default=str)
+    origin = json.dumps([config.task, own_version()], sort_keys=True, default=str)
     answered: list[Answered] = []
-    for raw in _rows(config, columns).raw_rows():
+    for raw in source_of(config, columns).raw_rows():
         if (sample := samples.get(raw.where)) is None or not isinstance(raw.content, Mapping):
             continue
         responses = _responses(raw.content.get(config.response_column))
         if not responses:
             skipped[raw.where] = Skip(where=raw.where, reason=f"no {config.response_column}: neither text nor texts")
-        expected = str(raw.content.get(config.expected_column) or "")
+        expected = raw.content.get(config.expected_column) or ""
+        if not isinstance(expected, str) or not EXPECTED.fullmatch(expected):
+            skipped[raw.where] = Skip(where=raw.where, reason=f"{config.expected_column}={expected!r}: {FORM}")
+            continue
         answered += [
             Answered(
                 task=task,
@@ -142,7 +124,7 @@ def _corpora(task: Task) -> list[Corpus]:
     return corpora
 
 
-def _rows(config: GradeConfig, kept: Sequence[str]) -> Any:
+def source_of(config: GradeConfig, kept: Sequence[str]) -> Any:
     """The source of the rows as they are, with the columns `kept` even where data.ignore names them."""
     node = config.task["rows"]
     return build({**node, "ignore": [name for name in node.get("ignore", ()) if name not in kept]}, "task.rows")
@@ -167,7 +149,7 @@ def _graded(answered: Sequence[Answered], part: Path, threads: int | None) -> li
         pending = {pool.submit(_grade, entry): entry.key for entry in waiting}
         for future in as_completed(pending):
             finished[pending[future]] = future.result()
-            write_durably(file, _line({"key": pending[future], "outcome": future.result()}))
+            write_durably(file, line_of({"key": pending[future], "outcome": future.result()}))
             bar.advance()
     return [
         Graded(id=entry.sample.sample_id, expected=entry.expected, domain=entry.sample.domain, **finished[entry.key])
@@ -203,5 +185,5 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def line_of(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, ensure_ascii=True, default=str) + "\n").encode()
