@@ -120,7 +120,7 @@ class Judge:
             {"role": "user", "content": json.dumps(shown, indent=1)},
         ]
         request = json.dumps({"model": self._model, "messages": messages, "temperature": 0})
-        key = hashlib.sha256(request.encode()).hexdigest()
+        key = hashlib.sha256((request + "graded" * self._graded).encode()).hexdigest()
         with self._asking[int(key[:8], 16) % NUM_LOCKS]:  # of equal answers that come at once, one is asked about
             return self._outcome(key, request.encode(), outcome, answer.text)
 

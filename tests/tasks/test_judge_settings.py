@@ -86,6 +86,12 @@ def test_rewards_are_kept_by_content(endpoint: Endpoint) -> None:
     assert asked(judge(endpoint, graded=True), RESPONSE.replace("5", "6")).reward == 1.0
 
 
+def test_a_word_is_not_read_from_the_file_as_a_number(endpoint: Endpoint) -> None:
+    assert asked(judge(endpoint, prompt="Mine."), RESPONSE).reward == 1.0
+    endpoint.says("0.5")
+    assert asked(judge(endpoint, prompt="Mine.", graded=True), RESPONSE).reward == 0.5
+
+
 def test_a_file_of_an_older_version_is_used_on(endpoint: Endpoint, tmp_path: Path) -> None:
     (tmp_path / "judge").mkdir()
     with sqlite3.connect(tmp_path / "judge" / "verdicts.sqlite") as old:
