@@ -1,9 +1,12 @@
 """From a decoded frame to RGB pixels as they are to be shown: colour matrix, size and orientation. Runs in a worker
 process (decode_worker.py)."""
 
+from collections.abc import Iterator
+from typing import cast
+
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 MATRICES = {1, 4, 7, 9, 10}  # BT.709, FCC, SMPTE 240M, BT.2020: numbers of AVColorSpace that swscale knows as well
@@ -29,7 +32,8 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     The display matrix puts the pixel (x, y) at (a x + c y, b x + d y) and moves the picture back into view
     (ISO 14496-12, 6.2.2). Turns that are no multiple of 90 degrees are rounded.
     """
-    data = next((bytes(entry) for entry in frame.side_data if entry.type is Type.DISPLAYMATRIX), None)
+    entries = cast(Iterator[SideData], iter(frame.side_data))  # a Mapping by its type, a list of entries in fact
+    data = next((bytes(entry) for entry in entries if entry.type is Type.DISPLAYMATRIX), None)
     if data is None:
         return False, False, False
     a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])

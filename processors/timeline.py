@@ -48,7 +48,7 @@ def timeline(times: np.ndarray, claimed_fps: float) -> Timeline:
     tick is as long as the short gaps between frames.
     """
     gaps = np.diff(times)
-    length = float(times[-1])
+    length = float(np.max(times))
     mean = (len(times) - 1) / length if length > 0 else 0.0
     for fps in (claimed_fps, mean):
         if fps > 0 and np.abs(times * fps - np.arange(len(times))).max() <= SLACK:
