@@ -55,5 +55,5 @@ def timeline(times: np.ndarray, claimed_fps: float) -> Timeline:
             return Timeline(fps=fps, num_ticks=len(times))
     if mean == 0:
         return Timeline(fps=claimed_fps or DEFAULT_FPS, num_ticks=len(times))
-    fps = float(1 / max(np.quantile(gaps[gaps > 0], SHORT_GAPS), LEAST_GAP))
+    fps = 1 / max(float(np.quantile(gaps[gaps > 0], SHORT_GAPS)), LEAST_GAP)
     return Timeline(fps=fps, num_ticks=round(length * fps) + 1, times=times)
