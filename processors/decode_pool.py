@@ -21,6 +21,7 @@ from typing import Any, cast, final
 MAX_WORKERS = 8
 MAX_THREADS = 4
 MAX_REPLY_BYTES = 2**31
+WORN_BYTES = 2**29  # decoders do not give back all memory; a worker that took more than this is replaced
 ENDING_SECONDS = 10.0
 
 
@@ -39,12 +40,13 @@ class Limits:
 
 @final
 class Worker:
-    """One worker process. `threads` is the number of threads that its decoder may use."""
+    """One worker process. `threads` is the number of threads that its decoder may use; `reusable` tells whether it can
+    take another request."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.threads = 1
-        self.idle = True
+        self.reusable = True
         arguments = [str(limits.memory), str(limits.stall), str(limits.total)]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "uniopd_mm.processors.decode_worker", *arguments],
@@ -61,7 +63,7 @@ class Worker:
 
     def send(self, request: Mapping[str, Any], content: bytes = b"") -> None:
         """Raises WorkerDiedError."""
-        self.idle = False
+        self.reusable = False
         assert self._process.stdin is not None
         header = {**request, "num_bytes": len(content)} if content else request
         try:
@@ -80,6 +82,7 @@ class Worker:
         content = bytearray(min(header["num_bytes"], MAX_REPLY_BYTES))
         if replies.readinto(content) != header["num_bytes"]:
             raise WorkerDiedError(self._cause())
+        self.reusable = header["last"] and header["used_memory"] < WORN_BYTES
         return header, content
 
     def end(self) -> None:
@@ -147,11 +150,11 @@ class DecodePool:
         return worker
 
     def _returned(self, worker: Worker | None) -> None:
-        if worker and not worker.idle:  # it has died, or its replies have not all been read
+        if worker and not worker.reusable:  # it has died, or grown, or its replies have not all been read
             worker.end()
         with self._changed:
             self._in_use -= 1
-            if worker and worker.idle:
+            if worker and worker.reusable:
                 self._idle.append(worker)
             self._changed.notify()
 

@@ -4,11 +4,12 @@ Requests come on stdin, replies go to stdout. Each is one line of JSON, followed
 key:
 
     {"open": path or null, "in_order": bool, "threads": int, "num_bytes": n} + the file, if there is no path
-        -> {"times": N, "rate": 1/s, "height": h, "width": w, "num_bytes": n} + f64[N]
+        -> {"rate": 1/s, "height": h, "width": w, "num_bytes": n} + f64[times]
     {"read": [numbers], and to scale the frames "upright": [h, w], "sideways": [h, w]}
-        -> any number of {"shape": [n, h, w, 3], "num_bytes": n} + u8[n, h, w, 3], then {"done": true}
+        -> any number of {"shape": [n, h, w, 3], "num_bytes": n} + u8[n, h, w, 3], then {}
     either -> {"bad": reason} or {"recount": true}
 
+Each reply also says whether it is the `last` to its request, and how much memory was used at most (`used_memory`).
 A decoder that hangs or takes too much memory ends the process: the kernel's alarm does not wait for Python.
 """
 
@@ -46,7 +47,7 @@ def main() -> None:
                 assert video is not None
                 for reply in parts(video, request):
                     send(replies, *reply)
-                send(replies, {"done": True})
+                send(replies, {})
         except UnreadableError as error:
             send(replies, {"bad": str(error)})
         except MemoryError:
@@ -84,8 +85,7 @@ def opened(request: Mapping[str, Any], content: bytes, alive: Callable[[], None]
 
 
 def described(video: VideoFile) -> Reply:
-    header = {"times": len(video.times), "rate": video.rate, "height": video.height, "width": video.width}
-    return header, video.times.tobytes()
+    return {"rate": video.rate, "height": video.height, "width": video.width}, video.times.tobytes()
 
 
 def parts(video: VideoFile, request: Mapping[str, Any]) -> Iterator[Reply]:
@@ -95,10 +95,13 @@ def parts(video: VideoFile, request: Mapping[str, Any]) -> Iterator[Reply]:
 
 
 def send(replies: BinaryIO, header: Mapping[str, Any], content: bytes | memoryview = b"") -> None:
-    num_bytes = memoryview(content).nbytes
-    replies.write(json.dumps({**header, "num_bytes": num_bytes}).encode() + b"\n")
-    if num_bytes:
-        replies.write(content)
+    state = {
+        "num_bytes": memoryview(content).nbytes,
+        "last": "shape" not in header,
+        "used_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    replies.write(json.dumps({**header, **state}).encode() + b"\n")
+    replies.write(content)
     replies.flush()
 
 

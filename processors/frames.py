@@ -34,6 +34,8 @@ CONTAINER_OPTIONS = {"protocol_whitelist": "file,pipe"}
 PYAV_ERRORS = (av.FFmpegError, OSError, IndexError, ValueError, OverflowError)
 # Recordings that may begin anywhere. What comes before their first key frame cannot be decoded.
 HEADERLESS_FORMATS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
+# Starting threads costs more than decoding small frames. Of huge ones, each thread would hold several.
+THREADED_PIXELS = range(320 * 240, 2**24)
 DEFAULT_RATE = 25.0  # of raw streams that do not tell, as in FFmpeg
 
 Size = tuple[int, int]
@@ -53,7 +55,7 @@ class VideoFile:
     Args:
         content: its path or its bytes.
         in_order: decode all frames instead of relying on packets.
-        threads: of the decoder.
+        threads: of the decoder, for frames of usual sizes.
         alive: called after each packet and each frame.
 
     Raises:
@@ -175,7 +177,7 @@ class VideoFile:
 
     def _prepared(self, stream: av.VideoStream) -> av.VideoCodecContext:
         context = stream.codec_context
-        context.thread_count = self._threads
+        context.thread_count = self._threads if self.width * self.height in THREADED_PIXELS else 1
         context.thread_type = "AUTO"
         return context
 
@@ -208,11 +210,12 @@ class VideoFile:
         return table
 
     def _seconds(self, pts: Sequence[int | None]) -> np.ndarray:
-        """f64[N]: times since the first frame. Without times in the file, the frames follow each other at its rate."""
+        """f64[N]: times since the first frame, sorted because AVI and ASF mix up those of B-frames. Without times in the
+        file, the frames follow each other at its rate."""
         if None in pts or not self._stream.time_base:
             return np.arange(len(pts)) / (self.rate or DEFAULT_RATE)
-        times = np.array(pts, np.float64) * float(self._stream.time_base)
-        return np.maximum.accumulate(times - times[:1])
+        times = np.sort(np.array(pts, np.float64)) * float(self._stream.time_base)
+        return times - times[:1]
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import numpy as np
 INDEXED_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 INDEXED_CODECS = {"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg"}
 HEAD_BYTES = 4096
+ASF = b"\x30\x26\xb2\x75"
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 NAL_LENGTH_BYTE = {"h264": 4, "hevc": 21}  # in the decoder configuration record (ISO 14496-15)
 
 
@@ -83,6 +85,8 @@ def missing_part(
     head, size = _head(content)
     if (declared := declared_size(head)) is not None and declared > size:
         return f"{size} of {declared} bytes are present"
+    if head[:4] == b"GIF8" and not is_whole_gif(content if isinstance(content, bytes) else Path(content).read_bytes()):
+        return "it ends within a frame"
     if stream.frames:
         return None if head.startswith(b"RIFF") else _missing_frames(stream, table)
     # Matroska and WebM store a duration instead of a frame count; with an audio track it may be the audio's.
@@ -104,9 +108,11 @@ def _missing_frames(stream: av.VideoStream, table: PacketTable) -> str | None:
 
 
 def declared_size(head: bytes) -> int | None:
-    """The least size of an AVI or Matroska file by its first bytes; None if they do not say."""
+    """The least size of an AVI, ASF or Matroska file by its first bytes; None if they do not say."""
     if head[:4] == b"RIFF" and head[8:11] == b"AVI":
         return int.from_bytes(head[4:8], "little") + 8
+    if (at := head.find(ASF_FILE_PROPERTIES)) >= 0 and head[:4] == ASF:
+        return int.from_bytes(head[at + 40 : at + 48], "little")
     if head[:4] == b"\x1a\x45\xdf\xa3":
         length, start = _ebml_size(head, 4)
         at = start + (length or 0)
@@ -122,6 +128,24 @@ def _ebml_size(head: bytes, at: int) -> tuple[int | None, int]:
     width = 9 - first.bit_length()
     value = int.from_bytes(head[at : at + width]) & ((1 << 7 * width) - 1)
     return (None if value == (1 << 7 * width) - 1 else value), at + width
+
+
+def is_whole_gif(data: bytes) -> bool:
+    """Whether no block is cut off (GIF89a, sections 15 to 27). The trailer may be missing."""
+
+    def colors(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    at = 13 + colors(data[10]) if len(data) > 10 else 13
+    while at < len(data) and data[at] in b"!,":
+        if data[at] == ord(","):
+            at += 11 + (colors(data[at + 9]) if at + 9 < len(data) else 0)
+        else:
+            at += 2
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return at <= len(data)
 
 
 def _head(content: str | bytes) -> tuple[bytes, int]:

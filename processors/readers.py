@@ -21,8 +21,6 @@ from uniopd_mm.types import BadSample
 BACKEND = "pyav"
 # Larger frames are scaled by the decoder's own scaler, so that neither a worker nor a pipe holds them in full size.
 LARGEST_FRAME = 2048 * 2048
-# Starting decoder threads costs more than decoding small frames. Of huge ones, each thread would hold several.
-THREADED_FRAMES = range(640 * 360, 2**24)
 
 Size = tuple[int, int]
 
@@ -91,7 +89,6 @@ def _opened(worker: Worker, content: Path | bytes, *, in_order: bool) -> VideoIn
     path, data = (str(content.absolute()), b"") if isinstance(content, Path) else (None, content)
     worker.send({"open": path, "in_order": in_order, "threads": worker.threads}, data)
     header, times = worker.receive()
-    worker.idle = True
     _refuse_bad(header)
     return VideoInfo(
         timeline=timeline(np.frombuffer(times), header["rate"]), height=header["height"], width=header["width"]
@@ -109,7 +106,6 @@ def _read(worker: Worker, info: VideoInfo, choice: Choice) -> Tensor | None:
     while "shape" in (reply := worker.receive())[0]:
         frames = torch.frombuffer(reply[1], dtype=torch.uint8).view(reply[0]["shape"]).permute(0, 3, 1, 2)
         parts.append(resized(frames, fit(*frames.shape[-2:])))
-    worker.idle = True
     if "recount" in reply[0]:
         return None
     _refuse_bad(reply[0])
