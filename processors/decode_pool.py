@@ -21,7 +21,7 @@ from typing import Any, cast, final
 MAX_WORKERS = 8
 MAX_THREADS = 4
 MAX_REPLY_BYTES = 2**31
-WORN_BYTES = 2**29  # decoders do not give back all memory; a worker that took more than this is replaced
+WORN_BYTES = 2**29  # decoders do not give back all memory; a worker that keeps more than this is replaced
 ENDING_SECONDS = 10.0
 
 
@@ -82,7 +82,7 @@ class Worker:
         content = bytearray(min(header["num_bytes"], MAX_REPLY_BYTES))
         if replies.readinto(content) != header["num_bytes"]:
             raise WorkerDiedError(self._cause())
-        self.reusable = header["last"] and header["used_memory"] < WORN_BYTES
+        self.reusable = header["last"] and header["memory"] < WORN_BYTES
         return header, content
 
     def end(self) -> None:

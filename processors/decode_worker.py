@@ -9,7 +9,7 @@ key:
         -> any number of {"shape": [n, h, w, 3], "num_bytes": n} + u8[n, h, w, 3], then {}
     either -> {"bad": reason} or {"recount": true}
 
-Each reply also says whether it is the `last` to its request, and how much memory was used at most (`used_memory`).
+Each reply also says whether it is the `last` to its request, and how much `memory` the process holds.
 A decoder that hangs or takes too much memory ends the process: the kernel's alarm does not wait for Python.
 """
 
@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from uniopd_mm.processors.frames import RecountError, UnreadableError, VideoFile
@@ -98,11 +99,16 @@ def send(replies: BinaryIO, header: Mapping[str, Any], content: bytes | memoryvi
     state = {
         "num_bytes": memoryview(content).nbytes,
         "last": "shape" not in header,
-        "used_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": resident_bytes(),
     }
     replies.write(json.dumps({**header, **state}).encode() + b"\n")
     replies.write(content)
     replies.flush()
+
+
+def resident_bytes() -> int:
+    # `getrusage` also counts the memory of the process that started this one.
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

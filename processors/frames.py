@@ -210,8 +210,10 @@ class VideoFile:
         return table
 
     def _seconds(self, pts: Sequence[int | None]) -> np.ndarray:
-        """f64[N]: times since the first frame, sorted because AVI and ASF mix up those of B-frames. Without times in the
-        file, the frames follow each other at its rate."""
+        """f64[N]: times since the first frame, sorted because AVI and ASF mix up those of B-frames.
+
+        Without times in the file, the frames follow each other at its rate.
+        """
         if None in pts or not self._stream.time_base:
             return np.arange(len(pts)) / (self.rate or DEFAULT_RATE)
         times = np.sort(np.array(pts, np.float64)) * float(self._stream.time_base)
