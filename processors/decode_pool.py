@@ -61,6 +61,9 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def send(self, request: Mapping[str, Any], content: bytes = b"") -> None:
         """Raises WorkerDiedError."""
         self.reusable = False
@@ -140,9 +143,9 @@ class DecodePool:
             self._changed.wait_for(lambda: self._in_use < self.size)
             self._in_use += 1
             threads = max(1, min(num_cpus() // self._in_use, MAX_THREADS))
-            worker = self._idle.pop() if self._idle else None
+            idle = self._idle.pop() if self._idle else None
         try:
-            worker = worker or Worker(self.limits)
+            worker = idle if idle and idle.is_alive() else Worker(self.limits)
         except BaseException:
             self._returned(None)
             raise
