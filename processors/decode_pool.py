@@ -121,6 +121,7 @@ class DecodePool:
         self._changed = Condition()
         self._idle: list[Worker] = []
         self._in_use = 0
+        self._owner = os.getpid()
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:
@@ -132,7 +133,9 @@ class DecodePool:
             self._returned(worker)
 
     def end(self) -> None:
-        """End the workers that are not in use."""
+        """End the workers that are not in use. Nothing happens in a forked process, whose parent has these workers."""
+        if os.getpid() != self._owner:
+            return
         with self._changed:
             workers, self._idle = self._idle, []
         for worker in workers:

@@ -152,3 +152,17 @@ def test_a_worker_is_light_and_ends_with_its_parent() -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the worker lives on")
+
+
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    """And does not end its parent's, also when it runs the functions that are registered for the exit."""
+    code = (
+        "import os, sys; from uniopd_mm.processors.decode_pool import decode_pool\n"
+        "with decode_pool().worker() as worker: mine = worker.pid\n"
+        "child = os.fork()\n"
+        "with decode_pool().worker() as worker: own = worker.pid\n"
+        "if child == 0: sys.exit(own == mine)\n"
+        "print(os.waitpid(child, 0)[1], own == mine and worker.is_alive())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "True"]
