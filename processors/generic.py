@@ -8,6 +8,7 @@ its tensors are found by encoding one picture and one clip. Not here: pixel budg
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, final
 
 import torch
@@ -73,6 +74,7 @@ class GenericProcessor:
         system_prompt: str | None = None,
     ) -> None:
         self._stock = load_stock(path)
+        self._lock = Lock()  # tokenizers of transformers cannot be used by two threads at once
         self._image_budget = _budget(max_pixels or MAX_DECODED_PIXELS)
         self._video_budget = _budget(video_max_pixels or FRAME_PIXELS)
         self._sampling = FrameSampling(
@@ -120,9 +122,12 @@ class GenericProcessor:
         Raises:
             BadSample: an image or video cannot be read or used, or a text contains a media token.
         """
-        text = self._render(chat_messages(sample, self._system_prompt, self._media_tokens))
+        messages = chat_messages(sample, self._system_prompt, self._media_tokens)
         images, clips = self._read_media(sample)
-        inputs = self._stock_inputs(text, images, clips)
+        with self._lock:
+            text = self._render(messages)
+            inputs = self._stock_inputs(text, images, clips)
+            unexpanded = self._ids(text) if images or clips else inputs["input_ids"][0]
         token_ids = inputs.pop("input_ids")[0]
         inputs.pop("attention_mask", None)
         features = {name: inputs.pop(name)[0] for name in list(inputs) if name.endswith("token_type_ids")}
@@ -132,7 +137,7 @@ class GenericProcessor:
             token_ids=token_ids,
             media=layout(inputs),
             token_features=features if images or clips else {},
-            engine_token_ids=self._ids(text) if images or clips else token_ids,
+            engine_token_ids=unexpanded,
             engine_media=engine_media(images, clips),
             engine_resizes=True,
         )

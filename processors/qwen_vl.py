@@ -6,6 +6,7 @@ prompt is encoded once and shared by its rollouts.
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Any, final
 
 import torch
@@ -72,6 +73,7 @@ class QwenVLProcessor:
         system_prompt: str | None = None,
     ) -> None:
         self._stock = _load(path)
+        self._lock = Lock()  # tokenizers of transformers cannot be used by two threads at once
         patch_positions()
         self._image_budget = image_budget(self._stock.image_processor, min_pixels, max_pixels)
         self._video_budget = video_budget(
@@ -124,12 +126,13 @@ class QwenVLProcessor:
         """
         messages = chat_messages(sample, self._system_prompt)
         images, clips = self._read_media(sample)
-        text = self._render(messages)
-        inputs = self._stock_inputs(text, images, clips)
+        with self._lock:
+            text = self._render(messages)
+            inputs = self._stock_inputs(text, images, clips)
+            unexpanded = self._stock.tokenizer(text)["input_ids"] if images or clips else inputs["input_ids"][0]
         token_ids = inputs.pop("input_ids")[0]
         del inputs["attention_mask"]
         features = {"mm_token_type_ids": inputs.pop("mm_token_type_ids")[0]}
-        unexpanded = self._stock.tokenizer(text)["input_ids"] if images or clips else token_ids
         return Prompt(
             sample=sample,
             token_ids=token_ids,

@@ -1,167 +1,120 @@
-"""Reads chosen frames of a video file: with decord, or with PyAV if decord cannot.
+"""Reads chosen frames of a video file in a worker process (decode_pool.py), and resizes them as they come.
 
-PyAV first inspects the file's packets. decord hung on some files whose header promises more frames than follow, and
-killed the process on others. Both kinds can be detected from the packets, without decoding. Not here: choosing the
-frames (sampling.py).
+Not here: choosing the frames (sampling.py), and decoding them (frames.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-import av
-import decord
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import resize
 
+from uniopd_mm.processors.decode_pool import Worker, WorkerDiedError, decode_pool
+from uniopd_mm.processors.timeline import Timeline, timeline
 from uniopd_mm.types import BadSample
 
-# Both libraries raise exceptions; their own output on stderr would break the progress display.
-decord.logging.set_level(decord.logging.QUIET)
-av.logging.set_level(None)
+BACKEND = "pyav"
+# Larger frames are scaled by the decoder's own scaler, so that neither a worker nor a pipe holds them in full size.
+LARGEST_FRAME = 2048 * 2048
 
-CHUNK = 32
-SMALL_VIDEO_PIXELS = 2**26
-# A playlist could refer to a server that never answers.
-CONTAINER_OPTIONS = {"protocol_whitelist": "file,pipe"}
-# Raised by PyAV for broken files: its own errors, and errors for a missing video stream or for invalid metadata or
-# sizes.
-PYAV_ERRORS = (av.FFmpegError, OSError, IndexError, ValueError, MemoryError, OverflowError)
-# decord's own errors, and the plain ones of its Python wrapper.
-DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError, IndexError)
-
-Transform = Callable[[Tensor], Tensor]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoInfo:
-    """What a video file contains: the number of frames actually present, their mean rate (1/s), and the size as
-    stored."""
+    """What a video file contains: its timeline, and the size of its frames as stored."""
 
-    num_frames: int
-    fps: float
+    timeline: Timeline
     height: int
     width: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Frames to read, by ascending numbers that may repeat; `fit` gives the size that upright frames of a (height,
+    width) are resized to. `indices` are their ticks on the timeline, and `length` is the number of ticks in the sampled
+    time range."""
+
+    frames: Sequence[int]
+    fit: Callable[[int, int], Size]
+    indices: Sequence[int]
+    length: int
+    fps: float
+
+
 def probe(content: Path | bytes) -> VideoInfo:
-    """Count the frames without decoding them.
+    """Raises BadSample: not a video, or cut off."""
+    try:
+        with decode_pool().worker() as worker:
+            return _opened(worker, content, in_order=False)
+    except WorkerDiedError as error:
+        raise BadSample(str(error)) from error
+
+
+def read_frames(content: Path | bytes, choose: Callable[[Timeline], Choice]) -> tuple[Choice, Tensor]:
+    """The chosen frames as uint8 [T, C, H, W], upright.
+
+    They are resized as they are decoded, so that a long clip of large frames is never held at full size.
 
     Raises:
-        BadSample: not a video, or truncated: fewer frames follow than the header promises.
+        BadSample: not a video, or cut off; a frame cannot be decoded, or not within a worker's limits.
     """
     try:
-        with _open(content) as container:
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise BadSample("its codec is unknown")
-            num_frames, end = _count_packets(container, stream)
-            _check_complete(container, stream, num_frames, end)
-            rate = stream.average_rate or stream.guessed_rate
-            height, width = stream.height, stream.width
-    except BadSample:
-        raise
-    except PYAV_ERRORS as error:
-        raise BadSample(f"not a readable video: {_reason(error)}") from error
-    if not rate or not height or not width:
-        raise BadSample("its frame rate or size is missing")
-    return VideoInfo(num_frames=num_frames, fps=float(rate), height=height, width=width)
+        with decode_pool().worker() as worker:
+            for in_order in (False, True):
+                info = _opened(worker, content, in_order=in_order)
+                choice = choose(info.timeline)
+                frames = _read(worker, info, choice)
+                if frames is not None:
+                    return choice, frames
+    except WorkerDiedError as error:
+        raise BadSample(str(error)) from error
+    raise BadSample("its frames cannot be counted")
 
 
-def read_frames(
-    content: Path | bytes, info: VideoInfo, indices: Sequence[int], transform: Transform
-) -> tuple[Tensor, str]:
-    """Frames `indices` (ascending) as uint8 [T, C, H, W], upright, and the name of the library that read them.
-
-    `transform` is applied to parts of the clip as they are read, so that a long clip of large frames is never held at
-    full size.
-
-    Raises:
-        BadSample: neither library can decode these frames.
-    """
-    wanted = sorted(set(indices))
-    try:
-        frames, backend = torch.cat([transform(part) for part in _decord_parts(content, info, wanted)]), "decord"
-    except DECORD_ERRORS:
-        frames, backend = torch.cat([transform(part) for part in _pyav_parts(content, wanted)]), "pyav"
-    if len(wanted) == len(indices):
-        return frames, backend
-    return frames[torch.searchsorted(torch.tensor(wanted), torch.tensor(indices))], backend
+def resized(frames: Tensor, size: Size) -> Tensor:
+    """Frames uint8 [T, C, H, W] in another size. The same call as in the stock video processors: uint8 in, rounded
+    uint8 out."""
+    if size == tuple(frames.shape[-2:]):
+        return frames.contiguous()
+    return resize(frames.contiguous(), list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 
-def _decord_parts(content: Path | bytes, info: VideoInfo, wanted: Sequence[int]) -> Iterator[Tensor]:
-    uri = str(content) if isinstance(content, Path) else BytesIO(content)
-    # For a small clip, starting decoder threads costs more than decoding.
-    small = info.num_frames * info.height * info.width < SMALL_VIDEO_PIXELS
-    # With this tiny tolerance, decord raises an error instead of repeating a neighbour of a broken frame.
-    reader = decord.VideoReader(uri, num_threads=1 if small else 0, fault_tol=1e-9)
-    if len(reader) != info.num_frames:
-        raise RuntimeError(f"decord counts {len(reader)} frames, PyAV {info.num_frames}")
-    for start in range(0, len(wanted), CHUNK):
-        frames_THWC = reader.get_batch(wanted[start : start + CHUNK]).asnumpy()
-        yield torch.from_numpy(frames_THWC).permute(0, 3, 1, 2)
+def _opened(worker: Worker, content: Path | bytes, *, in_order: bool) -> VideoInfo:
+    path, data = (str(content.absolute()), b"") if isinstance(content, Path) else (None, content)
+    worker.send({"open": path, "in_order": in_order, "threads": worker.threads}, data)
+    header, times = worker.receive()
+    _refuse_bad(header)
+    return VideoInfo(
+        timeline=timeline(np.frombuffer(times), header["rate"]), height=header["height"], width=header["width"]
+    )
 
 
-def _pyav_parts(content: Path | bytes, wanted: Sequence[int]) -> Iterator[Tensor]:
-    part: list[np.ndarray] = []
-    remaining = set(wanted)
-    try:
-        with _open(content) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number not in remaining:
-                    continue
-                remaining.remove(number)
-                part.append(_upright(frame))
-                if len(part) == CHUNK or not remaining:
-                    yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)
-                    part = []
-                if not remaining:
-                    return
-    except PYAV_ERRORS as error:
-        raise BadSample(f"frame {min(remaining)} cannot be decoded: {_reason(error)}") from error
-    raise BadSample(f"frame {min(remaining)} is missing: the video is cut off or broken")
+def _read(worker: Worker, info: VideoInfo, choice: Choice) -> Tensor | None:
+    """None if the file must be read in order."""
+    wanted, fit = sorted(set(choice.frames)), choice.fit
+    height, width = info.height, info.width
+    is_large = height * width > LARGEST_FRAME
+    scaled = {"upright": fit(height, width), "sideways": fit(width, height)} if is_large else {}
+    worker.send({"read": wanted, **scaled})
+    parts: list[Tensor] = []
+    while "shape" in (reply := worker.receive())[0]:
+        frames = torch.frombuffer(reply[1], dtype=torch.uint8).view(reply[0]["shape"]).permute(0, 3, 1, 2)
+        parts.append(resized(frames, fit(*frames.shape[-2:])))
+    if "recount" in reply[0]:
+        return None
+    _refuse_bad(reply[0])
+    frames = torch.cat(parts)
+    if len(wanted) == len(choice.frames):
+        return frames
+    return frames[torch.searchsorted(torch.tensor(wanted), torch.tensor(choice.frames))]
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """u8[H, W, 3], rotated by the file's display matrix (decord does this by itself)."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
-
-
-def _open(content: Path | bytes) -> av.container.InputContainer:
-    file = str(content) if isinstance(content, Path) else BytesIO(content)
-    return av.open(file, mode="r", options=CONTAINER_OPTIONS, metadata_errors="ignore")
-
-
-def _count_packets(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, float]:
-    """The number of packets that hold a frame, and the time (s) when the last of them ends."""
-    count, end = 0, 0
-    for packet in container.demux(stream):
-        if packet.size == 0:
-            continue
-        if packet.is_corrupt:
-            raise BadSample(f"the video is cut off or broken at frame {count}")
-        count += 1
-        end = max(end, (packet.pts or 0) + (packet.duration or 0))
-    return count, float(end * (stream.time_base or 0))
-
-
-def _check_complete(
-    container: av.container.InputContainer, stream: av.VideoStream, num_frames: int, end: float
-) -> None:
-    if num_frames == 0:
-        raise BadSample("the video holds no frames")
-    if stream.frames and num_frames < stream.frames:
-        raise BadSample(f"the video is cut off: {num_frames} of {stream.frames} frames are present")
-    # Matroska and WebM store a duration instead of a frame count; with an audio track it may be the audio's.
-    if not stream.frames and container.duration and len(container.streams) == 1:
-        duration = container.duration / av.time_base
-        if end < 0.9 * duration - 0.5:
-            raise BadSample(f"the video is cut off: {end:.1f} of {duration:.1f} seconds are present")
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, IndexError):
-        return "it has no video track"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _refuse_bad(header: Any) -> None:
+    if "bad" in header:
+        raise BadSample(header["bad"])

@@ -5,19 +5,19 @@ Not here: patches, normalisation and timestamp text, which the stock video proce
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import resize
 
 from uniopd_mm.processors.budget import PixelBudget
 from uniopd_mm.processors.image import open_image
-from uniopd_mm.processors.readers import probe, read_frames
+from uniopd_mm.processors.readers import BACKEND, Choice, read_frames, resized
 from uniopd_mm.processors.sampling import FrameSampling
 from uniopd_mm.processors.source import locate, naming, reject_unknown
+from uniopd_mm.processors.timeline import Timeline
 from uniopd_mm.types import BadSample, UserError
 
 SAMPLING_OPTIONS = {
@@ -38,8 +38,9 @@ DEFAULT_LIST_FPS = 2.0
 class Clip:
     """Frames uint8 [T, C, H, W] in RGB, and their metadata with the keys of transformers' VideoMetadata.
 
-    `fps` is the file's own rate; frame i is at frames_indices[i] / fps seconds. `total_num_frames` is the number of
-    frames in the sampled time range, and `duration` its length in seconds.
+    Frame i is shown at frames_indices[i] / fps seconds. `fps` is the file's own rate, and frames_indices are numbers of
+    its frames; for a file of varying rate see `Timeline`. `total_num_frames` is the number of frames in the sampled
+    time range, and `duration` its length in seconds.
     """
 
     frames: Tensor
@@ -66,10 +67,20 @@ def load_video(
     encoded = locate(source)
     with naming(encoded.name):
         sampling, budget = _overridden(sampling, budget, options)
-        info = probe(encoded.content)
-        indices, length = sampling.choose(info.num_frames, info.fps)
-        frames, backend = read_frames(encoded.content, info, indices, lambda part: _resized(part, budget, len(indices)))
-    return Clip(frames=frames, metadata=_metadata(frames, indices, length, info.fps, backend))
+        choice, frames = read_frames(encoded.content, partial(_chosen, sampling, budget))
+    return Clip(frames=frames, metadata=_metadata(frames, choice, BACKEND))
+
+
+def _chosen(sampling: FrameSampling, budget: PixelBudget, line: Timeline) -> Choice:
+    ticks, length = sampling.choose(line.num_ticks, line.fps)
+    frames = line.frames_at(ticks)
+    return Choice(
+        frames=frames,
+        fit=partial(budget.fit, num_frames=len(frames)),
+        indices=line.ticks_of(frames),
+        length=length,
+        fps=line.fps,
+    )
 
 
 def _overridden(
@@ -89,30 +100,27 @@ def _overridden(
 def _from_pictures(pictures: Sequence[Any], sampling: FrameSampling, budget: PixelBudget, fps: float) -> Clip:
     if not pictures:
         raise BadSample("the video has no frames")
-    indices, length = replace(sampling, fps=float("inf"), num_frames=None).choose(len(pictures), fps)
-    arrays = [np.array(open_image(pictures[index])[0]) for index in indices]
-    if len({array.shape for array in arrays}) > 1:
-        raise BadSample("the frames differ in size")
-    frames_TCHW = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-    frames = _resized(frames_TCHW, budget, len(indices))
-    return Clip(frames=frames, metadata=_metadata(frames, indices, length, fps, "pictures"))
+    line = Timeline(fps=fps, num_ticks=len(pictures))
+    choice = _chosen(replace(sampling, fps=float("inf"), num_frames=None), budget, line)
+    frames: dict[int, Tensor] = {}
+    shape = None
+    for index in dict.fromkeys(choice.frames):
+        # Resized one by one, so that a long list of large pictures is never held at full size.
+        frame_CHW = torch.from_numpy(np.array(open_image(pictures[index])[0])).permute(2, 0, 1)
+        shape = shape or frame_CHW.shape
+        if frame_CHW.shape != shape:
+            raise BadSample("the frames differ in size")
+        frames[index] = resized(frame_CHW, choice.fit(*shape[-2:]))
+    clip = torch.stack([frames[index] for index in choice.frames])
+    return Clip(frames=clip, metadata=_metadata(clip, choice, "pictures"))
 
 
-def _resized(frames: Tensor, budget: PixelBudget, num_frames: int) -> Tensor:
-    height, width = frames.shape[-2:]
-    size = budget.fit(height, width, num_frames)
-    if size == (height, width):
-        return frames.contiguous()
-    # The same call as in the stock video processors: uint8 in, rounded uint8 out.
-    return resize(frames.contiguous(), list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
-
-
-def _metadata(frames: Tensor, indices: list[int], length: int, fps: float, backend: str) -> dict[str, Any]:
+def _metadata(frames: Tensor, choice: Choice, backend: str) -> dict[str, Any]:
     return {
-        "total_num_frames": length,
-        "fps": fps,
-        "frames_indices": indices,
-        "duration": length / fps,
+        "total_num_frames": choice.length,
+        "fps": choice.fps,
+        "frames_indices": list(choice.indices),
+        "duration": choice.length / choice.fps,
         "height": frames.shape[-2],
         "width": frames.shape[-1],
         "video_backend": backend,

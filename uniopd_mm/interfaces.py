@@ -62,7 +62,7 @@ class Processor(Protocol):
     def settings(self) -> Settings: ...
 
     def encode(self, sample: Sample) -> Prompt:
-        """Raises BadSample if the sample's media cannot be read or used."""
+        """Raises BadSample if the sample's media cannot be read or used. Several threads may call it at once."""
         ...
 
     def check_media(self, prompt: Prompt) -> None:

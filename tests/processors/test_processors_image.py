@@ -2,13 +2,14 @@
 
 import base64
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin, features
 
 from uniopd_mm.processors.budget import PixelBudget
 from uniopd_mm.processors.image import load_image, open_image
@@ -86,12 +87,58 @@ def test_transparency_is_composited_on_white() -> None:
         ("LA", (0, 0), WHITE),
         ("CMYK", (0, 0, 0, 0), WHITE),
         ("I;16", 128 * 256, (128, 128, 128)),
+        ("I;16B", 128 * 256 + 7, (128, 128, 128)),
+        ("I", 100, (100, 100, 100)),
+        ("I", 128 * 256, (128, 128, 128)),
+        ("F", 0.5, (127, 127, 127)),
+        ("F", 100.0, (100, 100, 100)),
     ],
 )
 def test_other_modes_become_rgb(mode: str, fill: object, expected: tuple[int, int, int]) -> None:
     image = load_image(encoded(Image.new(mode, (56, 56), fill), "TIFF"), BUDGET)
     assert image.mode == "RGB"
     assert image.getpixel((20, 20)) == expected
+
+
+def test_grey_maps_of_16_bits_are_scaled() -> None:
+    """A PGM states its white; dark pictures stay dark."""
+    for highest, level, expected in ((65535, 65535, 255), (65535, 200, 0), (65535, 0x8000, 128), (1023, 512, 128)):
+        content = b"P5 56 56 %d " % highest + level.to_bytes(2) * 56 * 56
+        np.testing.assert_allclose(np.array(load_image(content, BUDGET)), expected, atol=1)
+
+
+def test_exif_that_cannot_be_parsed_is_left_out() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", "\nexif\n  20\nnot hexadecimal")
+    assert load_image(encoded(corners(), pnginfo=info), BUDGET).getpixel((14, 63)) == BLUE
+    broken = load_image(encoded(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", quality=95), BUDGET)
+    np.testing.assert_allclose(broken.getpixel((14, 63)), BLUE, atol=3)
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(12) + b"mif1heic" + bytes(40)
+
+
+def test_formats_that_pillow_does_not_read_have_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for content, reason in (
+        (HEIC, "HEIC picture; pip install pillow-heif, or convert it to JPEG"),
+        (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG drawing; convert it to PNG"),
+        (b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a", "JPEG XL picture; convert it to PNG"),
+    ):
+        with pytest.raises(BadSample, match=reason):
+            load_image(content, BUDGET)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_avif_is_read() -> None:
+    picture = load_image(encoded(corners(), "AVIF", quality=95), BUDGET)
+    np.testing.assert_allclose(picture.getpixel((14, 63)), BLUE, atol=6)
+
+
+def test_heic_is_read_with_the_plug_in(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(corners()).save(tmp_path / "a.heic", quality=95)
+    np.testing.assert_allclose(load_image(tmp_path / "a.heic", BUDGET).getpixel((14, 63)), BLUE, atol=6)
 
 
 def test_palette_with_a_transparent_entry() -> None:

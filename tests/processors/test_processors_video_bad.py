@@ -59,7 +59,7 @@ def test_bad_files_are_named_and_never_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_between_two_frames_is_noticed(tmp_path: Path) -> None:
-    """Every frame there is intact; only the header tells that there were more. decord waits for them for ever."""
+    """Every frame there is intact; only the header tells that there were more."""
     path = write_video(tmp_path / "front.mp4", moving_square(60), movflags="faststart")
     with av.open(str(path)) as container:
         end = max(packet.pos + packet.size for number, packet in enumerate(container.demux(video=0)) if number < 40)
@@ -109,7 +109,7 @@ def test_impossible_settings(settings_: dict[str, object]) -> None:
 
 @pytest.mark.timeout(120)
 def test_damaged_files_never_hang_or_crash(tmp_path: Path) -> None:
-    """Files cut and changed at random: a clip or a BadSample. decord alone hung or died on some of these."""
+    """Files cut and changed at random: a clip or a BadSample."""
     generator = np.random.default_rng(0)
     front = write_video(tmp_path / "front.mp4", moving_square(60), movflags="faststart").read_bytes()
     webm = write_video(tmp_path / "a.webm", moving_square(30), 15, "libvpx-vp9").read_bytes()

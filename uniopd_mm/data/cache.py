@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 from typing import final
 
 from torch import Tensor
@@ -24,6 +25,7 @@ class CachedProcessor:
         self.max_bytes = max_bytes
         self._prompts: OrderedDict[tuple[str, str], Prompt] = OrderedDict()
         self._bytes = 0
+        self._lock = Lock()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -36,12 +38,13 @@ class CachedProcessor:
     def encode(self, sample: Sample) -> Prompt:
         """See `Processor.encode`."""
         key = (sample.domain, sample.sample_id)
-        prompt = self._prompts.get(key)
-        if prompt is None:
-            prompt = self.processor.encode(sample)
+        with self._lock:
+            if key in self._prompts:
+                self._prompts.move_to_end(key)
+                return self._prompts[key]
+        prompt = self.processor.encode(sample)
+        with self._lock:
             self._store(key, prompt)
-        else:
-            self._prompts.move_to_end(key)
         return prompt
 
     def check_media(self, prompt: Prompt) -> None:
@@ -63,6 +66,8 @@ class CachedProcessor:
         self.processor.save(folder)
 
     def _store(self, key: tuple[str, str], prompt: Prompt) -> None:
+        if key in self._prompts:  # another thread was faster
+            return
         self._prompts[key] = prompt
         self._bytes += num_bytes(prompt)
         while self._bytes > self.max_bytes:

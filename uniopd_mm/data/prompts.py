@@ -1,13 +1,17 @@
 """Encodes samples as prompts, once each. Samples that cannot be used are skipped, counted and named."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import final
 
 from uniopd_mm.data.mixture import Mixture
 from uniopd_mm.interfaces import Processor
 from uniopd_mm.runtime.world import World
-from uniopd_mm.types import BadSample, Prompt, Sample, Skip, UserError
+from uniopd_mm.types import BadSample, Media, Prompt, Sample, Skip, UserError
+
+MAX_THREADS = 8
 
 
 @final
@@ -58,11 +62,9 @@ class PromptStream:
         """One entry per slot: a Skip, or the prompt of the next sample. It is None if another process encodes it,
         because media never leave their process."""
         samples = [self.mixture.next_of(slot.domain) for slot in slots]
-        own = {
-            index: encode(self.processor, sample, self.max_prompt_tokens)
-            for index, (sample, slot) in enumerate(zip(samples, slots, strict=True))
-            if slot.owner == self.world.rank
-        }
+        places = [index for index, slot in enumerate(slots) if slot.owner == self.world.rank]
+        entries = encode_together(self.processor, [samples[index] for index in places], self.max_prompt_tokens)
+        own = dict(zip(places, entries, strict=True))
         skips = {index: entry for index, entry in own.items() if isinstance(entry, Skip)}
         all_skips = {index: skip for part in self.world.gather(skips) for index, skip in part.items()}
         return [all_skips.get(index) or own.get(index) for index in range(len(slots))]
@@ -101,10 +103,24 @@ def encode(processor: Processor, sample: Sample, max_prompt_tokens: int) -> Prom
     return prompt
 
 
+def encode_together(processor: Processor, samples: Sequence[Sample], max_prompt_tokens: int) -> list[Prompt | Skip]:
+    """`encode` of each sample. Samples with media are encoded in threads, because decoders work outside of this
+    process."""
+    num_threads = min(len(os.sched_getaffinity(0)), MAX_THREADS) if any(map(_has_media, samples)) else 1
+    if num_threads == 1 or len(samples) < 2:
+        return [encode(processor, sample, max_prompt_tokens) for sample in samples]
+    with ThreadPoolExecutor(num_threads) as threads:
+        return list(threads.map(lambda sample: encode(processor, sample, max_prompt_tokens), samples))
+
+
+def _has_media(sample: Sample) -> bool:
+    return any(isinstance(item, Media) for message in sample.messages for item in message.content)
+
+
 def encode_all(
     processor: Processor, samples: Sequence[Sample], max_prompt_tokens: int, chunk: int
 ) -> Iterator[tuple[list[Prompt], list[Skip]]]:
     """The prompts of `samples` in order, and the skipped ones, `chunk` samples at a time."""
     for start in range(0, len(samples), chunk):
-        encoded = [encode(processor, sample, max_prompt_tokens) for sample in samples[start : start + chunk]]
+        encoded = encode_together(processor, samples[start : start + chunk], max_prompt_tokens)
         yield [e for e in encoded if isinstance(e, Prompt)], [e for e in encoded if isinstance(e, Skip)]
