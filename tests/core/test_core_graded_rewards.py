@@ -13,9 +13,10 @@ from uniopd_mm.distill.policy import PolicyLoss
 from uniopd_mm.types import Outcome
 
 REWARDS = (0.0, 0.25, 0.75, 1.0)  # mean 0.5
+POLICY = PolicyLoss(temperature=1.0)
 OBJECTIVES = {
-    "grpo": GroupRelativePolicy(policy=PolicyLoss(temperature=1.0), normalize=False),
-    "opd_grpo": DistillationAndOutcome(policy=PolicyLoss(temperature=1.0), distillation=2.0, outcome=3.0, normalize=False),
+    "grpo": GroupRelativePolicy(policy=POLICY, normalize=False),
+    "opd_grpo": DistillationAndOutcome(policy=POLICY, distillation=2.0, outcome=3.0, normalize=False),
 }
 
 
