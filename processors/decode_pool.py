@@ -53,7 +53,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env=_environment(),
             start_new_session=True,  # Ctrl-C is for the command, which then ends its workers
         )
 
@@ -175,6 +175,12 @@ def decode_pool() -> DecodePool:
     pool = DecodePool(Limits(), min(num_cpus(), MAX_WORKERS))
     atexit.register(pool.end)
     return pool
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without the allocator and the threads that vLLM preloads: they take memory from the worker's limit."""
+    own = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return own | {"PYTHONPATH": _import_path(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _import_path() -> str:
